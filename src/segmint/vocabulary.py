@@ -1,0 +1,157 @@
+"""Vocabulary: class names, ids, the phrases that stand for them, and their colours."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Self
+
+from segmint.errors import VocabularyError
+
+BACKGROUND = 0
+"""Label id of everything that is no class."""
+IGNORE = 255
+"""Label id of uncertain pixels: left out of losses and metrics."""
+MAX_CLASSES = 254
+"""Ids 1–254 are classes; 0 is the background and 255 is IGNORE."""
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassEntry:
+    """One class: its name in files, its id in masks, the phrases to look for in attention, its RGB colour (0–255)."""
+
+    name: str
+    label_id: int
+    phrases: tuple[str, ...]
+    colour: Colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """The classes of a dataset, in id order.
+
+    Build one with `Vocabulary.of`; a preset with `segmint.prompts.presets.vocabulary("voc")`.
+    """
+
+    name: str
+    entries: tuple[ClassEntry, ...]
+
+    @classmethod
+    def of(
+        cls,
+        names: Iterable[str],
+        *,
+        phrases: Mapping[str, Sequence[str]] | None = None,
+        colours: Mapping[str, Colour] | None = None,
+        name: str = "custom",
+    ) -> Self:
+        """A vocabulary with ids 1, 2, … in the order of `names`.
+
+        Args:
+            names: class names; blanks at the ends are dropped.
+            phrases: words that stand for a class in text, for classes that are not called by their name.
+            colours: RGB 0–255; the rest take the PASCAL VOC palette at their id.
+            name: what to call the vocabulary in records.
+
+        Raises:
+            VocabularyError: no name, an empty or doubled name, the name "background", over 254 names, phrases or
+                colours for an unknown class, an empty phrase, or a colour that is not three integers in 0–255.
+        """
+        clean = _clean_names(names)
+        phrases, colours = dict(phrases or {}), dict(colours or {})
+        for given, what in ((phrases, "phrases"), (colours, "colours")):
+            for key in given:
+                if key not in clean:
+                    raise VocabularyError(f"{what} are given for {key!r}, which is not among the classes {clean}")
+        entries = tuple(
+            ClassEntry(
+                name=each,
+                label_id=index,
+                phrases=_clean_phrases(each, phrases.get(each, (each,))),
+                colour=_clean_colour(each, colours.get(each, voc_colour(index))),
+            )
+            for index, each in enumerate(clean, start=1)
+        )
+        return cls(name=name, entries=entries)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in id order, without the background."""
+        return tuple(entry.name for entry in self.entries)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the label ids 0, 1, …: "background", then the classes."""
+        return ("background", *self.names)
+
+    def entry(self, name: str) -> ClassEntry:
+        """The entry of a class.
+
+        Raises:
+            VocabularyError: the class is unknown; the message names the closest known ones.
+        """
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        close = get_close_matches(name, self.names, n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"known are {', '.join(self.names)}"
+        raise VocabularyError(f"unknown class {name!r} in vocabulary {self.name!r}: {hint}")
+
+    def subset(self, names: Sequence[str]) -> Self:
+        """The same vocabulary (ids, colours) with only these classes checked to be known, in id order."""
+        wanted = [self.entry(each).name for each in _clean_names(names)]
+        return type(self)(name=self.name, entries=tuple(e for e in self.entries if e.name in wanted))
+
+    def palette(self) -> list[int]:
+        """768 numbers for `PIL.Image.putpalette`: VOC's black background and pale 255, the classes' own colours."""
+        flat = [channel for index in range(256) for channel in voc_colour(index)]
+        for entry in self.entries:
+            flat[3 * entry.label_id : 3 * entry.label_id + 3] = entry.colour
+        return flat
+
+
+def voc_colour(label_id: int) -> Colour:
+    """The PASCAL VOC colour of a label id: its bits, three by three, spread from the top bit of R, G and B.
+
+    Source: the colour map of the PASCAL VOC 2012 development kit.
+    """
+    red = green = blue = 0
+    rest = label_id
+    for shift in range(7, -1, -1):
+        red |= (rest & 1) << shift
+        green |= (rest >> 1 & 1) << shift
+        blue |= (rest >> 2 & 1) << shift
+        rest >>= 3
+    return red, green, blue
+
+
+def _clean_names(names: Iterable[str]) -> list[str]:
+    clean = [" ".join(each.split()) for each in names]
+    if not clean:
+        raise VocabularyError('no class is named; give at least one, for example --classes "boat, tree"')
+    if len(clean) > MAX_CLASSES:
+        raise VocabularyError(f"at most {MAX_CLASSES} classes fit a mask (0 is background, 255 uncertain); got {len(clean)}")
+    seen: set[str] = set()
+    for position, each in enumerate(clean, start=1):
+        if not each:
+            raise VocabularyError(f"class {position} of {len(clean)} is empty; remove the extra comma or name it")
+        if each.casefold() == "background":
+            raise VocabularyError('"background" is label 0 in every vocabulary; leave it out of the classes')
+        if each in seen:
+            raise VocabularyError(f"class {each!r} is named twice; name each class once")
+        seen.add(each)
+    return clean
+
+
+def _clean_phrases(name: str, phrases: Sequence[str]) -> tuple[str, ...]:
+    clean = tuple(" ".join(phrase.split()) for phrase in phrases)
+    if not clean or not all(clean):
+        raise VocabularyError(f"class {name!r} has an empty phrase; give words that describe it, or no phrases at all")
+    return clean
+
+
+def _clean_colour(name: str, colour: Sequence[int]) -> Colour:
+    if len(colour) != 3 or not all(isinstance(channel, int) and 0 <= channel <= 255 for channel in colour):
+        raise VocabularyError(f"class {name!r} has colour {colour!r}; expected three integers from 0 to 255 (R, G, B)")
+    return colour[0], colour[1], colour[2]
