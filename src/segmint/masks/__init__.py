@@ -1,0 +1,1 @@
+"""Masks from attention: pure array functions, no model and no file."""

@@ -1,0 +1,173 @@
+"""Settings of mask-making: the recipe's section `masks`, and the profiles that fill it.
+
+"Report" and "published code" are the two descriptions of PCC that METHOD.md tells apart; docs/method.md has
+the table and names the setting of each row. Defaults are the report's.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from segmint.errors import ConfigError
+
+Connectivity = Literal[4, 8]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class FeatureSettings(BaseModel):
+    """How self-attention heads are condensed (METHOD.md steps 2–3)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    components: Annotated[int, Field(ge=1, le=64)] = 3
+    """Principal components kept of each head. Source: report 2.1, "from 64 to 3"."""
+
+
+class ClusterSettings(BaseModel):
+    """How the grid is cut into clusters (METHOD.md step 4)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    counts: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)] = (4, 7, 10)
+    """Cluster counts, one K-means trial each. Source: METHOD.md step 4 (its list is lost in the report)."""
+    position_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    """Span of x/(W−1) and y/(H−1) beside features of span 1; 0 leaves positions out. Source: report 2.2."""
+    connectivity: Connectivity = 4
+    """Neighbours that hold a segment together. Source: report 2.2 (4); published code: 8 (table row 1)."""
+    seed: Seed = 0
+    """Seed of every K-means trial. Source: published code; the report says "fixed"."""
+    iterations: Annotated[int, Field(ge=1, le=100_000)] = 300
+    """Most Lloyd iterations. Source: scikit-learn's default, which the published code uses."""
+    tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-4
+    """Squared centre movement, relative to the mean column variance, that ends them. Source: as above."""
+
+
+class EvidenceSettings(BaseModel):
+    """How token maps become class evidence (METHOD.md steps 5–6)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = "classes"
+    """Which text's token maps are read: "classes" holds just the class phrases. Source: OVAM, report 2.2."""
+    through_image: bool = False
+    """True sends maps bilinearly to the image's size and sums blocks back to the grid. Source: row 6."""
+
+
+class VoteSettings(BaseModel):
+    """How clusters are classified and the labelings vote (METHOD.md steps 6–8)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    thresholds: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.3, 0.5, 0.8)
+    """Evidence above which a position counts as the class. Source: report 2.2."""
+    background_factor: Annotated[float, Field(ge=0.0, le=100.0)] = 1.2
+    """The background's thresholds are this times the others. Source: report 2.2, "increase … by 20 %"."""
+    share: Fraction = 0.5
+    """Share of the ballots that the winner must exceed, else 255. Source: report 2.2; row 2: 0.56."""
+
+
+class RefineSettings(BaseModel):
+    """How grid labels are carried to pixels (METHOD.md step 9)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clusters: Annotated[int, Field(ge=1, le=1024)] = 20
+    """Cluster count of the pixel K-means. Source: report 2.3."""
+    position_span: Annotated[float, Field(ge=0.0, le=25_500.0)] = 255.0
+    """Span of x/W and y/H beside colours of 0–255. Source: METHOD.md step 9; published code (row 8)."""
+    connectivity: Connectivity = 4
+    """Neighbours that hold a component together. Source: as stage 2; published code: 8 (row 1)."""
+    rule: Literal["share", "ratio"] = "share"
+    """A component's winner is judged by its `share` of the pixels (report 2.3) or its `ratio` to the runner-up
+    (row 3)."""
+    share: Fraction = 0.66
+    """Share of the component's pixels that the winner must exceed. Source: report 2.3."""
+    ratio: Annotated[float, Field(ge=1.0, le=1000.0)] = 2.0
+    """Times the runner-up's count that the winner's must exceed; a lone label always wins. Source: row 3."""
+    merge_below_px: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Components smaller than this are judged together as one; 0 judges each alone. Source: row 4 (10)."""
+    smooth: bool = False
+    """True closes each class morphologically and rings it with 255, by the widths below. Source: row 5."""
+    erode_px: Annotated[int, Field(ge=0, le=256)] = 1
+    """First erosion with a 3×3 square, in repetitions: removes specks. Source: row 5."""
+    dilate_px: Annotated[int, Field(ge=0, le=256)] = 5
+    """Dilation after it: fills holes. Source: row 5."""
+    shrink_px: Annotated[int, Field(ge=0, le=256)] = 4
+    """Last erosion: back to the first size. Source: row 5."""
+    ring_px: Annotated[int, Field(ge=0, le=256)] = 2
+    """Width of the uncertain ring around a class. Source: row 5."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Colours are read through a JPEG of this quality; None takes the image as it is. Source: row 8 (75)."""
+    seed: Seed = 0
+    """Seed of the pixel K-means. Source: published code."""
+    iterations: Annotated[int, Field(ge=1, le=100_000)] = 300
+    """Most Lloyd iterations. Source: as `ClusterSettings.iterations`."""
+    tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = 1e-4
+    """Centre movement that ends the iterations. Source: as `ClusterSettings.tolerance`."""
+
+
+PUBLISHED: Mapping[str, Any] = {
+    "clusters": {"connectivity": 8},
+    "evidence": {"through_image": True},
+    "vote": {"share": 0.56},
+    "refine": {"connectivity": 8, "rule": "ratio", "merge_below_px": 10, "smooth": True, "jpeg_quality": 75},
+}
+"""Where the published code departs from the report (METHOD.md, table rows 1–8)."""
+
+PROFILE_VALUES: Mapping[str, Mapping[str, Any]] = {
+    "pcc": {},
+    "pcc-published": PUBLISHED,
+}
+"""Every method's name with the values in which it departs from the defaults."""
+
+
+class MaskSettings(BaseModel):
+    """How masks are made of attention. A field that is not given takes the value of the method's profile."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str = "pcc"
+    """Name of the method; see `PROFILES`."""
+    features: FeatureSettings = Field(default_factory=FeatureSettings)
+    clusters: ClusterSettings = Field(default_factory=ClusterSettings)
+    evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
+    vote: VoteSettings = Field(default_factory=VoteSettings)
+    refine: RefineSettings = Field(default_factory=RefineSettings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_profile(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        name = data.get("method", cls.model_fields["method"].default)
+        if name not in PROFILE_VALUES:
+            raise ValueError(f"unknown method; known are {', '.join(PROFILE_VALUES)}")
+        return _laid_over(PROFILE_VALUES[name], data)
+
+
+def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, given in top.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(given, Mapping):
+            merged[key] = _laid_over(below, given)
+        else:
+            merged[key] = given
+    return merged
+
+
+PROFILES: dict[str, MaskSettings] = {name: MaskSettings(method=name) for name in PROFILE_VALUES}
+"""Complete settings of every method."""
+
+
+def profile(name: str) -> MaskSettings:
+    """The complete settings of a method by its name.
+
+    Raises:
+        ConfigError: no method has this name; the message lists those that exist.
+    """
+    if name not in PROFILES:
+        raise ConfigError(f"unknown method {name!r}; known are {', '.join(PROFILES)}")
+    return PROFILES[name]
