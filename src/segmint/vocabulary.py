@@ -75,6 +75,27 @@ class Vocabulary:
         )
         return cls(name=name, entries=entries)
 
+    @classmethod
+    def of_entries(cls, entries: Iterable[ClassEntry], *, name: str = "custom") -> Self:
+        """A vocabulary of classes that bring their own ids, which may leave gaps.
+
+        Raises:
+            VocabularyError: as for `of`; or an id is doubled or outside 1–254.
+        """
+        ordered = sorted(entries, key=lambda entry: entry.label_id)
+        names = _clean_names(entry.name for entry in ordered)
+        _check_ids(ordered)
+        clean = tuple(
+            ClassEntry(
+                name=each,
+                label_id=entry.label_id,
+                phrases=_clean_phrases(each, entry.phrases),
+                colour=_clean_colour(each, entry.colour),
+            )
+            for each, entry in zip(names, ordered, strict=True)
+        )
+        return cls(name=name, entries=clean)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Class names in id order, without the background."""
@@ -82,8 +103,10 @@ class Vocabulary:
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """Names of the label ids 0, 1, …: "background", then the classes."""
-        return ("background", *self.names)
+        """Names of the label ids 0, 1, … up to the last class: "background", the classes, "unused-3" for a gap."""
+        by_id = {entry.label_id: entry.name for entry in self.entries}
+        last = max(by_id, default=BACKGROUND)
+        return ("background", *(by_id.get(each, f"unused-{each}") for each in range(1, last + 1)))
 
     def entry(self, name: str) -> ClassEntry:
         """The entry of a class.
@@ -99,7 +122,11 @@ class Vocabulary:
         raise VocabularyError(f"unknown class {name!r} in vocabulary {self.name!r}: {hint}")
 
     def subset(self, names: Sequence[str]) -> Self:
-        """The same vocabulary (ids, colours) with only these classes checked to be known, in id order."""
+        """Only these classes, with their ids, phrases and colours, in id order.
+
+        Raises:
+            VocabularyError: a class is unknown or named twice, or none is named.
+        """
         wanted = [self.entry(each).name for each in _clean_names(names)]
         return type(self)(name=self.name, entries=tuple(e for e in self.entries if e.name in wanted))
 
@@ -142,6 +169,17 @@ def _clean_names(names: Iterable[str]) -> list[str]:
             raise VocabularyError(f"class {each!r} is named twice; name each class once")
         seen.add(each)
     return clean
+
+
+def _check_ids(ordered: Sequence[ClassEntry]) -> None:
+    holders: dict[int, str] = {}
+    for entry in ordered:
+        if not 1 <= entry.label_id <= MAX_CLASSES:
+            raise VocabularyError(f"class {entry.name!r} has id {entry.label_id}; ids are 1 to {MAX_CLASSES}")
+        if entry.label_id in holders:
+            other = holders[entry.label_id]
+            raise VocabularyError(f"classes {other!r} and {entry.name!r} share the id {entry.label_id}")
+        holders[entry.label_id] = entry.name
 
 
 def _clean_phrases(name: str, phrases: Sequence[str]) -> tuple[str, ...]:

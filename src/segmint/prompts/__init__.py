@@ -1,0 +1,1 @@
+"""What to draw: class presets, planned prompts, and readers of prompt files."""

@@ -1,0 +1,32 @@
+"""Vocabularies that ship with segmint: `voc`, `coco` and `toybox`."""
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+
+from segmint.errors import VocabularyError
+from segmint.vocabulary import Vocabulary
+
+_NAMES = ("coco", "toybox", "voc")
+
+
+def names() -> tuple[str, ...]:
+    """Names of the presets, sorted."""
+    return _NAMES
+
+
+@cache
+def vocabulary(name: str) -> Vocabulary:
+    """A preset by its name.
+
+    Args:
+        name: one of `names()`.
+
+    Raises:
+        VocabularyError: there is no such preset.
+    """
+    if name not in _NAMES:
+        raise VocabularyError(f"no preset is called {name!r}; presets are {', '.join(_NAMES)}")
+    text = (files("segmint.prompts") / "data" / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    classes: dict[str, list[str]] = tomllib.loads(text)["classes"]
+    return Vocabulary.of(classes, phrases={each: phrases for each, phrases in classes.items() if phrases}, name=name)

@@ -1,0 +1,108 @@
+"""Settings of what is drawn and labelled: the recipe's sections `vocabulary` and `prompts`."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from segmint.prompts import presets
+from segmint.vocabulary import ClassEntry, Vocabulary
+
+Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+class ClassSettings(BaseModel):
+    """One class, in full."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """What the class is called in files and tables."""
+    label_id: Annotated[int, Field(ge=1, le=254)]
+    """The class's value in masks."""
+    phrases: tuple[str, ...]
+    """Words that stand for the class in prompts and in attention; any of them may be used in a planned prompt."""
+    colour: tuple[Channel, Channel, Channel]
+    """Red, green and blue (0–255) in palette masks and pictures."""
+
+
+class VocabularySettings(BaseModel):
+    """The classes. `vocabulary.name = "voc"` alone fetches a preset; a kept recipe always spells the classes out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "toybox"
+    """A preset (`voc`, `coco`, `toybox`), or what to call a list of your own."""
+    classes: tuple[ClassSettings, ...]
+    """The classes by ascending id; filled in from the preset that `name` names when left out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "classes" in data:
+            return data
+        vocabulary = presets.vocabulary(str(data.get("name", "toybox")))
+        return {**data, "name": vocabulary.name, "classes": [_plain(entry) for entry in vocabulary.entries]}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self.to_vocabulary()
+        return self
+
+    @classmethod
+    def from_vocabulary(cls, vocabulary: Vocabulary) -> Self:
+        """Settings that rebuild `vocabulary`."""
+        return cls.model_validate(
+            {"name": vocabulary.name, "classes": [_plain(entry) for entry in vocabulary.entries]}
+        )
+
+    def to_vocabulary(self) -> Vocabulary:
+        """The vocabulary that these settings spell out.
+
+        Raises:
+            VocabularyError: a name or id is doubled, or a name or phrase is empty.
+        """
+        entries = [
+            ClassEntry(name=each.name, label_id=each.label_id, phrases=each.phrases, colour=each.colour)
+            for each in self.classes
+        ]
+        return Vocabulary.of_entries(entries, name=self.name)
+
+
+class PromptSettings(BaseModel):
+    """Where prompts come from: planned from the classes by templates, or read from a file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Literal["planned", "file"] = "planned"
+    """`planned` writes prompts from the classes; `file` reads them."""
+    templates: str = "auto"
+    """Planned: `photo`, `plain`, `toybox`, or the name of a template file of your own. `auto` follows the model:
+    `toybox` for the toybox model, else `photo`."""
+    templates_sha256: str | None = None
+    """Planned: SHA-256 of the templates' text, so that a changed file is noticed; filled in when the run starts."""
+    class_counts: tuple[
+        Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]
+    ] = (0.5, 0.35, 0.15)
+    """Planned: weights of images with one, two and three classes."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    """Planned: decides which classes meet and how they are worded; None takes `sampling.seed`."""
+    append_class_names: bool = False
+    """Add "; " and the class phrases to every prompt, as Dataset Diffusion does."""
+    file: str | None = None
+    """File: its name, without folders."""
+    file_sha256: str | None = None
+    """File: SHA-256 of its bytes; filled in when the run starts."""
+    format: Literal["auto", "jsonl", "json", "csv", "text"] = "auto"
+    """File: how it is written; `auto` looks at its suffix and content."""
+    images_per_prompt: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """File: how many images each prompt gets, each with its own seed."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(self.class_counts) <= 0:
+            raise ValueError("class_counts are all zero; give one, two or three classes an image some weight")
+        return self
+
+
+def _plain(entry: ClassEntry) -> dict[str, Any]:
+    return {"name": entry.name, "label_id": entry.label_id, "phrases": entry.phrases, "colour": entry.colour}
