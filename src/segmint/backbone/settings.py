@@ -1,8 +1,13 @@
-"""Settings of the model, its sampling and what is captured: the recipe's sections `model`, `sampling`, `capture`."""
+"""Settings of the model, its sampling and what is captured: the recipe's sections `model`, `sampling`,
+`capture`.
+"""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Half = Literal["unconditional", "conditional", "both"]
+"""Halves of classifier-free guidance. Without guidance there is one, the conditional."""
 
 
 class ModelSettings(BaseModel):
@@ -17,7 +22,9 @@ class ModelSettings(BaseModel):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Weights' and activations' type; `auto` is float16 on CUDA and float32 elsewhere."""
     scheduler: str = "default"
-    """`default` keeps the model's own; else a name known to `backbone.loading`, such as `pndm`, `ddim`, `dpm++`, `euler`."""
+    """`default` keeps the model's own; else a name known to `backbone.schedulers`, such as `pndm`, `ddim`,
+    `dpm++`, `euler`.
+    """
     loras: tuple[str, ...] = ()
     """LoRA adapters to fuse, as `path-or-hub-id[:weight]`."""
 
@@ -28,7 +35,9 @@ class SamplingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Denoising steps T; None takes the model's default (toybox: its scheduler's; Stable Diffusion: 50; paper: 80)."""
+    """Denoising steps T; None takes the model's default (toybox: its scheduler's; Stable Diffusion: 50;
+    paper: 80).
+    """
     guidance: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     """Classifier-free guidance scale; ≤ 1 switches it off; None takes the model's default (paper: 7.5)."""
     height_px: Annotated[int, Field(ge=8, le=8192)] | None = None
@@ -40,7 +49,9 @@ class SamplingSettings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 2024
     """Item i draws its noise from seed + i on the CPU (published run: 2024 + i)."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
-    """Items drawn together. Items i·B … i·B+B−1 always share a batch, so resuming repeats the same arithmetic."""
+    """Items drawn together. Items i·B … i·B+B−1 always share a batch, so resuming repeats the same
+    arithmetic.
+    """
 
 
 class CaptureSettings(BaseModel):
@@ -48,7 +59,40 @@ class CaptureSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    half: Literal["unconditional", "conditional", "both"] = "unconditional"
+    half: Half = "unconditional"
     """Guidance half whose queries meet the class text (published OVAM: unconditional)."""
-    feature_halves: Literal["both", "unconditional", "conditional"] = "both"
+    map_layers: tuple[str, ...] = ("down_blocks.*", "up_blocks.*")
+    """Cross-attention layers read, as shell patterns of UNet module names (published OVAM: all but the mid
+    block's).
+    """
+    feature_halves: Half = "both"
     """Guidance halves whose self-attention features are kept (METHOD.md step 2: both)."""
+    feature_layers: tuple[str, ...] = ("up_blocks.*",)
+    """Self-attention layers whose features are kept, as shell patterns of UNet module names (METHOD.md step
+    2: up blocks).
+    """
+    feature_calls: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many of the last UNet calls' features are kept (METHOD.md step 2: the last)."""
+    feature_merge: Literal["mean", "each"] = "mean"
+    """Whether features of several calls, or of an observation's passes, are averaged or kept side by side."""
+
+
+class ObserveSettings(BaseModel):
+    """How existing images are looked at: the recipe's section `observation`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timesteps: tuple[Annotated[int, Field(ge=0, le=999)], ...] = Field(default=(100,), min_length=1)
+    """Noise levels, in training timesteps (0 is clean, 999 is noise); one pass each, and maps are summed over
+    them.
+    """
+    noise_draws: Annotated[int, Field(ge=1, le=100)] = 1
+    """Passes at each timestep with noise of their own; draw j takes its noise from item seed + j."""
+    guidance: bool = True
+    """Pass the unconditional half too, so that features and maps of both halves exist as they do in
+    generation.
+    """
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 2024
+    """Image i draws its noise from seed + i on the CPU."""
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Images passed through the network together."""
