@@ -1,0 +1,94 @@
+"""Read an image file of any kind as upright 8-bit RGB, and say what had to be decided on the way."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from segmint.errors import ImageError
+
+Rgb = UInt8[np.ndarray, "image_h image_w 3"]
+
+PAPER = (255, 255, 255)
+"""Transparent pixels show white paper, as in a browser."""
+_DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """An image as it is labelled: upright, opaque, 8 bits a channel."""
+
+    rgb: Rgb
+    notes: tuple[str, ...]
+    """What a person should know, for example that only the first of 12 frames was read."""
+
+
+def read_photo(path: Path) -> Photo:
+    """Read one image.
+
+    EXIF rotation is applied; transparency is laid on white; 16-bit greys are scaled by 1/257; CMYK, palette
+    and grey become RGB; of an animation or a multi-page file the first frame is read, and said.
+
+    Raises:
+        ImageError: the file is missing, no image, truncated, or over Pillow's safety limit; names the path.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is fine; a bomb raises
+            with Image.open(path) as opened:
+                return _upright_rgb(opened)
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file; check the path or take it off the list") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: not an image that Pillow can read; convert it to PNG or JPEG") from None
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: {error}; scale the image down first") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageError(f"{path}: damaged or truncated image ({error}); get a whole copy") from None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An upright 8-bit RGB copy of a loaded image, by the rules of `read_photo`."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in _DEEP_MODES:
+        return _from_deep_grey(upright)
+    if upright.mode == "F":
+        return _from_float_grey(upright)
+    if upright.has_transparency_data:
+        return _on_paper(upright)
+    return upright.convert("RGB")
+
+
+def _upright_rgb(opened: Image.Image) -> Photo:
+    notes: list[str] = []
+    frames = getattr(opened, "n_frames", 1)
+    if frames > 1:
+        opened.seek(0)
+        notes.append(f"has {frames} frames; the first was labelled")
+    opened.load()
+    if opened.has_transparency_data:
+        notes.append("has transparency; it was laid on white")
+    return Photo(rgb=np.asarray(to_rgb(opened)), notes=tuple(notes))
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    deepest = 255 if values.max(initial=0) <= 255 and image.mode == "I" else 65_535
+    grey = np.clip(np.rint(values * (255 / deepest)), 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _from_float_grey(image: Image.Image) -> Image.Image:
+    values = np.nan_to_num(np.asarray(image, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    span = 1.0 if values.max(initial=0.0) <= 1.0 else 255.0
+    grey = np.clip(np.rint(values * (255 / span)), 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _on_paper(image: Image.Image) -> Image.Image:
+    layered = image.convert("RGBA")
+    paper = Image.new("RGBA", layered.size, (*PAPER, 255))
+    return Image.alpha_composite(paper, layered).convert("RGB")
