@@ -10,7 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -38,7 +38,7 @@ class Recipe(BaseModel):
     output: OutputSettings = Field(default_factory=OutputSettings)
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any], *, source: str = "recipe") -> Self:
+    def parse(cls, data: Mapping[str, Any], *, source: str = "recipe") -> "Recipe":
         """A recipe from plain data.
 
         Raises:
@@ -49,7 +49,7 @@ class Recipe(BaseModel):
         except ValidationError as error:
             raise ConfigError(f"{source}: {_one_line(error)}") from None
 
-    def merged(self, changes: Mapping[str, Any]) -> Self:
+    def merged(self, changes: Mapping[str, Any]) -> "Recipe":
         """This recipe with dotted fields replaced, for example `{"sampling.steps": 20}`.
 
         Raises:

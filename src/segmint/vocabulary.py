@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Self
 
 from segmint.errors import VocabularyError
 
@@ -19,7 +18,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassEntry:
-    """One class: its name in files, its id in masks, the phrases to look for in attention, its RGB colour (0–255)."""
+    """One class: its name in files, its id in masks, phrases to look for in attention, RGB colour (0–255)."""
 
     name: str
     label_id: int
@@ -45,7 +44,7 @@ class Vocabulary:
         phrases: Mapping[str, Sequence[str]] | None = None,
         colours: Mapping[str, Colour] | None = None,
         name: str = "custom",
-    ) -> Self:
+    ) -> "Vocabulary":
         """A vocabulary with ids 1, 2, … in the order of `names`.
 
         Args:
@@ -55,15 +54,19 @@ class Vocabulary:
             name: what to call the vocabulary in records.
 
         Raises:
-            VocabularyError: no name, an empty or doubled name, the name "background", over 254 names, phrases or
-                colours for an unknown class, an empty phrase, or a colour that is not three integers in 0–255.
+            VocabularyError: no name, an empty or doubled name (capitals aside), the name "background", over
+                254 names, phrases or colours for an unknown class, an empty phrase, one phrase for two
+                classes, an invisible character, or a colour that is not three integers in 0–255.
         """
         clean = _clean_names(names)
         phrases, colours = dict(phrases or {}), dict(colours or {})
         for given, what in ((phrases, "phrases"), (colours, "colours")):
             for key in given:
                 if key not in clean:
-                    raise VocabularyError(f"{what} are given for {key!r}, which is not among the classes {clean}")
+                    known = ", ".join(clean)
+                    raise VocabularyError(
+                        f"{what} are given for {key!r}, which is no class; known are {known}"
+                    )
         entries = tuple(
             ClassEntry(
                 name=each,
@@ -73,10 +76,11 @@ class Vocabulary:
             )
             for index, each in enumerate(clean, start=1)
         )
+        _check_phrases(entries)
         return cls(name=name, entries=entries)
 
     @classmethod
-    def of_entries(cls, entries: Iterable[ClassEntry], *, name: str = "custom") -> Self:
+    def of_entries(cls, entries: Iterable[ClassEntry], *, name: str = "custom") -> "Vocabulary":
         """A vocabulary of classes that bring their own ids, which may leave gaps.
 
         Raises:
@@ -94,6 +98,7 @@ class Vocabulary:
             )
             for each, entry in zip(names, ordered, strict=True)
         )
+        _check_phrases(clean)
         return cls(name=name, entries=clean)
 
     @property
@@ -103,7 +108,7 @@ class Vocabulary:
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """Names of the label ids 0, 1, … up to the last class: "background", the classes, "unused-3" for a gap."""
+        """Names of the label ids from 0 to the last: "background", the classes, "unused-3" for a gap."""
         by_id = {entry.label_id: entry.name for entry in self.entries}
         last = max(by_id, default=BACKGROUND)
         return ("background", *(by_id.get(each, f"unused-{each}") for each in range(1, last + 1)))
@@ -121,7 +126,7 @@ class Vocabulary:
         hint = f"did you mean {', '.join(close)}?" if close else f"known are {', '.join(self.names)}"
         raise VocabularyError(f"unknown class {name!r} in vocabulary {self.name!r}: {hint}")
 
-    def subset(self, names: Sequence[str]) -> Self:
+    def subset(self, names: Sequence[str]) -> "Vocabulary":
         """Only these classes, with their ids, phrases and colours, in id order.
 
         Raises:
@@ -131,7 +136,7 @@ class Vocabulary:
         return type(self)(name=self.name, entries=tuple(e for e in self.entries if e.name in wanted))
 
     def palette(self) -> list[int]:
-        """768 numbers for `PIL.Image.putpalette`: VOC's black background and pale 255, the classes' own colours."""
+        """768 numbers for `PIL.Image.putpalette`: black background, pale 255, the classes' own colours."""
         flat = [channel for index in range(256) for channel in voc_colour(index)]
         for entry in self.entries:
             flat[3 * entry.label_id : 3 * entry.label_id + 3] = entry.colour
@@ -158,16 +163,19 @@ def _clean_names(names: Iterable[str]) -> list[str]:
     if not clean:
         raise VocabularyError('no class is named; give at least one, for example --classes "boat, tree"')
     if len(clean) > MAX_CLASSES:
-        raise VocabularyError(f"at most {MAX_CLASSES} classes fit a mask (0 is background, 255 uncertain); got {len(clean)}")
+        raise VocabularyError(
+            f"at most {MAX_CLASSES} classes fit a mask (0 is background, 255 uncertain); got {len(clean)}"
+        )
     seen: set[str] = set()
     for position, each in enumerate(clean, start=1):
         if not each:
-            raise VocabularyError(f"class {position} of {len(clean)} is empty; remove the extra comma or name it")
+            raise VocabularyError(f"class {position} of {len(clean)} is empty; drop the comma or name it")
+        _check_visible(each, f"the name of class {position}")
         if each.casefold() == "background":
             raise VocabularyError('"background" is label 0 in every vocabulary; leave it out of the classes')
-        if each in seen:
+        if each.casefold() in seen:
             raise VocabularyError(f"class {each!r} is named twice; name each class once")
-        seen.add(each)
+        seen.add(each.casefold())
     return clean
 
 
@@ -183,13 +191,32 @@ def _check_ids(ordered: Sequence[ClassEntry]) -> None:
 
 
 def _clean_phrases(name: str, phrases: Sequence[str]) -> tuple[str, ...]:
-    clean = tuple(" ".join(phrase.split()) for phrase in phrases)
+    clean = tuple(dict.fromkeys(" ".join(phrase.split()) for phrase in phrases))
     if not clean or not all(clean):
-        raise VocabularyError(f"class {name!r} has an empty phrase; give words that describe it, or no phrases at all")
+        raise VocabularyError(f"class {name!r} has an empty phrase; give words for it, or no phrases at all")
+    for phrase in clean:
+        _check_visible(phrase, f"a phrase of class {name!r}")
     return clean
+
+
+def _check_phrases(entries: Sequence[ClassEntry]) -> None:
+    """One phrase for two classes would give both the same evidence."""
+    holders: dict[str, str] = {}
+    for entry in entries:
+        for phrase in entry.phrases:
+            other = holders.setdefault(phrase.casefold(), entry.name)
+            if other != entry.name:
+                raise VocabularyError(
+                    f"classes {other!r} and {entry.name!r} share the phrase {phrase!r}; give each its own"
+                )
+
+
+def _check_visible(text: str, what: str) -> None:
+    if not text.isprintable():
+        raise VocabularyError(f"{what}, {text!r}, holds an invisible character; retype it")
 
 
 def _clean_colour(name: str, colour: Sequence[int]) -> Colour:
     if len(colour) != 3 or not all(isinstance(channel, int) and 0 <= channel <= 255 for channel in colour):
-        raise VocabularyError(f"class {name!r} has colour {colour!r}; expected three integers from 0 to 255 (R, G, B)")
+        raise VocabularyError(f"class {name!r} has colour {colour!r}; expected three integers 0–255 (RGB)")
     return colour[0], colour[1], colour[2]

@@ -4,6 +4,7 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 
+from segmint import prompts
 from segmint.errors import VocabularyError
 from segmint.vocabulary import Vocabulary
 
@@ -27,6 +28,7 @@ def vocabulary(name: str) -> Vocabulary:
     """
     if name not in _NAMES:
         raise VocabularyError(f"no preset is called {name!r}; presets are {', '.join(_NAMES)}")
-    text = (files("segmint.prompts") / "data" / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (files(prompts) / "data" / "presets" / f"{name}.toml").read_text(encoding="utf-8")
     classes: dict[str, list[str]] = tomllib.loads(text)["classes"]
-    return Vocabulary.of(classes, phrases={each: phrases for each, phrases in classes.items() if phrases}, name=name)
+    phrases = {each: own for each, own in classes.items() if own}
+    return Vocabulary.of(classes, phrases=phrases, name=name)

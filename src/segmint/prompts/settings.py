@@ -1,6 +1,6 @@
 """Settings of what is drawn and labelled: the recipe's sections `vocabulary` and `prompts`."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,13 +20,13 @@ class ClassSettings(BaseModel):
     label_id: Annotated[int, Field(ge=1, le=254)]
     """The class's value in masks."""
     phrases: tuple[str, ...]
-    """Words that stand for the class in prompts and in attention; any of them may be used in a planned prompt."""
+    """Words that stand for the class in attention, and in planned prompts, where any of them may be used."""
     colour: tuple[Channel, Channel, Channel]
     """Red, green and blue (0–255) in palette masks and pictures."""
 
 
 class VocabularySettings(BaseModel):
-    """The classes. `vocabulary.name = "voc"` alone fetches a preset; a kept recipe always spells the classes out."""
+    """The classes. `name = "voc"` alone fetches a preset; a kept recipe always spells the classes out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,12 +44,12 @@ class VocabularySettings(BaseModel):
         return {**data, "name": vocabulary.name, "classes": [_plain(entry) for entry in vocabulary.entries]}
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "VocabularySettings":
         self.to_vocabulary()
         return self
 
     @classmethod
-    def from_vocabulary(cls, vocabulary: Vocabulary) -> Self:
+    def from_vocabulary(cls, vocabulary: Vocabulary) -> "VocabularySettings":
         """Settings that rebuild `vocabulary`."""
         return cls.model_validate(
             {"name": vocabulary.name, "classes": [_plain(entry) for entry in vocabulary.entries]}
@@ -76,10 +76,10 @@ class PromptSettings(BaseModel):
     source: Literal["planned", "file"] = "planned"
     """`planned` writes prompts from the classes; `file` reads them."""
     templates: str = "auto"
-    """Planned: `photo`, `plain`, `toybox`, or the name of a template file of your own. `auto` follows the model:
-    `toybox` for the toybox model, else `photo`."""
+    """Planned: `photo`, `plain`, `toybox`, or the name of a template file of your own.
+    `auto` follows the model: `toybox` for the toybox model, else `photo`."""
     templates_sha256: str | None = None
-    """Planned: SHA-256 of the templates' text, so that a changed file is noticed; filled in when the run starts."""
+    """Planned: SHA-256 of the template file, so that a change is noticed; filled in when the run starts."""
     class_counts: tuple[
         Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]
     ] = (0.5, 0.35, 0.15)
@@ -98,7 +98,7 @@ class PromptSettings(BaseModel):
     """File: how many images each prompt gets, each with its own seed."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "PromptSettings":
         if sum(self.class_counts) <= 0:
             raise ValueError("class_counts are all zero; give one, two or three classes an image some weight")
         return self
