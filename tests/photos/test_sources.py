@@ -10,6 +10,7 @@ from PIL import Image
 
 from segmint.errors import ImageError
 from segmint.photos.sources import Source, _named, find_sources
+from segmint.specs import is_item_id
 
 
 @pytest.fixture
@@ -101,6 +102,14 @@ def test_nothing_found_is_an_error(tmp_path: Path) -> None:
             find_sources([each])
 
 
+def test_names_that_no_file_system_would_refuse(tmp_path: Path) -> None:
+    for name in ("holiday 1 (2).png", "-x.png", "con.png", "塔.png", "a.b.png", "n" * 120 + ".png"):
+        Image.new("RGB", (1, 1)).save(tmp_path / name)
+    found = ids(tmp_path)
+    assert found == ["_x", "a_b", "_con", "holiday_1__2_", "n" * 100, "_"]
+    assert all(map(is_item_id, found))
+
+
 @given(
     st.lists(
         st.lists(st.sampled_from(("a", "b", "a_b", "A")), min_size=1, max_size=3), min_size=1, max_size=12
@@ -111,3 +120,4 @@ def test_no_two_items_share_a_name(parts: list[list[str]]) -> None:
     sources = [Source(path=Path("/root") / each, item_id=Path(each).stem) for each in sorted(paths)]
     named = [source.item_id.casefold() for source in _named(sources)]
     assert len(set(named)) == len(named)
+    assert all(map(is_item_id, named))

@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segmint.errors import ImageError
+from segmint.specs import is_item_id
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif")
@@ -18,6 +20,10 @@ SUFFIXES = frozenset(
 """Files with these endings count as images when a folder is searched (upper or lower case)."""
 _KEYS = frozenset(("image", "file_name", "path", "classes", "caption"))
 _GLOB_SIGNS = "*?["
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+MAX_ID = 100
+"""Longest item name; see `specs.ITEM_ID_RULE`."""
+_MAX_FOLDER = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +46,10 @@ def find_sources(inputs: Iterable[str | Path]) -> tuple[Source, ...]:
     A listed file that does not exist stays among the sources: it is named when its turn comes, and nothing
     else is lost.
 
-    The item's name is the file's own, without its ending. Where several files share one (in any case of
-    letters), each of them takes `__FOLDER` behind it, the folder relative to what all sources have in common
-    with `/` as `_`; files that still share one take their ending (`a_png`), and failing that the start of
-    their path's SHA-256.
+    The item's name is the file's own, without its ending, with `_` for what is not A–Z a–z 0–9 _ or -. Where
+    several files share one (in any case of letters), each of them takes `__FOLDER` behind it, the folder
+    relative to what all sources have in common; files that still share one take their ending (`a_png`), and
+    failing that the start of their path's SHA-256.
 
     Args:
         inputs: paths or glob patterns; `**` searches through folders.
@@ -145,8 +151,8 @@ def _source(path: Path) -> Source:
 
 
 def _clean(stem: str) -> str:
-    printable = "".join(each if each.isprintable() and each not in '\\/:*?"<>|' else "_" for each in stem)
-    return printable.strip().lstrip(".") or "image"
+    plain = _UNSAFE.sub("_", stem)[:MAX_ID]
+    return plain if is_item_id(plain) else f"_{plain[1:]}" if plain.startswith("-") else f"_{plain}"[:MAX_ID]
 
 
 def _named(sources: Sequence[Source]) -> list[Source]:
@@ -155,10 +161,13 @@ def _named(sources: Sequence[Source]) -> list[Source]:
         if not shared:
             break
         sources = [
-            replace(each, item_id=each.item_id + suffix(each)) if each.item_id.casefold() in shared else each
-            for each in sources
+            _extended(each, suffix(each)) if each.item_id.casefold() in shared else each for each in sources
         ]
     return list(sources)
+
+
+def _extended(source: Source, suffix: str) -> Source:
+    return replace(source, item_id=source.item_id[: MAX_ID - len(suffix)] + suffix)
 
 
 def _shared_ids(sources: Sequence[Source]) -> set[str]:
@@ -172,13 +181,13 @@ def _folder_suffix(sources: Sequence[Source]) -> Any:
 
     def suffix(source: Source) -> str:
         relative = _plain(source.path).parent.relative_to(root)
-        return f"__{'_'.join(map(_clean, relative.parts))}" if relative.parts else ""
+        return f"__{_clean('_'.join(relative.parts))[:_MAX_FOLDER]}" if relative.parts else ""
 
     return suffix
 
 
 def _ending_suffix(source: Source) -> str:
-    return f"_{source.path.suffix.lower().lstrip('.')}"
+    return f"_{_clean(source.path.suffix.lower().lstrip('.'))}"
 
 
 def _hash_suffix(source: Source) -> str:

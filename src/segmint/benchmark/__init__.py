@@ -1,0 +1,1 @@
+"""Mask methods side by side: scored on images whose true masks are known."""
