@@ -1,0 +1,1 @@
+"""Run folders: where everything lies, what is written down, and how it gets there whole."""

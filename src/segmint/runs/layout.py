@@ -10,6 +10,9 @@ PLAN = PurePosixPath("plan.jsonl")
 """One PromptSpec a line, in index order, written before the first item."""
 ITEMS = PurePosixPath("items")
 """One record an item; written last, so its presence means that the item is whole."""
+FAILURES = PurePosixPath("failed")
+"""Records of items that could not be generated, apart from the whole ones, so that nobody reads them by
+mistake."""
 IMAGES = PurePosixPath("JPEGImages")
 MASKS = PurePosixPath("SegmentationClass")
 AGREEMENT = PurePosixPath("SegmentationAgreement")
@@ -25,9 +28,13 @@ PENDING = PurePosixPath(".pending")
 """Files being written; safe to delete when nothing writes."""
 CONTACT_SHEET = PurePosixPath("contact-sheet.png")
 LABELS = PurePosixPath("labelmap.txt")
-"""`id: name: R,G,B` a line, for people and annotation tools."""
+"""`name:R,G,B::` a line in id order, as CVAT and Datumaro read it; `run.json` holds the ids."""
 TORCHVISION = PurePosixPath("VOCdevkit/VOC2012")
 """Links to the three VOC folders, where `torchvision.datasets.VOCSegmentation(RUN)` looks for them."""
+
+IMAGE_SET_NAMES = ("train", "trainval", "val")
+"""Lists of a VOC dataset. Minted images are for training: `train` and `trainval` name them all, `val`
+none."""
 
 DEFAULT_MASK_SET = ""
 """Name of the mask set that was made together with the images."""
@@ -51,6 +58,11 @@ def agreement(item_id: str, mask_set: str = DEFAULT_MASK_SET) -> PurePosixPath:
 def record(item_id: str, mask_set: str = DEFAULT_MASK_SET) -> PurePosixPath:
     """Path of an item's record in a mask set."""
     return _in_set(ITEMS, mask_set) / f"{item_id}.json"
+
+
+def failure(item_id: str) -> PurePosixPath:
+    """Path of the record of an item that failed."""
+    return FAILURES / f"{item_id}.json"
 
 
 def features(item_id: str) -> PurePosixPath:

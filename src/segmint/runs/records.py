@@ -1,10 +1,19 @@
-"""What a run writes down: one record an item, one header a run."""
+"""What a run writes down: one record an item, one header a run.
 
-from typing import Literal
+Both are JSON for people and carry a checksum of themselves, so that a flipped byte in them is found as in
+any other file.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field
+import hashlib
+import json
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from segmint.errors import RunError
 
 SCHEMA_VERSION = 1
+"""Layout of records and headers. A run of another version is refused by name, never guessed at."""
 
 
 class FileRecord(BaseModel):
@@ -19,7 +28,8 @@ class FileRecord(BaseModel):
 
 
 class ItemRecord(BaseModel):
-    """An item's sidecar, `items/ID.json`. All but `timings_s` follows from recipe and item alone."""
+    """An item's sidecar, `items/ID.json`. All but `timings_s` and `checksum` follows from recipe and item
+    alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,13 +62,16 @@ class ItemRecord(BaseModel):
     files: dict[str, FileRecord] = Field(default_factory=dict)
     """By role: `image`, `mask`, `agreement`, `features`."""
     areas: dict[str, float] = Field(default_factory=dict)
-    """Share of all pixels, by label name (with "background", without the uncertain ones); only labels that appear."""
+    """Share of all pixels, by label name (with "background", without the uncertain ones); only labels that
+    appear."""
     uncertain_fraction: float | None = None
     """Share of all pixels that are 255."""
     agreement: float | None = None
     """Mean share of ballots behind each pixel's label, in [0, 1]."""
     timings_s: dict[str, float] = Field(default_factory=dict)
     """Seconds by stage (`sampling`, `capture`, `masks`, `writing`), this item's share of its batch."""
+    checksum: str = ""
+    """SHA-256 of the rest of the record, as it is written; filled by `encode_record`."""
 
 
 class ClassRecord(BaseModel):
@@ -91,3 +104,69 @@ class RunHeader(BaseModel):
     classes: tuple[ClassRecord, ...]
     parent: str | None = None
     """The run this one was derived from, if any."""
+    items: int = 0
+    """How many items are planned."""
+    files: dict[str, FileRecord] = Field(default_factory=dict)
+    """By role: `recipe`, `plan`, `labels`."""
+    checksum: str = ""
+    """SHA-256 of the rest of the header, as it is written; filled by `encode_record`."""
+
+
+Record = TypeVar("Record", ItemRecord, RunHeader)
+
+
+def encode_record(record: ItemRecord | RunHeader) -> bytes:
+    """The record as JSON, its checksum at the end; equal records give equal bytes."""
+    fields = record.model_dump(mode="json", exclude={"checksum"})
+    fields["checksum"] = hashlib.sha256(_json(fields)).hexdigest()
+    return _json(fields)
+
+
+def decode_record(data: bytes, kind: type[Record], *, source: str) -> Record:
+    """A record from JSON.
+
+    Args:
+        data: what a file held.
+        kind: `ItemRecord` or `RunHeader`.
+        source: the file, for messages.
+
+    Raises:
+        RunError: the file is no JSON, of another schema version, or has missing or unknown fields.
+    """
+    try:
+        fields = json.loads(data)
+    except ValueError as error:
+        raise RunError(f"{source} is damaged: expected JSON, {error}") from None
+    _check_schema(fields, source)
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunError(f"{source} is damaged: {where}: {first['msg']}") from None
+
+
+def is_intact(record: ItemRecord | RunHeader, data: bytes) -> bool:
+    """Whether a file holds exactly what was once written for this record."""
+    return encode_record(record) == data
+
+
+def _check_schema(fields: Any, source: str) -> None:
+    found = fields.get("schema_version") if isinstance(fields, dict) else None
+    if found == SCHEMA_VERSION:
+        return
+    if not isinstance(found, int):
+        raise RunError(f"{source} is damaged: it has no schema_version")
+    wrote, advice = (
+        ("a newer", "install a newer segmint")
+        if found > SCHEMA_VERSION
+        else ("an older", "use that version, or mint anew")
+    )
+    raise RunError(
+        f"{source} was written by {wrote} version of segmint ({fields.get('segmint_version', 'unknown')}, "
+        f"schema {found}); this one reads schema {SCHEMA_VERSION}: {advice}"
+    )
+
+
+def _json(fields: dict[str, Any]) -> bytes:
+    return (json.dumps(fields, ensure_ascii=False, indent=1) + "\n").encode()

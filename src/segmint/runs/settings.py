@@ -13,4 +13,5 @@ class OutputSettings(BaseModel):
     image_format: Literal["jpg", "png"] = "jpg"
     """`jpg` is JPEG at quality 95 without chroma subsampling; `png` is lossless."""
     keep_features: bool = False
-    """Keep each item's attention summary (float16 npz), so that masks can be made again without generating."""
+    """Keep each item's attention summary (float16 npz), so that masks can be made again without
+    generating."""

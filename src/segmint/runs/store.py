@@ -1,0 +1,271 @@
+"""A run: open it, read its items, put new ones in.
+
+An item's files go in first, its record last: the record's presence means that the item is whole, so the
+items still to do are the plan's less the records', found by one scan of a folder. Nothing is ever changed in
+place.
+"""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from segmint.artifacts import AttentionSummary, Image, Mask, PromptSpec
+from segmint.errors import PromptError, RunError, StorageError
+from segmint.runs import codec, layout
+from segmint.runs.curation import accepted, read_states
+from segmint.runs.files import Files, LocalFiles
+from segmint.runs.records import FileRecord, ItemRecord, RunHeader, decode_record, encode_record
+from segmint.specs import spec_from_json, spec_to_json
+from segmint.vocabulary import ClassEntry, Vocabulary
+
+Role = Literal["image", "mask", "agreement", "features"]
+"""What a file of an item is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An item ready to be written: its record, but for `files`, and the content of each file."""
+
+    record: ItemRecord
+    blobs: Mapping[Role, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run that stands: where its files are, and its header."""
+
+    files: Files
+    header: RunHeader
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder, or None for a run that lives elsewhere."""
+        return self.files.root if isinstance(self.files, LocalFiles) else None
+
+    def vocabulary(self) -> Vocabulary:
+        """The run's classes."""
+        entries = [
+            ClassEntry(name=each.name, label_id=each.label_id, phrases=each.phrases, colour=each.colour)
+            for each in self.header.classes
+        ]
+        return Vocabulary.of_entries(entries, name=self.header.vocabulary)
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe as plain data; `Recipe.parse` validates it."""
+        try:
+            return tomllib.loads(self.files.read(layout.RECIPE).decode())
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise RunError(
+                f"{self.files.address}/{layout.RECIPE} is damaged: {error}; mend it with --repair"
+            ) from None
+
+    def plan(self) -> list[PromptSpec]:
+        """Every planned item in index order."""
+        lines = self.files.read(layout.PLAN).splitlines()
+        try:
+            return [spec_from_json(line.decode()) for line in lines]
+        except (UnicodeDecodeError, PromptError) as error:
+            raise RunError(
+                f"{self.files.address}/{layout.PLAN} is damaged: {error}; mend it with --repair"
+            ) from None
+
+    def done_ids(self, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]:
+        """Ids of the whole items."""
+        return _ids(self.files.names(layout.record("x", mask_set).parent))
+
+    def failed_ids(self) -> set[str]:
+        """Ids of the items that were tried and failed."""
+        return _ids(self.files.names(layout.FAILURES)) - self.done_ids()
+
+    def record(self, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> ItemRecord:
+        """The record of a whole item.
+
+        Raises:
+            RunError: the item is not there or its record is damaged.
+        """
+        return self._read_record(layout.record(item_id, mask_set))
+
+    def failure(self, item_id: str) -> ItemRecord:
+        """The record of an item that failed."""
+        return self._read_record(layout.failure(item_id))
+
+    def records(self, mask_set: str = layout.DEFAULT_MASK_SET) -> Iterator[ItemRecord]:
+        """Records of the whole items, by ascending id."""
+        for item_id in sorted(self.done_ids(mask_set)):
+            yield self.record(item_id, mask_set)
+
+    def image(self, record: ItemRecord) -> Image:
+        """RGB pixels of an item's image."""
+        return codec.decode_image(self._blob(record, "image"), source=self._where(record, "image"))
+
+    def mask(self, record: ItemRecord) -> Mask:
+        """Label ids of an item's mask, 255 where uncertain."""
+        return codec.decode_mask(self._blob(record, "mask"), source=self._where(record, "mask"))
+
+    def summary(self, record: ItemRecord) -> AttentionSummary:
+        """An item's stored attention.
+
+        Raises:
+            RunError: the run was made without `output.keep_features`.
+        """
+        if "features" not in record.files:
+            raise RunError(f"item {record.id} has no stored features; mint with --keep-features to have them")
+        return codec.decode_summary(self._blob(record, "features"), source=self._where(record, "features"))
+
+    def _blob(self, record: ItemRecord, role: Role) -> bytes:
+        return self.files.read(PurePosixPath(record.files[role].path))
+
+    def _where(self, record: ItemRecord, role: Role) -> str:
+        return f"{self.files.address}/{record.files[role].path}"
+
+    def _read_record(self, path: PurePosixPath) -> ItemRecord:
+        return decode_record(self.files.read(path), ItemRecord, source=f"{self.files.address}/{path}")
+
+
+def open_run(where: str | os.PathLike[str]) -> Run:
+    """A run that was made before.
+
+    Raises:
+        RunError: there is no run, or one of another schema version, or a damaged one.
+    """
+    return read_run(LocalFiles(Path(where)))
+
+
+def read_run(files: Files) -> Run:
+    """As `open_run`, for any place."""
+    if not files.exists(layout.HEADER):
+        raise RunError(
+            f"{files.address} is no run: it has no {layout.HEADER}; "
+            f"make one with segmint generate --out {files.address}"
+        )
+    data = files.read(layout.HEADER)
+    return Run(files=files, header=decode_record(data, RunHeader, source=f"{files.address}/{layout.HEADER}"))
+
+
+def write_run(files: Files, *, header: RunHeader, recipe_toml: str, plan: Sequence[PromptSpec]) -> Run:
+    """Put a run's own files in place, the header last; also extends a run to a longer plan.
+
+    The caller holds the lock and has checked that nothing else is overwritten.
+    """
+    contents = {
+        "recipe": (layout.RECIPE, recipe_toml.encode()),
+        "plan": (layout.PLAN, encode_plan(plan)),
+        "labels": (layout.LABELS, _labelmap(header)),
+    }
+    for path, data in contents.values():
+        files.write(path, data)
+    sealed = header.model_copy(
+        update={
+            "items": len(plan),
+            "files": {role: _seal(path, data) for role, (path, data) in contents.items()},
+        }
+    )
+    files.write(layout.HEADER, encode_record(sealed))
+    files.settle([PurePosixPath(".")])
+    return Run(files=files, header=sealed)
+
+
+def encode_plan(plan: Iterable[PromptSpec]) -> bytes:
+    """One spec a line."""
+    return "".join(f"{spec_to_json(spec)}\n" for spec in plan).encode()
+
+
+def commit(
+    files: Files, drafts: Sequence[Draft], *, mask_set: str = layout.DEFAULT_MASK_SET
+) -> list[ItemRecord]:
+    """Put items in place: the files of all, then the records of all, so that a kill leaves no half item.
+
+    Args:
+        files: where the run lives.
+        drafts: items of one batch; those of status `failed` have no blobs and are filed apart.
+        mask_set: the set that the masks belong to.
+
+    Returns:
+        The records as written, with sizes and checksums of their files.
+
+    Raises:
+        StorageError: the place refused a write; items without a record are made again by the next run.
+    """
+    records = [_write_blobs(files, draft, mask_set) for draft in drafts]
+    files.settle({PurePosixPath(each.path).parent for record in records for each in record.files.values()})
+    for record in records:
+        if record.status == "failed":
+            files.write(layout.failure(record.id), encode_record(record))
+        else:
+            files.write(layout.record(record.id, mask_set), encode_record(record))
+    return records
+
+
+def image_set_lines(run: Run, name: str, done: set[str]) -> bytes:
+    """What the VOC list `name` should say: the whole items that nobody rejected, ascending.
+
+    Minted images are for training: `train` and `trainval` name them all and `val` is empty. Where a
+    validation part is wanted, `segmint export` splits.
+    """
+    if name == "val":
+        return b""
+    states = read_states(run.folder) if run.folder is not None else {}
+    return "".join(f"{each}\n" for each in accepted(sorted(done), states)).encode()
+
+
+def write_image_sets(run: Run) -> None:
+    """Bring the VOC lists up to date."""
+    done = run.done_ids()
+    for name in layout.IMAGE_SET_NAMES:
+        run.files.write(layout.image_set(name), image_set_lines(run, name, done))
+
+
+def link_for_torchvision(folder: Path) -> None:
+    """Make `VOCdevkit/VOC2012/…` links, so that torchvision's `VOCSegmentation(folder)` loads the run itself.
+
+    Where the file system has no links (some network shares, Windows without the right), the run stands
+    without.
+    """
+    home = folder / layout.TORCHVISION
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        for target in (layout.IMAGES, layout.MASKS, layout.IMAGE_SETS.parent):
+            (folder / target).mkdir(parents=True, exist_ok=True)
+            link = home / target.name
+            if not link.is_symlink():
+                link.symlink_to(
+                    Path(*[".."] * len(layout.TORCHVISION.parts)) / target, target_is_directory=True
+                )
+    except OSError as error:
+        if not home.is_dir():
+            raise StorageError(f"cannot create {home}: {error.strerror}") from None
+
+
+def _write_blobs(files: Files, draft: Draft, mask_set: str) -> ItemRecord:
+    written: dict[str, FileRecord] = dict(draft.record.files)
+    for role, data in draft.blobs.items():
+        path = _path(role, draft.record.id, mask_set, data)
+        files.write(path, data)
+        written[role] = _seal(path, data)
+    return draft.record.model_copy(update={"files": written})
+
+
+def _path(role: Role, item_id: str, mask_set: str, data: bytes) -> PurePosixPath:
+    if role == "image":
+        return layout.image(item_id, "png" if data.startswith(b"\x89PNG") else "jpg")
+    if role == "features":
+        return layout.features(item_id)
+    return layout.mask(item_id, mask_set) if role == "mask" else layout.agreement(item_id, mask_set)
+
+
+def _seal(path: PurePosixPath, data: bytes) -> FileRecord:
+    return FileRecord(path=str(path), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def _labelmap(header: RunHeader) -> bytes:
+    rows = [("background", (0, 0, 0)), *((each.name, each.colour) for each in header.classes)]
+    lines = [f"{name}:{','.join(map(str, colour))}::" for name, colour in rows]
+    return "\n".join(["# label:color_rgb:parts:actions", *lines, ""]).encode()
+
+
+def _ids(names: Iterable[str]) -> set[str]:
+    return {name.removesuffix(".json") for name in names if name.endswith(".json")}

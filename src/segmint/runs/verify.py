@@ -1,0 +1,179 @@
+"""Is a run whole? Every file against what was written, so that a flipped or missing byte is found wherever
+it is."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+import numpy as np
+
+from segmint.errors import SegmintError
+from segmint.runs import codec, layout
+from segmint.runs.files import Files
+from segmint.runs.records import FileRecord, ItemRecord, decode_record, is_intact
+from segmint.runs.store import Run, image_set_lines, read_run
+from segmint.vocabulary import BACKGROUND, IGNORE
+
+ProblemKind = Literal["missing", "changed", "undecodable", "record", "header", "list", "orphan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is not as it was written. `item_id` is None where the run itself is hurt."""
+
+    kind: ProblemKind
+    path: str
+    detail: str
+    item_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What `verify` found: problems, and how far the run has come (an unfinished run is no problem)."""
+
+    problems: tuple[Problem, ...]
+    planned: int
+    done: int
+    failed: int
+
+
+def verify(files: Files) -> Verdict:
+    """Check every file of a run against its record: size, SHA-256, decoding, label ids; then look for strays.
+
+    Raises:
+        RunError: there is no run, or one that cannot be opened at all.
+    """
+    run = read_run(files)
+    done, failed = run.done_ids(), run.failed_ids()
+    problems = [
+        *_header_problems(run),
+        *(problem for item_id in sorted(done) for problem in item_problems(run, item_id)),
+        *(
+            problem
+            for item_id in sorted(failed)
+            for problem in _record_problems(run, layout.failure(item_id), item_id)
+        ),
+        *_list_problems(run, done),
+        *_orphans(run, done),
+        *_sheet_problems(files),
+    ]
+    return Verdict(problems=tuple(problems), planned=run.header.items, done=len(done), failed=len(failed))
+
+
+def item_problems(run: Run, item_id: str) -> Iterator[Problem]:
+    """What is wrong with one whole item."""
+    path = layout.record(item_id)
+    found = list(_record_problems(run, path, item_id))
+    yield from found
+    if found:
+        return
+    record = run.record(item_id)
+    broken = False
+    for file in record.files.values():
+        for problem in _file_problems(run.files, file, item_id):
+            broken = True
+            yield problem
+    if not broken:
+        yield from _content_problems(run, record)
+
+
+def _header_problems(run: Run) -> Iterator[Problem]:
+    if not is_intact(run.header, run.files.read(layout.HEADER)):
+        yield Problem(kind="header", path=str(layout.HEADER), detail="does not match its own checksum")
+    for file in run.header.files.values():
+        yield from _file_problems(run.files, file, None)
+
+
+def _record_problems(run: Run, path: PurePosixPath, item_id: str) -> Iterator[Problem]:
+    try:
+        data = run.files.read(path)
+        record = decode_record(data, ItemRecord, source=str(path))
+    except SegmintError as error:
+        yield Problem(kind="record", path=str(path), detail=str(error), item_id=item_id)
+        return
+    if record.id != item_id or not is_intact(record, data):
+        yield Problem(
+            kind="record", path=str(path), detail="does not match its own checksum", item_id=item_id
+        )
+
+
+def _file_problems(files: Files, file: FileRecord, item_id: str | None) -> Iterator[Problem]:
+    path = PurePosixPath(file.path)
+    if not files.exists(path):
+        yield Problem(kind="missing", path=file.path, detail="is not there", item_id=item_id)
+        return
+    data = files.read(path)
+    if len(data) != file.bytes:
+        detail = f"has {len(data)} bytes, was written with {file.bytes}"
+        yield Problem(kind="changed", path=file.path, detail=detail, item_id=item_id)
+    elif hashlib.sha256(data).hexdigest() != file.sha256:
+        detail = "has other bytes than were written (SHA-256)"
+        yield Problem(kind="changed", path=file.path, detail=detail, item_id=item_id)
+
+
+def _content_problems(run: Run, record: ItemRecord) -> Iterator[Problem]:
+    try:
+        image, mask = run.image(record), run.mask(record)
+        if "features" in record.files:
+            run.summary(record)
+    except (SegmintError, KeyError) as error:
+        yield Problem(
+            kind="undecodable", path=str(layout.record(record.id)), detail=str(error), item_id=record.id
+        )
+        return
+    path = record.files["mask"].path
+    if image.shape[:2] != mask.shape:
+        size, other = "×".join(map(str, mask.shape)), "×".join(map(str, image.shape[:2]))
+        detail = f"is {size} px (height × width), its image {other}"
+        yield Problem(kind="undecodable", path=path, detail=detail, item_id=record.id)
+    strange = set(np.unique(mask).tolist()) - {BACKGROUND, IGNORE, *record.label_ids}
+    if strange:
+        detail = f"holds label ids {sorted(strange)}, which are not the item's"
+        yield Problem(kind="undecodable", path=path, detail=detail, item_id=record.id)
+
+
+def _list_problems(run: Run, done: set[str]) -> Iterator[Problem]:
+    complete = len(done) >= run.header.items
+    for name in layout.IMAGE_SET_NAMES:
+        path = layout.image_set(name)
+        if not run.files.exists(path):
+            if complete:
+                yield Problem(kind="missing", path=str(path), detail="is not there")
+            continue
+        data = run.files.read(path)
+        strangers = sorted(set(data.decode(errors="replace").split("\n")) - done - {""})
+        if strangers:
+            yield Problem(
+                kind="list", path=str(path), detail=f"names {strangers[0]!r}, which is no whole item"
+            )
+        elif complete and data != image_set_lines(run, name, done):
+            yield Problem(kind="list", path=str(path), detail="does not name the items that it should")
+
+
+def _orphans(run: Run, done: set[str]) -> Iterator[Problem]:
+    """Files of no item, nor of one that is still to be made (those the next run overwrites)."""
+    try:
+        known = done | {spec.item_id for spec in run.plan()}
+    except SegmintError:  # reported with the header's files; without a plan nobody can say what is a stray
+        return
+    for folder in (
+        layout.IMAGES,
+        layout.MASKS,
+        layout.AGREEMENT,
+        layout.FEATURES,
+        layout.ITEMS,
+        layout.FAILURES,
+    ):
+        for name in sorted(run.files.names(folder)):
+            if PurePosixPath(name).stem not in known:
+                yield Problem(kind="orphan", path=str(folder / name), detail="belongs to no item of the plan")
+
+
+def _sheet_problems(files: Files) -> Iterator[Problem]:
+    if files.exists(layout.CONTACT_SHEET):
+        try:
+            codec.decode_image(files.read(layout.CONTACT_SHEET), source=str(layout.CONTACT_SHEET))
+        except SegmintError as error:
+            yield Problem(kind="undecodable", path=str(layout.CONTACT_SHEET), detail=str(error))
