@@ -1,0 +1,112 @@
+"""Images with true masks to be scored on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PilImage
+from PIL import UnidentifiedImageError
+
+from segmint.artifacts import Image, Mask
+from segmint.errors import DatasetError, ImageError
+from segmint.photos.reading import read_photo
+from segmint.photos.sources import Source, find_sources
+from segmint.vocabulary import IGNORE, Vocabulary
+
+Colours = dict[tuple[int, int, int], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One image with its true mask.
+
+    `classes` are those to look for; `caption` says what the image shows, or None where the classes should.
+    """
+
+    item_id: str
+    image: Image
+    truth: Mask
+    classes: tuple[str, ...]
+    caption: str | None = None
+
+
+def pair_files(images: Sequence[str | Path], masks: Path) -> list[tuple[Source, Path]]:
+    """Each image with the mask of its name, a PNG in the folder `masks`, in the images' order.
+
+    Raises:
+        ImageError: no image is found.
+        DatasetError: no folder of masks, or images without a mask; the message counts and names them.
+    """
+    if not masks.is_dir():
+        raise DatasetError(f"{masks}: no such folder of masks; give a folder of PNGs named like the images")
+    pairs = [(source, masks / f"{source.path.stem}.png") for source in find_sources(images)]
+    lone = [source.path.name for source, mask in pairs if not mask.is_file()]
+    if len(lone) == len(pairs):
+        raise DatasetError(
+            f"{masks}: holds no mask for any of the {len(pairs)} images; expected {lone[0]!r} as .png"
+        )
+    return [(source, mask) for source, mask in pairs if mask.is_file()]
+
+
+def read_sample(source: Source, mask: Path, vocabulary: Vocabulary) -> Sample:
+    """An image and its mask; the classes are those that the mask shows.
+
+    Raises:
+        ImageError: a file cannot be read, the sizes differ, or the mask holds a label outside the vocabulary.
+    """
+    image = read_photo(source.path).rgb
+    truth = read_mask(mask, vocabulary)
+    if truth.shape != image.shape[:2]:
+        raise ImageError(
+            f"{mask}: {truth.shape[1]}×{truth.shape[0]} px, but its image {source.path.name} has "
+            f"{image.shape[1]}×{image.shape[0]} px; masks need the size of their images"
+        )
+    seen = set(np.unique(truth).tolist())
+    classes = tuple(entry.name for entry in vocabulary.entries if entry.label_id in seen)
+    return Sample(item_id=source.item_id, image=image, truth=truth, classes=classes, caption=source.caption)
+
+
+def read_mask(path: Path, vocabulary: Vocabulary) -> Mask:
+    """Label ids of a palette or grey PNG, or of an RGB PNG in the vocabulary's colours.
+
+    Raises:
+        ImageError: the file cannot be read, or holds a label or colour that is not the vocabulary's.
+    """
+    try:
+        with PilImage.open(path) as opened:
+            opened.load()
+            labels = np.asarray(opened) if opened.mode in ("P", "L", "1") else None
+            pixels = np.asarray(opened.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ImageError(
+            f"{path}: cannot be read as a mask ({error}); expected a palette or grey PNG"
+        ) from None
+    if labels is None:
+        return _from_colours(pixels, path, vocabulary)
+    labels = labels.astype(np.uint8)
+    known = [0, IGNORE, *(entry.label_id for entry in vocabulary.entries)]
+    unknown = sorted(set(np.unique(labels).tolist()) - set(known))
+    if unknown:
+        raise ImageError(
+            f"{path}: holds label {unknown[0]}, which is none of the {len(vocabulary.entries)} classes; "
+            "give the mask's classes in the order of their ids"
+        )
+    return labels
+
+
+def _from_colours(pixels: Image, path: Path, vocabulary: Vocabulary) -> Mask:
+    palette = np.array(vocabulary.palette(), np.int64).reshape(256, 3)
+    ids = [0, IGNORE, *(entry.label_id for entry in vocabulary.entries)]
+    codes = {_code(palette[label]): label for label in reversed(ids)}
+    values, inverse = np.unique(_code(pixels.astype(np.int64)), return_inverse=True)
+    for value in values.tolist():
+        if value not in codes:
+            colour = (value >> 16, value >> 8 & 255, value & 255)
+            raise ImageError(f"{path}: holds colour {colour}, which is no class's; give a palette PNG")
+    return np.array([codes[value] for value in values.tolist()], np.uint8)[inverse].reshape(pixels.shape[:2])
+
+
+def _code(colours: np.ndarray) -> "np.ndarray | int":
+    code = colours[..., 0] << 16 | colours[..., 1] << 8 | colours[..., 2]
+    return int(code) if code.ndim == 0 else code

@@ -1,0 +1,72 @@
+"""Folders of images and masks are paired by name and checked against each other."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segmint.benchmark.samples import pair_files, read_mask, read_sample
+from segmint.errors import DatasetError, ImageError
+from segmint.vocabulary import Vocabulary
+
+TOWN = Vocabulary.of(["boat", "house"])
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b", "a", "lone"):
+        save(tmp_path / "images" / f"{name}.png", np.zeros((2, 3, 3), np.uint8))
+    for name in ("a", "b"):
+        save(tmp_path / "masks" / f"{name}.png", np.array([[0, 1, 255], [0, 0, 0]], np.uint8))
+    return tmp_path
+
+
+def test_images_meet_their_masks(folder: Path) -> None:
+    pairs = pair_files([folder / "images"], folder / "masks")
+    assert [(source.path.stem, mask.name) for source, mask in pairs] == [("a", "a.png"), ("b", "b.png")]
+    sample = read_sample(*pairs[0], TOWN)
+    assert sample.classes == ("boat",)
+    assert sample.truth.tolist() == [[0, 1, 255], [0, 0, 0]]
+
+
+def test_no_partner_at_all_is_an_error(folder: Path) -> None:
+    with pytest.raises(DatasetError, match="no such folder"):
+        pair_files([folder / "images"], folder / "gone")
+    with pytest.raises(DatasetError, match="no mask for any"):
+        pair_files([folder / "images" / "lone.png"], folder / "masks")
+
+
+def test_sizes_must_agree(folder: Path) -> None:
+    save(folder / "masks" / "a.png", np.zeros((3, 2), np.uint8))
+    pairs = pair_files([folder / "images"], folder / "masks")
+    with pytest.raises(ImageError, match=r"2×3 px, but its image a\.png has 3×2 px"):
+        read_sample(*pairs[0], TOWN)
+
+
+def test_a_label_outside_the_classes_is_named(folder: Path) -> None:
+    path = save(folder / "masks" / "a.png", np.array([[0, 3]], np.uint8))
+    with pytest.raises(ImageError, match="holds label 3"):
+        read_mask(path, TOWN)
+
+
+def test_colour_masks_are_read_by_the_palette(folder: Path) -> None:
+    boat, house = (TOWN.entry(name).colour for name in ("boat", "house"))
+    path = save(folder / "masks" / "rgb.png", np.array([[(0, 0, 0), boat, house, (224, 224, 192)]], np.uint8))
+    assert read_mask(path, TOWN).tolist() == [[0, 1, 2, 255]]
+    save(path, np.array([[(1, 2, 3)]], np.uint8))
+    with pytest.raises(ImageError, match=r"colour \(1, 2, 3\)"):
+        read_mask(path, TOWN)
+
+
+def test_what_is_no_mask_is_named(folder: Path) -> None:
+    path = folder / "masks" / "a.png"
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ImageError, match=r"a\.png"):
+        read_mask(path, TOWN)
