@@ -1,0 +1,97 @@
+"""Text, JSON and TOML of the user's, read strictly: whatever is wrong becomes one clear error."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, NoReturn
+
+from segmint.errors import SegmintError
+
+
+def read_text(path: Path, *, what: str, error: type[SegmintError]) -> tuple[str, bytes]:
+    """A UTF-8 file as text with plain line breaks, and its bytes.
+
+    Args:
+        path: the file; a byte order mark at its start is dropped.
+        what: what to call the file in messages, such as "prompts file".
+        error: which error to raise.
+
+    Raises:
+        SegmintError: of type `error`; the file is missing, unreadable, not UTF-8, or holds NUL bytes.
+    """
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as problem:  # ValueError: a NUL in the path itself
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise error(f"cannot read {what} {str(path)!r}: {reason}") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        hint = "it looks like UTF-16; " if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise error(f"{path}, line {line}: not UTF-8 text; {hint}save the file as UTF-8") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise error(f"{path}, line {line}: a NUL byte; expected a text file")
+    return text.replace("\r\n", "\n").replace("\r", "\n"), data
+
+
+def parse_json(text: str) -> Any:
+    """JSON without what Python's reader lets pass: NaN, infinities, doubled keys, lone surrogates.
+
+    Raises:
+        ValueError: says in a few words what is wrong, with line and column where they help.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+    except json.JSONDecodeError as problem:
+        place = f"column {problem.colno}" if "\n" not in text.strip() else f"line {problem.lineno}"
+        raise ValueError(f"not JSON ({problem.msg.lower()} at {place})") from None
+    except RecursionError:
+        raise ValueError("not usable JSON (nested too deeply)") from None
+    if "\\u" in text:
+        _refuse_surrogates(text, value)
+    return value
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """TOML.
+
+    Raises:
+        ValueError: says in a few words what is wrong.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ValueError(f"not TOML ({problem})") from None
+    except RecursionError:
+        raise ValueError("not usable TOML (nested too deeply)") from None
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value as messages show it: on one line, and cut where it is long."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # ValueError: an integer of more digits than Python prints
+        text = f"a large {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON; write a number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        doubled = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {shown(doubled)} is given twice")
+    return value
+
+
+def _refuse_surrogates(text: str, value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("a \\u escape is half of a surrogate pair") from None
