@@ -62,7 +62,9 @@ class Recipe(BaseModel):
             for section in sections:
                 target = target.get(section) if isinstance(target, dict) else None
             if not isinstance(target, dict) or last not in target:
-                raise ConfigError(f"unknown recipe field {dotted!r}; fields of a recipe are listed in docs/recipe.md")
+                raise ConfigError(
+                    f"unknown recipe field {dotted!r}; fields of a recipe are listed in docs/recipe.md"
+                )
             target[last] = value
         return self.parse(data, source="settings")
 
@@ -105,7 +107,8 @@ def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str =
 
 def _one_line(error: ValidationError) -> str:
     return "; ".join(
-        f"{'.'.join(map(str, issue['loc'])) or 'recipe'}: {issue['msg']}, found {issue['input']!r}" for issue in error.errors()
+        f"{'.'.join(map(str, issue['loc'])) or 'recipe'}: {issue['msg']}, found {issue['input']!r}"
+        for issue in error.errors()
     )
 
 
