@@ -15,9 +15,10 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from segmint.backbone.settings import CaptureSettings, ModelSettings, SamplingSettings
+from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
 from segmint.errors import ConfigError
 from segmint.masks.settings import MaskSettings
+from segmint.photos.settings import PhotoSettings
 from segmint.prompts.settings import PromptSettings, VocabularySettings
 from segmint.runs.settings import OutputSettings
 
@@ -32,6 +33,8 @@ class Recipe(BaseModel):
     model: ModelSettings = Field(default_factory=ModelSettings)
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
     capture: CaptureSettings = Field(default_factory=CaptureSettings)
+    observation: ObserveSettings = Field(default_factory=ObserveSettings)
+    photos: PhotoSettings = Field(default_factory=PhotoSettings)
     masks: MaskSettings = Field(default_factory=MaskSettings)
     vocabulary: VocabularySettings = Field(default_factory=VocabularySettings)
     prompts: PromptSettings = Field(default_factory=PromptSettings)
