@@ -80,7 +80,7 @@ class RefineSettings(BaseModel):
     connectivity: Connectivity = 4
     """Neighbours that hold a component together. Source: as stage 2; published code: 8 (row 1)."""
     rule: Literal["share", "ratio"] = "share"
-    """A component's winner is judged by its `share` of the pixels (report 2.3) or its `ratio` to the runner-up
+    """How a component's winner is judged: by its `share` (report 2.3) or its `ratio` to the runner-up
     (row 3)."""
     share: Fraction = 0.66
     """Share of the component's pixels that the winner must exceed. Source: report 2.3."""

@@ -1,0 +1,93 @@
+"""Token maps turned into evidence for each class (METHOD.md steps 5–6)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from jaxtyping import Float32
+
+from segmint.artifacts import ClassEvidence, Grid, PromptSpec, TokenMaps
+from segmint.errors import ConfigError
+from segmint.masks.resample import through_image
+from segmint.masks.settings import EvidenceSettings
+from segmint.vocabulary import BACKGROUND
+
+SOT_ROW = 0
+"""Row of the start-of-text token in every `TokenMaps`: the background's map. Source: report 2.2."""
+CONSTANT_ROUNDING = 4 * np.finfo(np.float32).eps
+"""Relative contrast that float32 rounding alone can make."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassQuery:
+    """A class to look for: its name, its label id, and the phrases that stand for it in the text."""
+
+    name: str
+    label_id: int
+    phrases: tuple[str, ...]
+
+    @classmethod
+    def of_spec(cls, spec: PromptSpec) -> tuple[Self, ...]:
+        """The classes of an item to mint."""
+        return tuple(
+            cls(name=name, label_id=label_id, phrases=phrases)
+            for name, label_id, phrases in zip(spec.classes, spec.label_ids, spec.phrases, strict=True)
+        )
+
+
+def class_evidence(
+    maps: TokenMaps, classes: Sequence[ClassQuery], image_size: Grid, settings: EvidenceSettings
+) -> ClassEvidence:
+    """How much each grid position looks like the background and like each class, in [0, 1].
+
+    A class is the maximum over all tokens of all its phrases; the background is the start-of-text token. Every map
+    is scaled to [0, 1] by itself; a constant one says nothing: it becomes 0 and is marked as not present.
+
+    Args:
+        maps: token maps of the text that holds the class phrases.
+        classes: in any order; labels come out ascending.
+        image_size: (height, width) of the image, for `through_image`.
+        settings: see its fields.
+
+    Raises:
+        ConfigError: a class has no tokens in `maps`.
+
+    Source: report 2.2; METHOD.md table row 6 for `through_image` and constant maps.
+    """
+    ordered = sorted(classes, key=lambda each: each.label_id)
+    rows = [(SOT_ROW,), *(token_rows(maps, each) for each in ordered)]
+    values = np.stack([maps.values[list(each)].max(axis=0) for each in rows])
+    if settings.through_image:
+        values = through_image(values, image_size)
+    return scaled_evidence(values, (BACKGROUND, *(each.label_id for each in ordered)))
+
+
+def scaled_evidence(
+    values: Float32[np.ndarray, "label grid_h grid_w"], label_ids: tuple[int, ...]
+) -> ClassEvidence:
+    """Evidence from raw maps, one for each label: every map scaled to [0, 1], a constant one to 0.
+
+    Constant means without contrast at float32's resolution, so that resampling's rounding is never blown up.
+    """
+    low = values.min(axis=(1, 2), keepdims=True)
+    high = values.max(axis=(1, 2), keepdims=True)
+    present = high - low > CONSTANT_ROUNDING * np.maximum(np.abs(low), np.abs(high))
+    scaled = np.where(present, (values - low) / np.where(present, high - low, np.float32(1)), np.float32(0))
+    return ClassEvidence(label_ids=label_ids, values=scaled, present=tuple(bool(each) for each in present.ravel()))
+
+
+def token_rows(maps: TokenMaps, query: ClassQuery) -> tuple[int, ...]:
+    """Rows of `maps` that speak for a class.
+
+    Raises:
+        ConfigError: one of its phrases is not among the maps' phrases, or has no token.
+    """
+    known = dict(zip(maps.phrases, maps.phrase_tokens, strict=True))
+    for phrase in query.phrases:
+        if not known.get(phrase):
+            raise ConfigError(
+                f"class {query.name!r}: no attention was captured for its phrase {phrase!r}; "
+                f"captured are {', '.join(map(repr, maps.phrases)) or 'none'}"
+            )
+    return tuple(row for phrase in query.phrases for row in known[phrase])

@@ -1,0 +1,74 @@
+"""Moving arrays between the attention grid and the image."""
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, Shaped
+
+from segmint.artifacts import Grid
+
+def nearest(grid_values: Shaped[np.ndarray, "low_h low_w"], size: Grid) -> Shaped[np.ndarray, "high_h high_w"]:
+    """Values of a coarse array at `size` (height, width), each from the coarse position that holds its corner.
+
+    Repeats rows and columns where `size` is a multiple; works for any other size too.
+    """
+    rows, columns = (nearest_index(low, high) for low, high in zip(grid_values.shape, size, strict=True))
+    return grid_values[rows[:, None], columns[None, :]]
+
+
+def nearest_index(low: int, high: int) -> Int64[np.ndarray, "high"]:
+    """For each of `high` positions the coarse one, of `low`, that it lies in: floor(i · low / high)."""
+    return np.arange(high, dtype=np.int64) * low // high
+
+
+def bilinear(
+    maps: Float32[np.ndarray, "token low_h low_w"], size: Grid
+) -> Float32[np.ndarray, "token high_h high_w"]:
+    """Maps resampled to `size` between the centres of positions; beyond the outer centres the edge value holds.
+
+    Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
+    """
+    return _apply(maps, _bilinear_matrix(maps.shape[1], size[0]), _bilinear_matrix(maps.shape[2], size[1]))
+
+
+def block_means(
+    maps: Float32[np.ndarray, "token high_h high_w"], grid: Grid
+) -> Float32[np.ndarray, "token low_h low_w"]:
+    """Mean over each grid position's share of the image; positions that a border cuts count in part."""
+    return _apply(maps, _area_matrix(maps.shape[1], grid[0]), _area_matrix(maps.shape[2], grid[1]))
+
+
+def through_image(
+    maps: Float32[np.ndarray, "token grid_h grid_w"], image_size: Grid
+) -> Float32[np.ndarray, "token grid_h grid_w"]:
+    """Block means of the maps' bilinear enlargement to the image: a slight smoothing. The image is never formed.
+
+    Source: METHOD.md, table row 6 (block sums there; the factor vanishes in the min-max scaling that follows).
+    """
+    down_h, down_w = (_area_matrix(high, low) for high, low in zip(image_size, maps.shape[1:], strict=True))
+    up_h, up_w = (_bilinear_matrix(low, high) for high, low in zip(image_size, maps.shape[1:], strict=True))
+    return _apply(maps, down_h @ up_h, down_w @ up_w)
+
+
+def _apply(
+    maps: Float32[np.ndarray, "token from_h from_w"],
+    on_rows: Float64[np.ndarray, "to_h from_h"],
+    on_columns: Float64[np.ndarray, "to_w from_w"],
+) -> Float32[np.ndarray, "token to_h to_w"]:
+    return np.matmul(np.matmul(on_rows, maps), on_columns.T).astype(np.float32)
+
+
+def _bilinear_matrix(low: int, high: int) -> Float64[np.ndarray, "high low"]:
+    centre = np.clip((np.arange(high) + 0.5) * low / high - 0.5, 0, low - 1)
+    left = np.minimum(np.floor(centre).astype(np.int64), max(low - 2, 0))
+    right = np.minimum(left + 1, low - 1)
+    weights = np.zeros((high, low))
+    weights[np.arange(high), left] = 1 - (centre - left)
+    weights[np.arange(high), right] += centre - left
+    return weights
+
+
+def _area_matrix(high: int, low: int) -> Float64[np.ndarray, "low high"]:
+    edges = np.arange(low + 1) * high / low
+    starts, stops = edges[:-1, None], edges[1:, None]
+    pixel = np.arange(high)[None, :]
+    overlap = np.clip(np.minimum(stops, pixel + 1) - np.maximum(starts, pixel), 0, None)
+    return overlap / overlap.sum(axis=1, keepdims=True)
