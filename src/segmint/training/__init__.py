@@ -1,0 +1,1 @@
+"""Training and judging segmenters; see `train.train` and `evaluate.evaluate_model`."""

@@ -1,0 +1,96 @@
+"""Datasets as a command line names them, the toybox's rendered splits among them."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segmint.training.data import LabelledSet
+
+DEFAULT_COUNT = {"train": 1000, "val": 300, "test": 300}
+"""Scenes of a toybox split, where the address names no other number."""
+HELP = (
+    "a run, a folder in VOC layout (PATH or PATH@SPLIT), a COCO file (FILE.json or coco:FILE.json@IMAGES), "
+    "or toybox:val, toybox:test, toybox:train (toybox:test@500 for 500 scenes)"
+)
+
+
+def open_dataset(text: str, *, classes: "Sequence[str] | None" = None) -> "LabelledSet":
+    """The dataset that a command line names.
+
+    Toybox splits are rendered once, into a folder in VOC layout of the user's cache.
+
+    Raises:
+        DatasetError: there is no such dataset, or it cannot be read.
+    """
+    from segmint.training.readers.opening import Address, open_set, parse_address
+
+    if text.startswith("toybox:"):
+        folder = rendered(text)
+        return open_set(Address(path=folder, kind="voc", part=folder.name.partition("-")[0]))
+    return open_set(parse_address(text), classes=classes)
+
+
+def rendered(text: str) -> Path:
+    """The folder of `toybox:SPLIT[@COUNT]`; renders it if the cache does not hold it.
+
+    Raises:
+        DatasetError: there is no such split, or the count is no number from 1 on.
+    """
+    from segmint.errors import DatasetError
+
+    split, _, count = text.removeprefix("toybox:").partition("@")
+    if split not in DEFAULT_COUNT or (count and not (count.isdecimal() and int(count))):
+        raise DatasetError(
+            f"no toybox split {text!r}; expected toybox:train, toybox:val or toybox:test, with @COUNT"
+        )
+    number = int(count or DEFAULT_COUNT[split])
+    folder = cache_folder() / "toybox" / f"{split}-{number}-{_world_version(split)}"
+    if not folder.is_dir():
+        _render(folder, split, number)
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where rendered splits are kept: `$XDG_CACHE_HOME/segmint`, usually `~/.cache/segmint`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segmint"
+
+
+def _world_version(split: str) -> str:
+    """Changes with what the renderer draws, so that a cached split never outlives its world."""
+    from segmint.toybox import world
+
+    scenes = [world.render(seed, split=split) for seed in range(3)]  # type: ignore[arg-type]
+    said = json.dumps(world.CLASSES).encode()
+    return hashlib.sha256(said + b"".join(s.image.tobytes() + s.mask.tobytes() for s in scenes)).hexdigest()[
+        :12
+    ]
+
+
+def _render(folder: Path, split: str, count: int) -> None:
+    from segmint.prompts.presets import vocabulary
+    from segmint.runs import layout
+    from segmint.runs.codec import encode_image, encode_mask
+    from segmint.toybox import world
+
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    for part in (layout.IMAGES, layout.MASKS, layout.IMAGE_SETS):
+        (draft / part).mkdir(parents=True)
+    names = [f"{split}-{seed:06d}" for seed in range(count)]
+    palette = vocabulary("toybox").palette()
+    for seed, name in enumerate(names):
+        scene = world.render(seed, split=split)  # type: ignore[arg-type]
+        (draft / layout.image(name, "jpg")).write_bytes(encode_image(scene.image, "jpg"))
+        (draft / layout.mask(name)).write_bytes(encode_mask(scene.mask, palette))
+    (draft / layout.image_set(split)).write_text("\n".join([*names, ""]), encoding="utf-8")
+    lines = [f"{label_id}: {name}" for label_id, name in enumerate(("background", *world.CLASSES))]
+    (draft / layout.LABELS).write_text("\n".join([*lines, ""]), encoding="utf-8")
+    try:
+        draft.replace(folder)
+    except OSError:  # another process was faster
+        shutil.rmtree(draft, ignore_errors=True)

@@ -1,0 +1,176 @@
+"""Settings of a training: the network, its augmentation, its optimiser and its schedule.
+
+All of them decide what comes out, so all of them are in the digest that a checkpoint carries. What only
+decides how fast it comes (device, loader workers) is an argument of `train`.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from segmint.errors import ConfigError
+
+Architecture = Literal["deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "toynet"]
+
+
+class NetworkSettings(BaseModel):
+    """The segmenter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: Architecture = "deeplabv3_resnet50"
+    """DeepLabv3 as torchvision builds it (ResNets at stride 8), or `toynet`, for 128 px images on a CPU."""
+    backbone: str = "imagenet"
+    """`imagenet` (torchvision's weights, downloaded), `none` (random), or a .safetensors file."""
+    auxiliary: bool = True
+    """Train an auxiliary head on the backbone's middle layer (DeepLabv3 only; not used in prediction)."""
+    auxiliary_weight: Annotated[float, Field(ge=0.0)] = 0.4
+    """Weight of the auxiliary head's loss (Dataset Diffusion, PSPNet)."""
+
+
+class AugmentSettings(BaseModel):
+    """Random changes of image and mask together; each has its switch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scale: bool = True
+    """Resize by a random factor, the same in both directions."""
+    scale_range: tuple[float, float] = (0.5, 2.0)
+    """Range of that factor."""
+    crop: bool = True
+    """Cut a random square of `crop_px`; where the image is smaller the rest is ignored in the loss."""
+    crop_px: Annotated[int, Field(ge=16, le=4096)] = 512
+    """Side of the square. Without `crop`, images keep their size and a batch is padded to its largest."""
+    flip: bool = True
+    """Mirror left and right in half of the cases."""
+    photometric: bool = True
+    """Random brightness, contrast, saturation, hue and order of channels."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.scale_range
+        if not 0 < low <= high <= 16:
+            raise ValueError("scale_range must be two rising factors above 0 and up to 16")
+        return self
+
+
+class OptimiserSettings(BaseModel):
+    """How weights follow the gradient. The rate decays as (1 − t/T)^power over the T iterations."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-4
+    """Rate of the heads at the first iteration (Dataset Diffusion: 1e-4)."""
+    backbone_factor: Annotated[float, Field(ge=0.0)] = 0.1
+    """The backbone's rate as a share of the heads' (Dataset Diffusion: 0.1); use 1 for a random backbone."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-4
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    """Of SGD only."""
+    power: Annotated[float, Field(ge=0.0)] = 0.9
+    """Of the polynomial decay; 0 keeps the rate."""
+    warmup_iterations: Annotated[int, Field(ge=0)] = 0
+    """The rate rises linearly from 0 over this many iterations."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    """Gradients longer than this are shortened to it; None leaves them."""
+
+
+class ScheduleSettings(BaseModel):
+    """How long, in what portions, and what is kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: Annotated[int, Field(ge=1)] = 10_000
+    """Updates of the weights (SyntaGen allows 10 000)."""
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    """Images behind one update, over all devices and accumulated passes together."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Passes whose gradients are added up for one update, where the batch does not fit the memory."""
+    validate_every: Annotated[int, Field(ge=1)] = 1000
+    """Iterations between two validations."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 500
+    """Iterations between two writings of the last checkpoint; one is also written at each validation."""
+    precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
+    """Mixed precision; `auto` is bf16 (else fp16) on CUDA and none elsewhere."""
+    ema: bool = True
+    """Keep a running mean of the weights, and judge both; the best checkpoint is the better one."""
+    ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    """Share of the running mean that each iteration keeps (less in the beginning)."""
+    balanced: bool = False
+    """Draw a class and then an image that shows it: rare classes are seen as often as common ones."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 2024
+    """Decides the first weights, the order of the images, their augmentation and dropout."""
+
+
+class TrainSettings(BaseModel):
+    """Everything that decides a training, apart from the data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings)
+    augment: AugmentSettings = Field(default_factory=AugmentSettings)
+    optimiser: OptimiserSettings = Field(default_factory=OptimiserSettings)
+    schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], *, source: str = "training settings") -> Self:
+        """Settings from plain data.
+
+        Raises:
+            ConfigError: an unknown field or a value out of range; names each field, as `schedule.iterations`.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            issues = (
+                f"{'.'.join(map(str, issue['loc'])) or 'settings'}: {issue['msg']}, found {issue['input']!r}"
+                for issue in error.errors()
+            )
+            raise ConfigError(f"{source}: {'; '.join(issues)}") from None
+
+    def merged(self, changes: Mapping[str, Any]) -> Self:
+        """These settings with dotted fields replaced, for example `{"schedule.iterations": 400}`.
+
+        Raises:
+            ConfigError: a field is unknown or its value out of range.
+        """
+        data = self.model_dump(mode="json")
+        for dotted, value in changes.items():
+            section, _, name = dotted.partition(".")
+            if name not in data.get(section, {}):
+                raise ConfigError(f"unknown training setting {dotted!r}; they are listed in docs/training.md")
+            data[section][name] = value
+        return self.parse(data)
+
+    def digest(self, data_fingerprint: str = "") -> str:
+        """SHA-256 (hex) of these settings and of the data that they are applied to."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(f"{canonical}{data_fingerprint}".encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """The settings as TOML; fields that are None are left out."""
+        sections = self.model_dump(mode="json").items()
+        return tomli_w.dumps(
+            {k: {n: v for n, v in section.items() if v is not None} for k, section in sections}
+        )
+
+
+def load_settings(path: Path) -> TrainSettings:
+    """Training settings from a TOML file; missing sections and fields take their defaults.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or holds an unknown or invalid field.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read training settings {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    return TrainSettings.parse(data, source=str(path))
