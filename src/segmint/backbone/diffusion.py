@@ -1,0 +1,231 @@
+"""The backbone on a diffusers pipeline: drawing and looking, with capture.
+
+Drawing is diffusers' own `__call__`: every scheduler and every model that it can run, runs here unchanged.
+Looking is one step of the same call at a chosen timestep.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segmint.artifacts import Generation, Grid, Image, PromptSpec
+from segmint.backbone.base import Callback, CaptureRequest, MapRequest, ModelInfo, Outcome, image_size
+from segmint.backbone.capture import Capture, capturing
+from segmint.backbone.encoding import TextEncoder
+from segmint.backbone.latents import add_noise, draw_noise, encode_images, item_generators, to_pixels
+from segmint.backbone.schedulers import build_scheduler
+from segmint.backbone.settings import ObserveSettings, SamplingSettings
+from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap
+from segmint.backbone.text import Text, class_texts, prompt_text
+from segmint.backbone.unet import AttentionLayer, attention_layers, select
+from segmint.errors import ConfigError, DeviceError, GenerationError, PromptError
+
+
+@dataclass(slots=True, kw_only=True)
+class DiffusersBackbone:
+    """A `Backbone` that drives a Stable Diffusion or SDXL pipeline. Not for two threads at once."""
+
+    pipe: Any
+    info: ModelInfo
+    layers: tuple[AttentionLayer, ...] = field(init=False)
+    encoder: TextEncoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.layers = attention_layers(self.pipe.unet)
+        self.encoder = TextEncoder(pipe=self.pipe)
+
+    def check(self, specs: Sequence[PromptSpec], sampling: SamplingSettings, capture: CaptureRequest) -> None:
+        """As `Backbone.check`."""
+        image_size(self.info, sampling.height_px, sampling.width_px)
+        for request in capture.maps:
+            select(self.layers, "cross", request.layers, request.downscale)
+            for spec in specs:
+                self._texts(spec, request)
+
+    def generate(
+        self,
+        specs: Sequence[PromptSpec],
+        sampling: SamplingSettings,
+        capture: CaptureRequest,
+        callback: Callback | None = None,
+    ) -> list[Outcome]:
+        """As `Backbone.generate`."""
+        if not specs:
+            return []
+        self.check(specs, sampling, capture)
+        size = image_size(self.info, sampling.height_px, sampling.width_px)
+        guidance = self.info.default_guidance if sampling.guidance is None else sampling.guidance
+        generators = item_generators(specs)
+        with torch.inference_mode(), _out_of_memory(self.info, len(specs)):
+            reading = self._capture(specs, capture, self._latent(size))
+            arguments = self._prompts(specs, guidance, sampling.negative_prompt)
+            noise = draw_noise(generators, (self.pipe.unet.config.in_channels, *self._latent(size)))
+            with capturing(self.pipe.unet, reading):
+                drawn = self.pipe(
+                    **arguments,
+                    height=size[0],
+                    width=size[1],
+                    num_inference_steps=sampling.steps or self.info.default_steps,
+                    guidance_scale=guidance,
+                    latents=noise.to(self.pipe._execution_device, self.pipe.unet.dtype),
+                    generator=generators,
+                    output_type="pt",
+                    callback_on_step_end=_step_end(callback),
+                )
+            withheld = getattr(drawn, "nsfw_content_detected", None) or [False] * len(specs)
+            images = [
+                to_pixels(spec, image, withheld=bool(black))
+                for spec, image, black in zip(specs, drawn.images, withheld, strict=True)
+            ]
+            return self._outcomes(specs, images, reading)
+
+    def observe(
+        self,
+        images: Sequence[Image],
+        specs: Sequence[PromptSpec],
+        observation: ObserveSettings,
+        capture: CaptureRequest,
+        callback: Callback | None = None,
+    ) -> list[Outcome]:
+        """As `Backbone.observe`; images of one size go through the network together."""
+        if len(images) != len(specs):
+            raise ConfigError(f"{len(images)} images were given for {len(specs)} items; expected as many")
+        by_size: dict[Grid, list[int]] = {}
+        for place, image in enumerate(images):
+            by_size.setdefault(image_size(self.info, *image.shape[:2]), []).append(place)
+        self.check(specs, SamplingSettings(), capture)
+        found: dict[int, Outcome] = {}
+        for places in by_size.values():
+            own = [images[place] for place in places], [specs[place] for place in places]
+            with torch.inference_mode(), _out_of_memory(self.info, len(places)):
+                outcomes = self._observe(*own, observation, capture, callback)
+            found |= dict(zip(places, outcomes, strict=True))
+        return [found[place] for place in range(len(images))]
+
+    def _observe(
+        self,
+        images: Sequence[Image],
+        specs: Sequence[PromptSpec],
+        observation: ObserveSettings,
+        capture: CaptureRequest,
+        callback: Callback | None,
+    ) -> list[Outcome]:
+        passes = [step for step in observation.timesteps for _ in range(observation.noise_draws)]
+        wanted = replace(capture, features=capture.features and replace(capture.features, calls=len(passes)))
+        # Any scale above 1 makes the pipeline pass both halves; what it predicts is thrown away.
+        guidance = max(2.0, self.info.default_guidance) if observation.guidance else 1.0
+        generators = item_generators(specs)
+        reading = self._capture(specs, wanted, self._latent(images[0].shape[:2]))
+        arguments = self._prompts(specs, guidance, "")
+        clean = encode_images(self.pipe, images)
+        with capturing(self.pipe.unet, reading), _single_steps(self.pipe) as scheduler:
+            for done, step in enumerate(passes, start=1):
+                noise = draw_noise(generators, tuple(clean.shape[1:])).to(clean)
+                noisy = add_noise(clean, noise, scheduler.alphas_cumprod[step].to(clean))
+                self.pipe(
+                    **arguments,
+                    height=images[0].shape[0],
+                    width=images[0].shape[1],
+                    timesteps=[step],
+                    guidance_scale=guidance,
+                    latents=noisy.to(self.pipe.unet.dtype),
+                    generator=torch.Generator("cpu").manual_seed(0),
+                    output_type="latent",
+                )
+                if callback:
+                    callback(done, len(passes))
+        return self._outcomes(specs, images, reading)
+
+    def _prompts(self, specs: Sequence[PromptSpec], guidance: float, negative: str) -> dict[str, Tensor]:
+        prompts = [spec.prompt for spec in specs]
+        if guidance <= 1 or self.pipe.unet.config.time_cond_proj_dim is not None:
+            return self.encoder.prompt_arguments(prompts, None)
+        negatives = [negative if spec.negative_prompt is None else spec.negative_prompt for spec in specs]
+        return self.encoder.prompt_arguments(prompts, negatives)
+
+    def _texts(self, spec: PromptSpec, request: MapRequest) -> tuple[Text, ...]:
+        phrases = [phrase for group in spec.phrases for phrase in group]
+        try:
+            if request.text == "classes":
+                return class_texts(self.pipe.tokenizer, phrases, self.info.prompt_tokens)
+            return (prompt_text(self.pipe.tokenizer, spec.prompt, phrases, self.info.prompt_tokens),)
+        except PromptError as error:
+            raise PromptError(f"item {spec.item_id}: {error}") from None
+
+    def _capture(self, specs: Sequence[PromptSpec], request: CaptureRequest, latent: Grid) -> Capture:
+        capture = Capture(layers=self.layers, items=len(specs), latent=latent)
+        for each in request.maps:
+            texts = self.encoder.batch([self._texts(spec, each) for spec in specs])
+            layers = select(self.layers, "cross", each.layers, each.downscale)
+            capture.maps.append(MapTap(request=each, layers=layers, texts=texts, items=len(specs)))
+        if request.features:
+            layers = select(self.layers, "self", request.features.layers)
+            capture.features = FeatureTap(request=request.features, layers=layers, items=len(specs))
+        if request.affinity:
+            layers = select(self.layers, "self", request.affinity.layers, request.affinity.downscale)
+            capture.affinity = AffinityTap(request=request.affinity, layers=layers, items=len(specs))
+        return capture
+
+    def _outcomes(
+        self, specs: Sequence[PromptSpec], images: Sequence[Image | GenerationError], reading: Capture
+    ) -> list[Outcome]:
+        finished = time.perf_counter()
+        maps, heads, affinities = reading.token_maps(), reading.heads(), reading.affinities()
+        spent = reading.seconds + time.perf_counter() - finished
+        sampling = finished - reading.started - reading.seconds
+        return [
+            image
+            if isinstance(image, GenerationError)
+            else Generation(
+                spec=spec,
+                image=image,
+                heads=heads[item],
+                maps=maps[item],
+                affinity=affinities[item],
+                prompt_truncated=self._truncates(spec.prompt),
+                seconds={"sampling": sampling / len(specs), "capture": spent / len(specs)},
+            )
+            for item, (spec, image) in enumerate(zip(specs, images, strict=True))
+        ]
+
+    def _truncates(self, prompt: str) -> bool:
+        return prompt_text(self.pipe.tokenizer, prompt, (), self.info.prompt_tokens).truncated
+
+    def _latent(self, size: Grid) -> Grid:
+        return size[0] // self.pipe.vae_scale_factor, size[1] // self.pipe.vae_scale_factor
+
+
+def _step_end(callback: Callback | None) -> Any:
+    if callback is None:
+        return None
+
+    def step_end(pipe: Any, step: int, _timestep: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        callback(step + 1, pipe.num_timesteps)
+        return kwargs
+
+    return step_end
+
+
+@contextmanager
+def _single_steps(pipe: Any) -> Iterator[Any]:
+    """Give the pipeline a DDPM scheduler of its own noise schedule: it takes any one timestep, unscaled."""
+    own = pipe.scheduler
+    pipe.scheduler = build_scheduler("ddpm", own.config)
+    try:
+        yield pipe.scheduler
+    finally:
+        pipe.scheduler = own
+
+
+@contextmanager
+def _out_of_memory(info: ModelInfo, items: int) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        advice = "take a smaller --batch-size" if items > 1 else "take a smaller image, or dtype float16"
+        raise DeviceError(f"{info.device} is out of memory with {items} images at once; {advice}") from None

