@@ -30,6 +30,17 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     assert [tuple(pixel) for pixel in rgb[:, 0].tolist()] == [RED, GREEN, BLUE]
 
 
+def test_a_plain_file_can_be_kept_as_it_is(tmp_path: Path) -> None:
+    plain = saved(Image.new("RGB", (4, 3), RED), tmp_path / "plain.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    turned = saved(Image.new("RGB", (4, 3), RED), tmp_path / "turned.jpg", exif=exif)
+    grey = saved(Image.new("L", (4, 3)), tmp_path / "grey.png")
+    assert read_photo(plain).original == plain.read_bytes()
+    assert read_photo(turned).original is None
+    assert read_photo(grey).original is None
+
+
 def test_transparency_is_laid_on_white_and_said(tmp_path: Path) -> None:
     pixels = row((255, 0, 0, 255), (255, 0, 0, 0))
     photo = read_photo(saved(Image.fromarray(pixels), tmp_path / "glass.png"))

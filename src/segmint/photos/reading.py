@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from segmint.errors import ImageError
 
@@ -24,6 +24,8 @@ class Photo:
     rgb: Rgb
     notes: tuple[str, ...]
     """What a person should know, for example that only the first of 12 frames was read."""
+    original: bytes | None = None
+    """The file itself, where it is a JPEG or PNG that shows exactly `rgb` to every reader; None elsewhere."""
 
 
 def read_photo(path: Path) -> Photo:
@@ -39,7 +41,7 @@ def read_photo(path: Path) -> Photo:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is fine; a bomb raises
             with Image.open(path) as opened:
-                return _upright_rgb(opened)
+                return _upright_rgb(opened, path)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file; check the path or take it off the list") from None
     except UnidentifiedImageError:
@@ -62,7 +64,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return upright.convert("RGB")
 
 
-def _upright_rgb(opened: Image.Image) -> Photo:
+def _upright_rgb(opened: Image.Image, path: Path) -> Photo:
     notes: list[str] = []
     frames = getattr(opened, "n_frames", 1)
     if frames > 1:
@@ -71,7 +73,14 @@ def _upright_rgb(opened: Image.Image) -> Photo:
     opened.load()
     if opened.has_transparency_data:
         notes.append("has transparency; it was laid on white")
-    return Photo(rgb=np.asarray(to_rgb(opened)), notes=tuple(notes))
+    original = path.read_bytes() if frames == 1 and _is_plain(opened) else None
+    return Photo(rgb=np.asarray(to_rgb(opened)), notes=tuple(notes), original=original)
+
+
+def _is_plain(opened: Image.Image) -> bool:
+    upright = opened.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    plain = opened.mode == "RGB" and not opened.has_transparency_data
+    return upright and plain and opened.format in ("JPEG", "PNG")
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:

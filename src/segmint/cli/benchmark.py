@@ -1,0 +1,266 @@
+"""`segmint benchmark`: mask methods side by side, on images whose true masks are known."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from segmint.artifacts import Image, Mask
+    from segmint.backbone.base import Backbone
+    from segmint.benchmark.rows import Mode, Report, Row
+    from segmint.benchmark.run import Case
+    from segmint.config import Recipe
+
+app = typer.Typer(no_args_is_help=True, help="Put mask methods side by side where the truth is known.")
+
+PICTURES = 8
+"""Images shown in masks.png."""
+Thing = TypeVar("Thing")
+
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the tables, the figure and the pictures.")]
+MethodsOption = Annotated[str, typer.Option("--methods", help='"all", or names: "segmint, pcc, ovam".')]
+ModelOption = Annotated[str, typer.Option("--model", help="toybox, a hub id, or a local folder.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")]
+RecipeOption = Annotated[
+    Path | None, typer.Option("--recipe", help="TOML: sections observation, sampling, capture, photos count.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the table.")]
+
+
+@app.command(name="toybox")
+def toybox(
+    out: OutOption,
+    *,
+    split: Annotated[str, typer.Option(help="val to choose by, test to report.")] = "val",
+    seeds: Annotated[str, typer.Option(help="Each seed has images and noise of its own.")] = "0, 1, 2",
+    count: Annotated[int, typer.Option(min=1, help="Images of each seed, in each mode.")] = 200,
+    modes: Annotated[str, typer.Option(help="What is scored.")] = "label, generate",
+    methods: MethodsOption = "all",
+    model: ModelOption = "toybox",
+    recipe: RecipeOption = None,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Score methods on the toybox world: exact masks of renders, the oracle's masks of generated images.
+
+    One row for each method, mode and seed. The same seeds give the same masks, image by image; val and test share
+    no scene and no noise. Choose settings on val, and look at test once.
+    """
+    from segmint.benchmark import toybox as world
+    from segmint.benchmark.run import draw, look, rows_of
+
+    kinds = _modes(modes)
+    part = _one_of(split, ("val", "test"), "--split")
+    numbers = _numbers(seeds)
+    for number in numbers:
+        world.first_seed(number, count)
+    setup = _Setup(methods, model, recipe, device, vocabulary="toybox")
+    rows: list[Row] = []
+    album = _Album()
+    with _Bar(quiet) as bar:
+        for number in numbers:
+            seed = world.first_seed(number, count)
+            if "label" in kinds:
+                scenes = world.samples(part, seed=number, count=count)  # type: ignore[arg-type]
+                cases = look(scenes, setup.backbone, setup.recipe, setup.capture, seed=seed)
+                watched = bar.watch(cases, f"label, seed {number}", count)
+                keep = album.keep if not rows else None
+                rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
+            if "generate" in kinds:
+                prompts = world.specs(part, seed=number, count=count)  # type: ignore[arg-type]
+                drawn = draw(prompts, setup.backbone, setup.recipe, setup.capture, judge=world.judge)
+                watched = bar.watch(drawn, f"generate, seed {number}", count)
+                rows += rows_of(watched, setup.methods, setup.recipe, mode="generate", seed=number)
+    settings = {"split": split, "seeds": numbers, "count": count}
+    _finish(out, rows, album, setup, dataset=f"toybox {split}", settings=settings, quiet=quiet)
+
+
+@app.command(name="folder")
+def folder(
+    out: OutOption,
+    *,
+    images: Annotated[list[str], typer.Option(help="Folder, glob or list of images; may be given again.")],
+    masks: Annotated[Path, typer.Option(help="Folder of PNG masks named like the images; 255 is left out.")],
+    classes: Annotated[
+        str, typer.Option(help='The masks\' ids 1, 2, … in order, a preset such as "voc", or a file.')
+    ],
+    seeds: Annotated[str, typer.Option(help="Seeds of the noise.")] = "0",
+    count: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    methods: MethodsOption = "all",
+    model: ModelOption = "toybox",
+    recipe: RecipeOption = None,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Score methods on images of your own that have masks, such as VOC val with Stable Diffusion.
+
+    Each image is searched for the classes that its mask shows.
+    """
+    from segmint.benchmark.run import look, rows_of
+    from segmint.benchmark.samples import pair_files, read_sample
+
+    pairs = pair_files(images, masks)[:count]
+    numbers = _numbers(seeds)
+    setup = _Setup(methods, model, recipe, device, vocabulary=classes)
+    vocabulary = setup.recipe.vocabulary.to_vocabulary()
+    rows: list[Row] = []
+    album = _Album()
+    with _Bar(quiet) as bar:
+        for number in numbers:
+            samples = (read_sample(source, mask, vocabulary) for source, mask in pairs)
+            shown = (sample for sample in samples if sample.classes)
+            cases = look(shown, setup.backbone, setup.recipe, setup.capture, seed=number * 1_000_000)
+            watched = bar.watch(cases, f"label, seed {number}", len(pairs))
+            keep = album.keep if not rows else None
+            rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
+    settings = {"images": len(pairs), "seeds": numbers}
+    _finish(out, rows, album, setup, dataset=masks.resolve().name, settings=settings, quiet=quiet)
+
+
+class _Setup:
+    """The model, the methods and what they read."""
+
+    def __init__(
+        self, methods: str, model: str, recipe: Path | None, device: str, *, vocabulary: str
+    ) -> None:
+        from segmint.backbone.loading import load
+        from segmint.benchmark.run import union_capture
+        from segmint.config import compose, read_toml
+        from segmint.prompts.classes import parse_classes
+        from segmint.prompts.settings import VocabularySettings
+
+        base = read_toml(recipe) if recipe else {}
+        self.methods = _methods(methods)
+        self.recipe: Recipe = compose(base, {"model.id": model}, source=str(recipe or "settings")).model_copy(
+            update={"vocabulary": VocabularySettings.from_vocabulary(parse_classes(vocabulary))}
+        )
+        self.capture = union_capture(self.methods, self.recipe)
+        self.backbone: Backbone = load(self.recipe.model, device=device)
+
+
+class _Album:
+    """The first images with every method's masks."""
+
+    def __init__(self) -> None:
+        self.images: list[Image] = []
+        self.columns: dict[str, list[Mask]] = {}
+
+    def keep(self, case: "Case", masks: dict[str, "Mask"]) -> None:
+        if len(self.images) < PICTURES:
+            self.images.append(case.image)
+            for name, mask in {"truth": case.truth, **masks}.items():
+                self.columns.setdefault(name, []).append(mask)
+
+
+class _Bar:
+    """A line of progress for each mode and seed."""
+
+    def __init__(self, quiet: bool) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True)
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def watch(self, things: Iterable[Thing], name: str, total: int) -> Iterator[Thing]:
+        task = self._progress.add_task(name, total=total)
+        for thing in things:
+            yield thing
+            self._progress.advance(task)
+
+
+def _finish(
+    out: Path,
+    rows: "Sequence[Row]",
+    album: _Album,
+    setup: _Setup,
+    *,
+    dataset: str,
+    settings: dict[str, object],
+    quiet: bool,
+) -> None:
+    from segmint._version import __version__
+    from segmint.benchmark.pictures import side_by_side
+    from segmint.benchmark.report import modes, write_report
+    from segmint.benchmark.rows import Report, means
+    from segmint.errors import DatasetError
+
+    if not rows:
+        raise DatasetError("nothing was scored: no image had a mask with a class in it")
+    info = setup.backbone.info
+    report = Report(
+        segmint_version=__version__,
+        dataset=dataset,
+        model=info.id if info.revision is None else f"{info.id}@{info.revision}",
+        settings={**settings, "recipe": setup.recipe.model_dump(mode="json", exclude={"masks", "prompts"})},
+        rows=tuple(rows),
+        means=means(rows),
+    )
+    paths = list(write_report(report, out))
+    if album.images:
+        palette = setup.recipe.vocabulary.to_vocabulary().palette()
+        paths.append(out / "masks.png")
+        side_by_side(album.images, album.columns, palette).save(paths[-1])
+    console = Console()
+    for mode in modes(report):
+        console.print(_table(report, mode))
+    if not quiet:
+        console.print(f"written to {out}: {', '.join(path.name for path in paths)}", highlight=False)
+
+
+def _table(report: "Report", mode: "Mode") -> Table:
+    from segmint.benchmark.report import COLUMNS, best_first, cells
+
+    rows = best_first(report, mode)
+    shown = Table(title=f"{report.dataset}, {mode}: {rows[0].images} images, {rows[0].seeds} seeds")
+    shown.add_column("method")
+    for _, heading, _ in COLUMNS:
+        shown.add_column(heading, justify="right")
+    for row in rows:
+        shown.add_row(*cells(row))
+    return shown
+
+
+def _methods(text: str) -> list[str]:
+    from segmint.masks.settings import PROFILES, profile
+
+    return list(PROFILES) if text.strip() == "all" else [profile(each).method for each in _parts(text)]
+
+
+def _modes(text: str) -> list[str]:
+    return [_one_of(each, ("label", "generate"), "--modes") for each in _parts(text)]
+
+
+def _one_of(text: str, known: Sequence[str], option: str) -> str:
+    from segmint.errors import ConfigError
+
+    if text not in known:
+        raise ConfigError(f"{option} {text!r}; expected {' or '.join(known)}")
+    return text
+
+
+def _numbers(text: str) -> list[int]:
+    from segmint.errors import ConfigError
+
+    try:
+        return [int(each) for each in _parts(text)]
+    except ValueError:
+        raise ConfigError(f"--seeds {text!r}; expected whole numbers, for example 0,1,2") from None
+
+
+def _parts(text: str) -> list[str]:
+    from segmint.errors import ConfigError
+
+    parts = list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+    if not parts:
+        raise ConfigError("an option that takes a list is empty; give one value or more, parted by commas")
+    return parts
