@@ -45,14 +45,15 @@ class Wording:
 
     def _fill(self, text: str, given: dict[str, str], entries: Sequence[ClassEntry], random: Random) -> str:
         """Every placeholder replaced by what is given for it, or by words that suit one of the classes."""
-
-        def words(found: re.Match[str]) -> str:
-            key = found[1]
+        pieces = _PLACEHOLDER.split(text)
+        for place in range(1, len(pieces), 2):
+            key = pieces[place]
             if key in given:
-                return given[key]
-            return self._pick(self._choices(key, entries, random), entries, random, otherwise="")
-
-        return " ".join(_PLACEHOLDER.sub(words, text).split())
+                pieces[place] = given[key]
+            else:
+                options = self._choices(key, entries, random)
+                pieces[place] = self._pick(options, entries, random, otherwise="")
+        return " ".join("".join(pieces).split())
 
     def _choices(self, key: str, entries: Sequence[ClassEntry], random: Random) -> Sequence[str]:
         by_class = self._templates.lists[key]
