@@ -1,0 +1,163 @@
+"""Existing images become runs: names and sizes come back, bad images are named, work goes on after a stop."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segmint.artifacts import PromptSpec
+from segmint.backbone.fake import FakeBackbone, draw
+from segmint.errors import ImageError, RunError, VocabularyError
+from segmint.jobs.generate import Job, generate
+from segmint.jobs.label import label_unit
+from segmint.jobs.label_request import label_request
+from segmint.jobs.local import LocalEngine
+from segmint.labelling import label
+from segmint.runs.files import LocalFiles
+from segmint.runs.records import ItemRecord
+from segmint.runs.store import Run
+from segmint.runs.verify import verify
+
+CLASSES = ("boat", "tree")
+
+
+@dataclass
+class Ear:
+    notes: list[str] = field(default_factory=list)
+    records: list[ItemRecord] = field(default_factory=list)
+
+    def starting(self, todo: int, planned: int) -> None: ...
+    def stepped(self, done: int, total: int) -> None: ...
+    def finished(self, record: ItemRecord) -> None:
+        self.records.append(record)
+
+    def noted(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def picture(height: int = 64, width: int = 64) -> np.ndarray:
+    spec = PromptSpec(
+        item_id="x",
+        index=0,
+        prompt="a boat and a tree",
+        classes=CLASSES,
+        label_ids=(1, 2),
+        phrases=(("boat",), ("tree",)),
+        seed=3,
+    )
+    return np.asarray(Image.fromarray(draw(spec, 64, 64)).resize((width, height)))
+
+
+def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def run_label(
+    out: Path, *images: Path, ear: Ear | None = None, changes: Mapping[str, object] | None = None
+) -> Run:
+    asked = label_request(images, classes=", ".join(CLASSES), changes={"masks.method": "pcc", **(changes or {})})
+    job = Job(files=LocalFiles(out), recipe=asked.recipe, plan=asked.plan, kind="label")
+    engine = LocalEngine(load=FakeBackbone, unit=label_unit(asked.paths))
+    return generate(job, engine, ear or Ear())
+
+
+def test_names_sizes_and_sources_come_back(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    sizes = {"a": (64, 64), "b": (48, 100), "c": (1, 1), "d": (33, 7), "e": (20, 2000)}
+    for name, size in sizes.items():
+        save(photos / f"{name}.png", picture(*size))
+    save(photos / "more" / "a.png", picture(40, 30))
+    run = run_label(tmp_path / "run", photos)
+    assert run.done_ids() == {"a", "a__more", "b", "c", "d", "e"}
+    assert run.header.kind == "label"
+    for name, size in (*sizes.items(), ("a__more", (40, 30))):
+        record = run.record(name)
+        assert run.mask(record).shape == run.image(record).shape[:2] == size
+        assert (record.height_px, record.width_px) == size
+        assert record.source is not None
+    assert run.record("a__more").source == (photos / "more" / "a.png").as_posix()
+    assert set(np.unique(run.mask(run.record("b")))) <= {0, 1, 2, 255}
+    assert not verify(run.files).problems
+
+
+def test_the_fake_models_own_picture_gets_its_classes(tmp_path: Path) -> None:
+    run = run_label(tmp_path / "run", save(tmp_path / "a.png", picture()))
+    assert {"boat", "tree"} & set(run.record("a").areas)
+
+
+def test_what_cannot_be_read_is_named_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    good = save(tmp_path / "good.png", picture())
+    (tmp_path / "bad.png").write_bytes(good.read_bytes()[:100])
+    (tmp_path / "list.txt").write_text("gone.png\ngood.png\nbad.png\n")
+    ear = Ear()
+    run = run_label(tmp_path / "run", tmp_path / "list.txt", ear=ear)
+    assert run.done_ids() == {"good"}
+    assert run.failed_ids() == {"gone", "bad"}
+    assert "gone.png" in str(run.failure("gone").error)
+    assert "truncated" in str(run.failure("bad").error)
+    assert run.failure("bad").source == (tmp_path / "bad.png").as_posix()
+
+
+def test_an_animation_is_said(tmp_path: Path) -> None:
+    frames = [Image.fromarray(picture()), Image.fromarray(255 - picture())]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    ear = Ear()
+    run_label(tmp_path / "run", tmp_path / "moving.gif", ear=ear)
+    assert any("2 frames" in note and "moving.gif" in note for note in ear.notes)
+
+
+def test_a_plain_jpeg_is_kept_byte_for_byte(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", picture(), quality=60)
+    run = run_label(tmp_path / "run", path)
+    assert (tmp_path / "run" / run.record("a").files["image"].path).read_bytes() == path.read_bytes()
+
+
+def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    for number in range(6):
+        save(tmp_path / "photos" / f"{number}.png", np.roll(picture(), number, axis=1))
+    whole = run_label(tmp_path / "whole", tmp_path / "photos")
+    parted = run_label(tmp_path / "parted", tmp_path / "photos")
+    for name in ("1", "5"):
+        (tmp_path / "parted" / "items" / f"{name}.json").unlink()
+    ear = Ear()
+    parted = run_label(tmp_path / "parted", tmp_path / "photos", ear=ear)
+    assert sorted(record.id for record in ear.records) == ["1", "5"]
+    for name in map(str, range(6)):
+        assert parted.record(name).files == whole.record(name).files
+
+
+def test_another_list_or_setting_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "photos" / "a.png", picture())
+    run_label(tmp_path / "run", tmp_path / "photos")
+    with pytest.raises(RunError, match=r"observation\.timesteps"):
+        run_label(tmp_path / "run", tmp_path / "photos", changes={"observation.timesteps": [7]})
+    save(tmp_path / "photos" / "b.png", picture())
+    with pytest.raises(RunError, match=r"photos\.sources_sha256"):
+        run_label(tmp_path / "run", tmp_path / "photos")
+
+
+def test_classes_can_come_with_each_image(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", picture())
+    lines = [{"image": "a.png", "classes": ["tree"], "caption": "a tree at sea"}]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    [spec] = label_request([tmp_path / "list.jsonl"]).plan
+    assert (spec.classes, spec.prompt) == (("tree",), "a tree at sea")
+    with pytest.raises(VocabularyError, match="say what to look for"):
+        label_request([tmp_path / "a.png"])
+
+
+def test_one_image_from_python(tmp_path: Path) -> None:
+    item = label(FakeBackbone(), picture(50, 90), ["boat", "tree"])
+    assert item.trace.mask.labels.shape == (50, 90)
+    assert item.spec.prompt == "a photo of a boat and a tree"
+    path = save(tmp_path / "a.png", picture())
+    assert label(FakeBackbone(), path, ["boat"]).image.shape == (64, 64, 3)
+    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(ImageError, match="expected an RGB image"):
+            label(FakeBackbone(), wrong, ["boat"])
