@@ -8,6 +8,7 @@ from segmint.prompts import presets
 from segmint.vocabulary import ClassEntry, Vocabulary
 
 Channel = Annotated[int, Field(ge=0, le=255)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class ClassSettings(BaseModel):
@@ -80,9 +81,7 @@ class PromptSettings(BaseModel):
     `auto` follows the model: `toybox` for the toybox model, else `photo`."""
     templates_sha256: str | None = None
     """Planned: SHA-256 of the template file, so that a change is noticed; filled in when the run starts."""
-    class_counts: tuple[
-        Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]
-    ] = (0.5, 0.35, 0.15)
+    class_counts: tuple[Weight, Weight, Weight] = (0.5, 0.35, 0.15)
     """Planned: weights of images with one, two and three classes."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Planned: decides which classes meet and how they are worded; None takes `sampling.seed`."""
