@@ -99,7 +99,7 @@ def palette_png(labels: np.ndarray, names: Vocabulary) -> bytes:
     return _encoded(image, "PNG")
 
 
-def write_header(run: Path, names: Vocabulary) -> None:
+def write_header(run: Path, names: Vocabulary, items: int) -> None:
     for folder in (layout.ITEMS, layout.IMAGES, layout.MASKS, layout.AGREEMENT, layout.IMAGE_SETS):
         (run / folder).mkdir(parents=True, exist_ok=True)
     header = RunHeader(
@@ -109,6 +109,7 @@ def write_header(run: Path, names: Vocabulary) -> None:
         model="toybox",
         model_licence="Apache-2.0",
         vocabulary=names.name,
+        items=items,
         classes=tuple(
             ClassRecord(name=e.name, label_id=e.label_id, phrases=e.phrases, colour=e.colour)
             for e in names.entries
@@ -124,7 +125,7 @@ def write_run(
     """A run of `count` items; scenes repeat after `distinct`, hard-linked, so that 20 000 take seconds."""
     names = vocabulary(classes)
     if start == 0:
-        write_header(run, names)
+        write_header(run, names, count)
     scenes = [scene(number, size, classes) for number in range(min(distinct, max(count, 1)))]
     if start == 0:
         for index, each in enumerate(scenes):
@@ -150,6 +151,7 @@ def write_record(run: Path, item_id: str, index: int, each: Scene, suffix: str =
     names = list(dict.fromkeys([*each.classes]))
     labels = Image.open(BytesIO(each.mask)).size
     record = {
+        "schema_version": 1,
         "segmint_version": "0.1.0",
         "id": item_id,
         "index": index,
@@ -192,12 +194,14 @@ def record(**changes) -> ItemRecord:
     return ItemRecord(**{**base, **changes})
 
 
-def write_mask_set(run: Path, name: str, source_offset: int, count: int, distinct: int = 12) -> None:
+def write_mask_set(
+    run: Path, name: str, source_offset: int, count: int, *, size=(64, 64), distinct=12
+) -> None:
     """A second mask set whose masks are those of other scenes, so that it differs."""
     for folder in (layout.MASKS, layout.AGREEMENT, layout.ITEMS):
         (run / layout.MASK_SETS / name / folder).mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        item_id, other = f"{index:06d}", scene((index + source_offset) % distinct)
+        item_id, other = f"{index:06d}", scene((index + source_offset) % distinct, size)
         (run / layout.mask(item_id, name)).write_bytes(other.mask)
         (run / layout.agreement(item_id, name)).write_bytes(other.agreement)
         data = json.loads((run / layout.record(item_id)).read_text())

@@ -70,6 +70,11 @@ def features(item_id: str) -> PurePosixPath:
     return FEATURES / f"{item_id}.npz"
 
 
+def mask_settings(mask_set: str) -> PurePosixPath:
+    """Path of the settings that made a later mask set (the default one's are in the recipe)."""
+    return MASK_SETS / mask_set / "masks.toml"
+
+
 def image_set(name: str) -> PurePosixPath:
     """Path of an image-set list: `train`, `val` or `trainval`."""
     return IMAGE_SETS / f"{name}.txt"

@@ -1,0 +1,92 @@
+"""Mask sets: masks made again, beside those that came with the images, each with the settings behind it."""
+
+import re
+import tomllib
+from typing import Any
+
+import tomli_w
+
+from segmint.artifacts import PromptSpec
+from segmint.errors import ConfigError, RunError
+from segmint.runs import layout
+from segmint.runs.records import ItemRecord
+from segmint.runs.store import Run
+
+NAME_RULE = "1 to 60 of A–Z a–z 0–9 _ . -, starting with a letter or digit"
+"""What a mask set may be called, in words: a folder name on any system."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+
+
+def check_mask_set_name(name: str) -> str:
+    """The name, where it is fit for a folder.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise ConfigError(f"{name!r} cannot name a mask set; use {NAME_RULE}")
+    return name
+
+
+def mask_set_names(run: Run) -> list[str]:
+    """The mask sets of a run, the default one ("") first."""
+    if run.folder is None:
+        return [layout.DEFAULT_MASK_SET]
+    try:
+        folders = [
+            each for each in (run.folder / layout.MASK_SETS).iterdir() if (each / layout.ITEMS).is_dir()
+        ]
+    except (FileNotFoundError, NotADirectoryError):
+        folders = []
+    return [layout.DEFAULT_MASK_SET, *sorted(each.name for each in folders)]
+
+
+def check_mask_set(run: Run, mask_set: str) -> str:
+    """The mask set's name, where the run has it.
+
+    Raises:
+        RunError: it has not; names those that it has.
+    """
+    names = mask_set_names(run)
+    if mask_set not in names:
+        others = ", ".join(names[1:]) or "only the one that came with the images"
+        raise RunError(f"{run.files.address} has no mask set {mask_set[:60]!r}; it has {others}")
+    return mask_set
+
+
+def read_mask_settings(run: Run, mask_set: str = layout.DEFAULT_MASK_SET) -> dict[str, Any] | None:
+    """The settings that made a mask set, as the recipe's section `masks`; None where nothing says.
+
+    Raises:
+        RunError: the settings are there and damaged.
+    """
+    if not mask_set:
+        said = run.recipe().get("masks", {})
+        return said if isinstance(said, dict) else {}
+    path = layout.mask_settings(mask_set)
+    if not run.files.exists(path):
+        return None
+    try:
+        return tomllib.loads(run.files.read(path).decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RunError(f"{run.files.address}/{path} is damaged: {error}") from None
+
+
+def write_mask_settings(run: Run, mask_set: str, settings: dict[str, Any]) -> None:
+    """Write down what makes a mask set, before its first mask."""
+    run.files.write(layout.mask_settings(mask_set), tomli_w.dumps(settings).encode())
+
+
+def spec_of(record: ItemRecord) -> PromptSpec:
+    """The spec of an item that was made, from its record."""
+    return PromptSpec(
+        item_id=record.id,
+        index=record.index,
+        prompt=record.prompt,
+        classes=record.classes,
+        label_ids=record.label_ids,
+        phrases=record.phrases,
+        seed=record.seed,
+        negative_prompt=record.negative_prompt,
+    )

@@ -1,0 +1,194 @@
+"""Arrays to pictures: label colours, overlays, heat maps, clusters, thumbnails. Pure functions."""
+
+import io
+
+import numpy as np
+from einops import rearrange
+from jaxtyping import Bool, Float, Float32, Integer, UInt8
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+
+from segmint.artifacts import Grid, Image, LayerComponents, Mask
+from segmint.vocabulary import BACKGROUND, Vocabulary
+
+Picture = UInt8[np.ndarray, "h w 3"]
+Palette = UInt8[np.ndarray, "256 3"]
+
+OVERLAY_OPACITY = 0.55
+"""Of class colours over an image, where nobody chose another."""
+THUMBNAIL_PX = 256
+"""Longest side of a thumbnail."""
+GOLDEN_ANGLE = 0.381966
+"""Steps of the hue circle that keep any number of neighbours apart."""
+INK, PAPER = (96, 104, 120), (232, 234, 240)
+
+
+def palette_of(vocabulary: Vocabulary) -> Palette:
+    """RGB of every label id."""
+    return np.asarray(vocabulary.palette(), dtype=np.uint8).reshape(256, 3)
+
+
+def colourise(labels: UInt8[np.ndarray, "h w"], palette: Palette) -> Picture:
+    """Each label in its colour."""
+    picture: Picture = palette[labels]
+    return picture
+
+
+def overlay(image: Image, labels: Mask, palette: Palette, opacity: float = OVERLAY_OPACITY) -> Image:
+    """Class colours over the image; the background stays as it is, uncertain pixels turn pale."""
+    alpha = np.where(labels == BACKGROUND, 0.0, opacity).astype(np.float32)[..., None]
+    mixed = image * (1 - alpha) + palette[labels] * alpha
+    return _rounded(mixed)
+
+
+def outlined(picture: Picture, labels: Integer[np.ndarray, "h w"], shade: int = 255) -> Picture:
+    """The picture with a line of one pixel where two labels meet."""
+    drawn = picture.copy()
+    drawn[borders(labels)] = shade
+    return drawn
+
+
+def borders(labels: Integer[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """True where the right or lower neighbour has another label."""
+    edge = np.zeros(labels.shape, dtype=bool)
+    edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    edge[:-1] |= labels[:-1] != labels[1:]
+    return edge
+
+
+def heat(values: Float[np.ndarray, "h w"], colours: str = "magma") -> Picture:
+    """Values in [0, 1] by one of matplotlib's perceptual colour maps."""
+    from matplotlib import colormaps
+
+    table = _rounded(255 * colormaps[colours](np.linspace(0, 1, 256))[:, :3])
+    picture: Picture = table[_rounded(255 * np.clip(values, 0, 1))]
+    return picture
+
+
+def partition(numbers: Integer[np.ndarray, "h w"]) -> Picture:
+    """Clusters or segments, each number in a colour of its own."""
+    count = int(numbers.max()) + 1
+    picture: Picture = cluster_colours(count)[numbers]
+    return picture
+
+
+def cluster_colours(count: int) -> UInt8[np.ndarray, "count 3"]:
+    """Colours far apart in hue, of two calm lightnesses."""
+    import colorsys
+
+    rows = [
+        colorsys.hls_to_rgb((0.58 + i * GOLDEN_ANGLE) % 1, (0.62, 0.45)[i % 2], 0.5) for i in range(count)
+    ]
+    return _rounded(255 * np.asarray(rows, dtype=np.float64).reshape(-1, 3))
+
+
+def features_rgb(components: tuple[LayerComponents, ...], grid: Grid) -> Picture:
+    """The three main directions of all columns of all layers, as red, green and blue."""
+    columns = np.concatenate([_to_grid(layer.values, grid) for layer in components])
+    flat = rearrange(columns, "column h w -> (h w) column").astype(np.float64)
+    flat = flat - flat.mean(axis=0)
+    _, directions = np.linalg.eigh(flat.T @ flat)
+    three = flat @ directions[:, ::-1][:, :3]
+    three = np.pad(three, ((0, 0), (0, 3 - three.shape[1])))
+    return rearrange(_stretched(three), "(h w) rgb -> h w rgb", h=grid[0])
+
+
+def heads_rgb(
+    components: tuple[LayerComponents, ...], count: int, per_head: int = 3
+) -> list[tuple[str, Picture]]:
+    """Single heads, spread evenly over all layers: a head's first three components as red, green and blue."""
+    heads = [
+        (layer.layer, layer.values[start : start + 3])
+        for layer in components
+        for start in range(0, layer.values.shape[0] - per_head + 1, per_head)
+    ]
+    chosen = np.unique(np.linspace(0, len(heads) - 1, min(count, len(heads))).round().astype(int))
+    return [(heads[i][0], _rgb(heads[i][1])) for i in chosen]
+
+
+def resized(picture: Picture, size: Grid, *, smooth: bool = False) -> Picture:
+    """The picture at another (height, width): nearest, or Lanczos where `smooth`."""
+    method = PilImage.Resampling.LANCZOS if smooth else PilImage.Resampling.NEAREST
+    return np.asarray(PilImage.fromarray(picture).resize((size[1], size[0]), method))
+
+
+def thumbnail(picture: Picture, longest_px: int = THUMBNAIL_PX) -> Picture:
+    """The picture shrunk to fit a square; a smaller one stays as it is."""
+    small = PilImage.fromarray(picture)
+    small.thumbnail((longest_px, longest_px), PilImage.Resampling.LANCZOS, reducing_gap=2.0)
+    return np.asarray(small)
+
+
+def resized_labels(labels: Mask, palette: Palette, longest_px: int = THUMBNAIL_PX) -> Picture:
+    """A mask's colours, shrunk to fit a square without mixing labels."""
+    longest = max(labels.shape)
+    scale = min(1.0, longest_px / longest)
+    height, width = (max(1, round(side * scale)) for side in labels.shape)
+    return resized(colourise(labels, palette), (height, width))
+
+
+def broken(reason: str, size_px: int = THUMBNAIL_PX) -> Picture:
+    """A card that stands for a picture that cannot be shown."""
+    card = PilImage.new("RGB", (size_px, size_px), PAPER)
+    draw = ImageDraw.Draw(card)
+    third = size_px / 3
+    draw.rounded_rectangle(
+        (third, third * 0.8, 2 * third, 1.8 * third), radius=size_px / 32, outline=INK, width=3
+    )
+    zigzag = [
+        (third * 1.5, third * 0.8),
+        (third * 1.35, third * 1.15),
+        (third * 1.65, third * 1.4),
+        (third * 1.5, third * 1.8),
+    ]
+    draw.line(zigzag, fill=INK, width=3)
+    font = ImageFont.load_default(size=size_px / 17)
+    draw.text((size_px / 2, third * 2.2), reason, fill=INK, font=font, anchor="mm")
+    return np.asarray(card)
+
+
+def jpeg(picture: Picture, quality: int = 85) -> bytes:
+    """JPEG bytes of a picture."""
+    return _encoded(PilImage.fromarray(picture), "JPEG", quality=quality)
+
+
+def png(picture: Picture | UInt8[np.ndarray, "h w"]) -> bytes:
+    """PNG bytes of a picture, or of plain 8-bit values."""
+    return _encoded(PilImage.fromarray(picture), "PNG")
+
+
+def upsampled(values: Float32[np.ndarray, "h w"], size: Grid) -> Float32[np.ndarray, "image_h image_w"]:
+    """Values at another (height, width), bilinear."""
+    method = PilImage.Resampling.BILINEAR
+    return np.asarray(PilImage.fromarray(values).resize((size[1], size[0]), method), dtype=np.float32)
+
+
+def _to_grid(
+    values: Float32[np.ndarray, "column h w"], grid: Grid
+) -> Float32[np.ndarray, "column grid_h grid_w"]:
+    rows = np.arange(grid[0]) * values.shape[1] // grid[0]
+    columns = np.arange(grid[1]) * values.shape[2] // grid[1]
+    return values[:, rows[:, None], columns[None]]
+
+
+def _rgb(values: Float32[np.ndarray, "column h w"]) -> Picture:
+    three = np.zeros((3, *values.shape[1:]), dtype=np.float32)
+    three[: values.shape[0]] = values
+    return _rounded(255 * np.clip(rearrange(three, "rgb h w -> h w rgb"), 0, 1))
+
+
+def _stretched(columns: Float[np.ndarray, "cell rgb"]) -> UInt8[np.ndarray, "cell rgb"]:
+    low, high = np.percentile(columns, (1, 99), axis=0)
+    scaled = (columns - low) / np.where(high > low, high - low, 1)
+    return _rounded(255 * np.clip(scaled, 0, 1))
+
+
+def _rounded(values: Float[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    rounded: UInt8[np.ndarray, "..."] = np.rint(values).astype(np.uint8)
+    return rounded
+
+
+def _encoded(picture: PilImage.Image, kind: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()

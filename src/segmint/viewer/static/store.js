@@ -1,0 +1,64 @@
+// What the pages share: the run, the filters, the frozen order, and who listens when a decision falls.
+
+import * as api from "./api.js";
+import { notice } from "./dom.js";
+
+export const DEFAULTS = {
+  text: "", state: "", classes: "", area_class: "", area_min: 0, area_max: 1, uncertain_min: 0, uncertain_max: 1,
+  method: "", sort: "index", descending: false, look: "overlay",
+};
+
+export const store = {
+  run: null,
+  status: null,
+  maskSet: "",
+  filters: { ...DEFAULTS, ...JSON.parse(sessionStorage.getItem("segmint-filters") || "{}") },
+  order: "",
+  total: 0,
+  current: 0,
+  decisions: 0,
+};
+
+const listeners = new Set();
+export const onDecision = (listener) => listeners.add(listener);
+
+export function keepFilters() {
+  sessionStorage.setItem("segmint-filters", JSON.stringify(store.filters));
+}
+
+export function listing() {
+  const { look, ...rest } = store.filters;
+  return { ...rest, mask_set: store.maskSet };
+}
+
+export function colourOf(name) {
+  if (name === "background") return [0, 0, 0];
+  if (name === "uncertain") return [224, 224, 192];
+  return store.run.classes.find((each) => each.name === name)?.colour ?? [128, 128, 128];
+}
+
+function tell(states, decisions) {
+  store.decisions = decisions;
+  for (const listener of listeners) listener(states);
+}
+
+export async function decide(item, state) {
+  try {
+    const done = await api.decide(item, state);
+    tell({ [done.item]: done.state }, done.decisions);
+    notice(`${done.item}: ${done.state}`);
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+export async function undo() {
+  try {
+    const done = await api.undo();
+    const items = Object.entries(done.states);
+    tell(done.states, done.decisions);
+    notice(items.length ? `undone: ${items.map(([item, state]) => `${item} is ${state} again`).join(", ")}` : "nothing left to undo");
+  } catch (error) {
+    notice(error.message);
+  }
+}
