@@ -1,8 +1,8 @@
 """Recipe: everything that decides what a run contains, as one validated, digestible value.
 
-A recipe is composed of the settings that each room defines for itself. Read it from TOML with `load_recipe`, lay a
-few flags over it with `Recipe.merged`, write it with `Recipe.to_toml`. Its digest names the content it makes: two runs
-with one digest hold the same items.
+A recipe is composed of the settings that each room defines for itself. Read it from TOML with `load_recipe`,
+lay a few flags over it with `Recipe.merged`, write it with `Recipe.to_toml`. Its digest names the content it
+makes: two runs with one digest hold the same items.
 """
 
 import hashlib
@@ -87,13 +87,47 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or holds an unknown or invalid field.
     """
+    return Recipe.parse(read_toml(path), source=str(path))
+
+
+def compose(base: Mapping[str, Any], changes: Mapping[str, Any], *, source: str = "settings") -> Recipe:
+    """A recipe from partial data with dotted fields laid over it.
+
+    Unlike `Recipe.merged`, what neither says takes its default last of all, so that another `masks.method`
+    brings the values of its own profile.
+
+    Args:
+        base: what a recipe file says.
+        changes: for example `{"sampling.steps": 20, "masks.method": "pcc-published"}`.
+        source: where the values come from, for messages.
+
+    Raises:
+        ConfigError: a field is unknown or its value out of range.
+    """
+    data = json.loads(json.dumps(base, default=str))
+    for dotted, value in changes.items():
+        *sections, last = dotted.split(".")
+        target = data
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{source}: {section!r} in {dotted!r} is a value, not a section")
+        target[last] = value
+    return Recipe.parse(data, source=source)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The plain data of a recipe file, not yet validated.
+
+    Raises:
+        ConfigError: the file cannot be read or is not TOML.
+    """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read recipe {path}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    return Recipe.parse(data, source=str(path))
 
 
 def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

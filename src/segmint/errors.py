@@ -9,7 +9,8 @@
     ├── GenerationError      one item could not be generated (NaN latents, an all-black image)
     ├── ImageError           an image or mask file cannot be read or does not fit its partner
     ├── RunError             a run folder is missing, damaged, locked or made by another recipe
-    │   └── StorageError     the disk or object store refused a read or a write
+    │   ├── StorageError     the disk or object store refused a read or a write
+    │   └── DamagedError     a file of a run is not as it was written
     ├── DatasetError         a dataset to train or judge on is missing, malformed or of other classes
     ├── TrainingError        training cannot start or go on (NaN loss, foreign checkpoint)
     ├── ExportError          an export target cannot be written or cannot hold the data
@@ -58,6 +59,10 @@ class RunError(SegmintError):
 
 class StorageError(RunError):
     """The disk or object store refused a read or a write."""
+
+
+class DamagedError(RunError):
+    """A file of a run is not as it was written."""
 
 
 class DatasetError(SegmintError):

@@ -10,10 +10,12 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from segmint.errors import RunError
+from segmint.errors import DamagedError, RunError
 
 SCHEMA_VERSION = 1
 """Layout of records and headers. A run of another version is refused by name, never guessed at."""
+Kind = Literal["generate", "label", "relabel"]
+"""What a run holds: minted images, existing images, or another run's images with other masks."""
 
 
 class FileRecord(BaseModel):
@@ -94,7 +96,7 @@ class RunHeader(BaseModel):
     segmint_version: str
     digest: str
     """SHA-256 of the recipe (see `Recipe.digest`)."""
-    kind: Literal["generate", "label", "relabel"] = "generate"
+    kind: Kind = "generate"
     created: str
     """UTC time, ISO 8601."""
     model: str
@@ -131,19 +133,20 @@ def decode_record(data: bytes, kind: type[Record], *, source: str) -> Record:
         source: the file, for messages.
 
     Raises:
-        RunError: the file is no JSON, of another schema version, or has missing or unknown fields.
+        DamagedError: the file is no JSON, or has missing or unknown fields.
+        RunError: it is of another schema version.
     """
     try:
         fields = json.loads(data)
     except ValueError as error:
-        raise RunError(f"{source} is damaged: expected JSON, {error}") from None
+        raise DamagedError(f"{source} is damaged: expected JSON, {error}") from None
     _check_schema(fields, source)
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise RunError(f"{source} is damaged: {where}: {first['msg']}") from None
+        raise DamagedError(f"{source} is damaged: {where}: {first['msg']}") from None
 
 
 def is_intact(record: ItemRecord | RunHeader, data: bytes) -> bool:
@@ -155,8 +158,8 @@ def _check_schema(fields: Any, source: str) -> None:
     found = fields.get("schema_version") if isinstance(fields, dict) else None
     if found == SCHEMA_VERSION:
         return
-    if not isinstance(found, int):
-        raise RunError(f"{source} is damaged: it has no schema_version")
+    if not isinstance(found, int) or not _sums_up(fields):
+        raise DamagedError(f"{source} is damaged: it has no schema_version that can be trusted")
     wrote, advice = (
         ("a newer", "install a newer segmint")
         if found > SCHEMA_VERSION
@@ -166,6 +169,12 @@ def _check_schema(fields: Any, source: str) -> None:
         f"{source} was written by {wrote} version of segmint ({fields.get('segmint_version', 'unknown')}, "
         f"schema {found}); this one reads schema {SCHEMA_VERSION}: {advice}"
     )
+
+
+def _sums_up(fields: dict[str, Any]) -> bool:
+    """Whether a record of any version fits its own checksum, where it has one."""
+    rest = {key: value for key, value in fields.items() if key != "checksum"}
+    return fields.get("checksum") in (None, hashlib.sha256(_json(rest)).hexdigest())
 
 
 def _json(fields: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from segmint.artifacts import AttentionSummary, Image, Mask, PromptSpec
-from segmint.errors import PromptError, RunError, StorageError
+from segmint.errors import DamagedError, PromptError, RunError, StorageError
 from segmint.runs import codec, layout
 from segmint.runs.curation import accepted, read_states
 from segmint.runs.files import Files, LocalFiles
@@ -59,7 +59,7 @@ class Run:
         try:
             return tomllib.loads(self.files.read(layout.RECIPE).decode())
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise RunError(
+            raise DamagedError(
                 f"{self.files.address}/{layout.RECIPE} is damaged: {error}; mend it with --repair"
             ) from None
 
@@ -69,13 +69,13 @@ class Run:
         try:
             return [spec_from_json(line.decode()) for line in lines]
         except (UnicodeDecodeError, PromptError) as error:
-            raise RunError(
+            raise DamagedError(
                 f"{self.files.address}/{layout.PLAN} is damaged: {error}; mend it with --repair"
             ) from None
 
     def done_ids(self, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]:
         """Ids of the whole items."""
-        return _ids(self.files.names(layout.record("x", mask_set).parent))
+        return whole_ids(self.files, mask_set)
 
     def failed_ids(self) -> set[str]:
         """Ids of the items that were tried and failed."""
@@ -124,6 +124,11 @@ class Run:
 
     def _read_record(self, path: PurePosixPath) -> ItemRecord:
         return decode_record(self.files.read(path), ItemRecord, source=f"{self.files.address}/{path}")
+
+
+def whole_ids(files: Files, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]:
+    """Ids of the items that have a record, by one scan of a folder."""
+    return _ids(files.names(layout.record("x", mask_set).parent))
 
 
 def open_run(where: str | os.PathLike[str]) -> Run:

@@ -48,7 +48,7 @@ def verify(files: Files) -> Verdict:
     run = read_run(files)
     done, failed = run.done_ids(), run.failed_ids()
     problems = [
-        *_header_problems(run),
+        *own_problems(run),
         *(problem for item_id in sorted(done) for problem in item_problems(run, item_id)),
         *(
             problem
@@ -79,7 +79,12 @@ def item_problems(run: Run, item_id: str) -> Iterator[Problem]:
         yield from _content_problems(run, record)
 
 
-def _header_problems(run: Run) -> Iterator[Problem]:
+def own_problems(run: Run) -> list[Problem]:
+    """What is wrong with the files of the run itself: header, recipe, plan, label map."""
+    return list(_own_problems(run))
+
+
+def _own_problems(run: Run) -> Iterator[Problem]:
     if not is_intact(run.header, run.files.read(layout.HEADER)):
         yield Problem(kind="header", path=str(layout.HEADER), detail="does not match its own checksum")
     for file in run.header.files.values():

