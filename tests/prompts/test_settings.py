@@ -34,6 +34,25 @@ def test_any_vocabulary_is_rebuilt_from_its_settings(vocabulary: Vocabulary) -> 
     assert again.to_vocabulary() == vocabulary
 
 
+@pytest.mark.parametrize(
+    ("given", "name", "ids"),
+    [
+        ({"classes": "voc: cat, dog"}, "voc", {"cat": 8, "dog": 12}),
+        ({"classes": "pallet, vest"}, "custom", {"pallet": 1, "vest": 2}),
+        ({"classes": ["pallet", {"name": "vest", "phrases": "x"}]}, "custom", {"pallet": 1, "vest": 2}),
+        ({"classes": {"pallet": [], "vest": ["x"]}, "name": "mine"}, "mine", {"pallet": 1, "vest": 2}),
+        ({"classes": [{"name": "vest", "id": 7}]}, "custom", {"vest": 7}),
+    ],
+)
+def test_a_hand_written_recipe_may_say_classes_in_short(
+    given: dict[str, object], name: str, ids: dict[str, int]
+) -> None:
+    settings = VocabularySettings.model_validate(given)
+    assert settings.name == name
+    assert {each.name: each.label_id for each in settings.classes} == ids
+    assert VocabularySettings.model_validate(settings.model_dump(mode="json")) == settings
+
+
 def test_a_name_that_is_no_preset_needs_classes() -> None:
     with pytest.raises(VocabularyError, match="no preset is called 'mine'"):
         VocabularySettings.model_validate({"name": "mine"})

@@ -59,9 +59,9 @@ def read_classes(path: Path) -> Vocabulary:
     suffix = path.suffix.casefold()
     try:
         if suffix == ".toml":
-            return _from_data(parse_toml(text), name=path.stem)
+            return classes_from_data(parse_toml(text), name=path.stem)
         if suffix == ".json":
-            return _from_data(parse_json(text), name=path.stem)
+            return classes_from_data(parse_json(text), name=path.stem)
         return _from_lines(text.split("\n"), name=path.stem)
     except (ValueError, VocabularyError) as problem:
         raise VocabularyError(f"{path}: {problem}") from None
@@ -84,7 +84,12 @@ def _from_lines(lines: Iterable[str], *, name: str) -> Vocabulary:
     return Vocabulary.of([each for each, _, _ in pieces], phrases=phrases, name=name)
 
 
-def _from_data(data: Any, *, name: str) -> Vocabulary:
+def classes_from_data(data: Any, *, name: str) -> Vocabulary:
+    """A vocabulary from what a TOML or JSON file holds (see `read_classes`).
+
+    Raises:
+        VocabularyError: the data has another shape, or the classes break a rule of `Vocabulary.of`.
+    """
     listed = data.get("classes") if isinstance(data, dict) else data
     if isinstance(listed, dict):
         listed = [_with_name(each, value) for each, value in listed.items()]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from segmint.prompts import presets
+from segmint.prompts.classes import classes_from_data, parse_classes
 from segmint.vocabulary import ClassEntry, Vocabulary
 
 Channel = Annotated[int, Field(ge=0, le=255)]
@@ -27,22 +28,32 @@ class ClassSettings(BaseModel):
 
 
 class VocabularySettings(BaseModel):
-    """The classes. `name = "voc"` alone fetches a preset; a kept recipe always spells the classes out."""
+    """The classes. `name = "voc"` alone fetches a preset, and `classes` may be text as `--classes` takes it,
+    or a list or table as a classes file has it (docs/prompts.md). A kept recipe spells the classes out.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = "toybox"
     """A preset (`voc`, `coco`, `toybox`), or what to call a list of your own."""
     classes: tuple[ClassSettings, ...]
-    """The classes by ascending id; filled in from the preset that `name` names when left out."""
+    """The classes by ascending id; left out, they are those of the preset that `name` names."""
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_from_preset(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or "classes" in data:
+    def _spell_out(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
             return data
-        vocabulary = presets.vocabulary(str(data.get("name", "toybox")))
-        return {**data, "name": vocabulary.name, "classes": [_plain(entry) for entry in vocabulary.entries]}
+        given = data.get("classes")
+        if isinstance(given, list | tuple) and all(_is_full(each) for each in given):
+            return {"name": "custom", **data}
+        if given is None:
+            vocabulary = presets.vocabulary(str(data.get("name", "toybox")))
+        elif isinstance(given, str):
+            vocabulary = parse_classes(given)
+        else:
+            vocabulary = classes_from_data({"classes": given}, name="custom")
+        return {"name": vocabulary.name, **data, "classes": [_plain(entry) for entry in vocabulary.entries]}
 
     @model_validator(mode="after")
     def _check(self) -> "VocabularySettings":
@@ -101,6 +112,10 @@ class PromptSettings(BaseModel):
         if sum(self.class_counts) <= 0:
             raise ValueError("class_counts are all zero; give one, two or three classes an image some weight")
         return self
+
+
+def _is_full(given: Any) -> bool:
+    return isinstance(given, ClassSettings) or (isinstance(given, dict) and "label_id" in given)
 
 
 def _plain(entry: ClassEntry) -> dict[str, Any]:
