@@ -1,0 +1,66 @@
+"""The generated pages are up to date, and what the hand-written ones show can be used."""
+
+import importlib.util
+import re
+import types
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from segmint.config import Recipe
+from segmint.prompts import presets
+from segmint.prompts.classes import read_classes
+from segmint.prompts.readers import read_prompts
+from segmint.prompts.templates import load_templates
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def generator() -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", ["cli.md", "recipe.md"])
+def test_a_generated_page_is_up_to_date(generator: types.ModuleType, page: str) -> None:
+    assert (DOCS / page).read_text(encoding="utf-8") == generator.pages()[page], "run `make docs`"
+
+
+def test_every_field_of_the_recipe_says_what_it_means(generator: types.ModuleType) -> None:
+    def silent(model: type[BaseModel], name: str) -> list[str]:
+        meanings = generator.field_docstrings(model)
+        found = []
+        for key, field in model.model_fields.items():
+            inner = field.annotation
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                found += silent(inner, f"{name}{key}.")
+            elif not meanings[key]:
+                found.append(name + key)
+        return found
+
+    assert silent(Recipe, "") == []
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.M | re.S)
+
+
+def test_the_examples_of_the_prompts_page_can_be_used(tmp_path: Path) -> None:
+    classes_toml, templates_toml = blocks("prompts.md", "toml")
+    (classes_text,), (prompts_jsonl,) = blocks("prompts.md", "text"), blocks("prompts.md", "json")
+    files = {
+        "a.toml": classes_toml, "b.toml": templates_toml, "c.txt": classes_text, "d.jsonl": prompts_jsonl
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    assert read_classes(tmp_path / "a.toml").names == ("pallet", "vest", "forklift")
+    assert load_templates(tmp_path / "b.toml").lists["place"]["*"] == ("in a warehouse",)
+    assert read_classes(tmp_path / "c.txt").names == ("forklift", "pallet", "safety vest")
+    entries = read_prompts(tmp_path / "d.jsonl", presets.vocabulary("voc"))
+    assert [entry.classes for entry in entries] == [("cat", "sofa"), ("dog",)]
