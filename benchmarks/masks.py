@@ -1,4 +1,4 @@
-"""CPU time of mask-making against a plain scikit-learn and scipy restatement: `python -m benchmarks.masks`."""
+"""CPU time of mask-making against a plain restatement with scikit-learn: `python -m benchmarks.masks`."""
 
 import argparse
 import json
@@ -10,12 +10,12 @@ from statistics import median
 from typing import TypeVar
 
 import numpy as np
+from benchmarks import plain_pcc
+from benchmarks.synthetic_scene import SD21, TOYBOX, Scene, Shape, scene
 from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from benchmarks import plain_pcc
-from benchmarks.synthetic_scene import SD21, TOYBOX, Scene, Shape, scene
 from segmint.artifacts import AttentionSummary
 from segmint.masks.clusters import segment_grid
 from segmint.masks.evidence import class_evidence
@@ -31,7 +31,7 @@ STAGES = ("features", "grid", "pixels")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One scene shape: median CPU seconds of each stage, plain and ours, and whether the masks are the same."""
+    """One scene shape: median CPU seconds of each stage, plain and ours, and whether the masks agree."""
 
     shape: str
     scenes: int
@@ -48,7 +48,9 @@ def ours(raw: Scene, shape: Shape) -> tuple[np.ndarray, dict[str, float]]:
     """Mask by `pcc-published`, and CPU seconds of each stage."""
     settings, spent = profile("pcc-published"), {}
     components = _timed(spent, "features", lambda: condense(raw.heads, settings.features))
-    attention = AttentionSummary(grid=(shape.side, shape.side), components=components, maps={"classes": raw.maps})
+    attention = AttentionSummary(
+        grid=(shape.side, shape.side), components=components, maps={"classes": raw.maps}
+    )
 
     def grid():  # type: ignore[no-untyped-def]
         clusters = segment_grid(components, attention.grid, settings.clusters)

@@ -1,8 +1,8 @@
-"""The published profile of PCC restated plainly with scikit-learn, scipy and numpy: what `benchmarks.masks` compares with.
+"""The published profile of PCC restated plainly with scikit-learn and scipy.
 
-Written to be read beside METHOD.md, the way a researcher would write it: one PCA a head, upsampled copies, scikit-learn's
-K-means, one `scipy.ndimage.label` a cluster, one loop over components. Features pass through float16 once, as
-segmint's do, so that both see the same numbers.
+Written to be read beside METHOD.md, the way a researcher would write it: one PCA a head, upsampled copies,
+scikit-learn's K-means, one `scipy.ndimage.label` a cluster, one loop over components. Features pass through
+float16 once, as segmint's do, so that both see the same numbers.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,9 @@ def principal_features(heads: Sequence[np.ndarray], side: int) -> np.ndarray:
             scaled = ((components - low) / (high - low)).astype(np.float16).astype(np.float32)
             own = int(len(scaled) ** 0.5)
             square = scaled.reshape(own, own, 3)
-            columns.append(np.repeat(np.repeat(square, side // own, axis=0), side // own, axis=1).reshape(-1, 3))
+            columns.append(
+                np.repeat(np.repeat(square, side // own, axis=0), side // own, axis=1).reshape(-1, 3)
+            )
     y, x = np.mgrid[0:side, 0:side] / (side - 1)
     return np.concatenate([*columns, x.reshape(-1, 1), y.reshape(-1, 1)], axis=1)
 
@@ -46,11 +48,11 @@ def split(labels: np.ndarray) -> np.ndarray:
 
 
 def class_maps(token_maps: np.ndarray, rows: Sequence[Sequence[int]], side: int, size: int) -> np.ndarray:
-    """(labels, side, side): maps through the image's size and back, scaled to [0, 1]; row 0 is the background."""
+    """(labels, side, side): maps through the image's size and back, scaled to [0, 1]; background first."""
     maps = []
     for tokens in ((0,), *rows):
-        large = _bilinear(token_maps[list(tokens)].max(axis=0), size)
-        small = large.reshape(side, size // side, side, size // side).sum(axis=(1, 3))
+        large = np.stack([_bilinear(token_maps[token], size) for token in tokens])
+        small = large.reshape(-1, side, size // side, side, size // side).sum(axis=(2, 4)).max(axis=0)
         maps.append((small - small.min()) / (small.max() - small.min()))
     return np.stack(maps).astype(np.float32)
 

@@ -27,7 +27,9 @@ SD21 = Shape(
     image_px=512,
     layers=((16, 20, 64),) * 3 + ((32, 10, 64),) * 3 + ((64, 5, 64),) * 3,
 )
-TOYBOX = Shape(name="toybox, 128 px", image_px=128, layers=((8, 6, 24),) * 2 + ((16, 4, 24),) * 2 + ((32, 2, 24),) * 2)
+TOYBOX = Shape(
+    name="toybox, 128 px", image_px=128, layers=((8, 6, 24),) * 2 + ((16, 4, 24),) * 2 + ((32, 2, 24),) * 2
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ def scene(shape: Shape, seed: int, *, halves: int = 2, objects: int = 5) -> Scen
         ClassQuery(name=name, label_id=label, phrases=(name,)) for label, name in ((3, "bird"), (12, "dog"))
     )
     return Scene(
-        heads=tuple(_layer(rng, parts, index, *layer, halves) for index, layer in enumerate(shape.layers)),
+        heads=tuple(_layer(rng, parts, index, layer, halves) for index, layer in enumerate(shape.layers)),
         maps=_maps(rng, parts, shape.side, tuple(each.name for each in classes)),
         image=_image(rng, parts),
         classes=classes,
@@ -56,7 +58,7 @@ def scene(shape: Shape, seed: int, *, halves: int = 2, objects: int = 5) -> Scen
 
 
 def _parts(rng: np.random.Generator, size: int, objects: int) -> np.ndarray:
-    """(size, size) ids: 0–1 background halves, then wobbly ellipses; each object has an inner part of its own."""
+    """(size, size) ids: 0–1 background halves, then wobbly ellipses, each with an inner part of its own."""
     y, x = np.mgrid[0:size, 0:size] / size
     parts = (y + 0.05 * np.sin(9 * x + rng.uniform(0, 6)) > rng.uniform(0.4, 0.7)).astype(np.int64)
     for index in range(objects):
@@ -70,8 +72,9 @@ def _parts(rng: np.random.Generator, size: int, objects: int) -> np.ndarray:
 
 
 def _layer(
-    rng: np.random.Generator, parts: np.ndarray, index: int, side: int, heads: int, channels: int, halves: int
+    rng: np.random.Generator, parts: np.ndarray, index: int, layer: tuple[int, int, int], halves: int
 ) -> HeadFeatures:
+    side, heads, channels = layer
     count = int(parts.max()) + 1
     onehot = (parts[None] == np.arange(count)[:, None, None]).astype(np.float32)
     block = parts.shape[0] // side
@@ -79,7 +82,9 @@ def _layer(
     y, x = np.mgrid[0:side, 0:side] / side
     smooth = ndimage.gaussian_filter(rng.standard_normal((6, side, side)), (0, side / 12, side / 12))
     basis = np.concatenate([cover, 0.3 * np.stack([x, y]), smooth / smooth.std()]).reshape(-1, side * side)
-    mixing = rng.standard_normal((halves, heads, len(basis), channels)) * rng.gamma(0.5, 1, (halves, heads, len(basis), 1))
+    mixing = rng.standard_normal((halves, heads, len(basis), channels)) * rng.gamma(
+        0.5, 1, (halves, heads, len(basis), 1)
+    )
     values = np.einsum("bc,hkbd->hkcd", basis, mixing)
     values += 0.15 * rng.standard_normal(values.shape)
     return HeadFeatures(layer=f"up.{index}", grid=(side, side), values=values.astype(np.float32))
@@ -91,7 +96,9 @@ def _maps(rng: np.random.Generator, parts: np.ndarray, side: int, names: tuple[s
     rows = []
     for label in (*range(len(names) + 1), 0):
         cover = (owner == label).reshape(side, block, side, block).mean(axis=(1, 3))
-        soft = ndimage.gaussian_filter(cover, side / 30) + 0.05 * ndimage.gaussian_filter(rng.standard_normal((side, side)), 1)
+        soft = ndimage.gaussian_filter(cover, side / 30) + 0.05 * ndimage.gaussian_filter(
+            rng.standard_normal((side, side)), 1
+        )
         rows.append(20 + 30 * soft)
     return TokenMaps(
         tokens=("<SoT>", *names, "<EoT>"),

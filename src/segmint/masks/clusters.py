@@ -13,7 +13,7 @@ from segmint.masks.gridpoints import GridSamples, Level, levels_of
 from segmint.masks.settings import ClusterSettings, Connectivity
 
 GridPartition = Callable[[Sequence[Level], int, ClusterSettings], Int[np.ndarray, "cell"]]
-"""A K-means for the grid: levels, number of clusters, settings → cluster of each position. See `own_partition`."""
+"""A K-means for the grid: levels, number of clusters, settings → cluster of each position; see below."""
 
 
 def segment_grid(
@@ -37,7 +37,9 @@ def segment_grid(
     """
     levels = levels_of(components, grid, settings.position_weight)
     if not levels:
-        raise ConfigError("nothing to cluster by: no self-attention was captured and clusters.position_weight is 0")
+        raise ConfigError(
+            "nothing to cluster by: no self-attention was captured and clusters.position_weight is 0"
+        )
     cut = partition or own_partition
     trials = [np.asarray(cut(levels, count, settings)).reshape(grid) for count in settings.counts]
     clusters = np.stack(trials).astype(np.int32)
@@ -46,7 +48,9 @@ def segment_grid(
     return Clusters(counts=counts, clusters=clusters, segments=segments)
 
 
-def own_partition(levels: Sequence[Level], clusters: int, settings: ClusterSettings) -> Int[np.ndarray, "cell"]:
+def own_partition(
+    levels: Sequence[Level], clusters: int, settings: ClusterSettings
+) -> Int[np.ndarray, "cell"]:
     """Segmint's K-means on the layers' own resolutions."""
     return kmeans.cluster(
         GridSamples(levels),
@@ -66,4 +70,5 @@ def connected(labels: Int[np.ndarray, "h w"], connectivity: Connectivity) -> Int
     """
     shifted = np.ascontiguousarray(labels, dtype=np.uint16) + np.uint16(1)  # cc3d takes 0 for "no region"
     regions = cc3d.connected_components(shifted, connectivity=connectivity)
-    return regions.astype(np.int32) - 1
+    numbered: Int32[np.ndarray, "h w"] = regions.astype(np.int32) - 1
+    return numbered

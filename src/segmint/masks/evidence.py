@@ -41,8 +41,9 @@ def class_evidence(
 ) -> ClassEvidence:
     """How much each grid position looks like the background and like each class, in [0, 1].
 
-    A class is the maximum over all tokens of all its phrases; the background is the start-of-text token. Every map
-    is scaled to [0, 1] by itself; a constant one says nothing: it becomes 0 and is marked as not present.
+    A class is the maximum over all tokens of all its phrases; the background is the start-of-text token.
+    Every map is scaled to [0, 1] by itself; a constant one says nothing: it becomes 0 and is marked as not
+    present.
 
     Args:
         maps: token maps of the text that holds the class phrases.
@@ -57,9 +58,8 @@ def class_evidence(
     """
     ordered = sorted(classes, key=lambda each: each.label_id)
     rows = [(SOT_ROW,), *(token_rows(maps, each) for each in ordered)]
-    values = np.stack([maps.values[list(each)].max(axis=0) for each in rows])
-    if settings.through_image:
-        values = through_image(values, image_size)
+    tokens = through_image(maps.values, image_size) if settings.through_image else maps.values
+    values = np.stack([tokens[list(each)].max(axis=0) for each in rows])
     return scaled_evidence(values, (BACKGROUND, *(each.label_id for each in ordered)))
 
 
@@ -74,7 +74,9 @@ def scaled_evidence(
     high = values.max(axis=(1, 2), keepdims=True)
     present = high - low > CONSTANT_ROUNDING * np.maximum(np.abs(low), np.abs(high))
     scaled = np.where(present, (values - low) / np.where(present, high - low, np.float32(1)), np.float32(0))
-    return ClassEvidence(label_ids=label_ids, values=scaled, present=tuple(bool(each) for each in present.ravel()))
+    return ClassEvidence(
+        label_ids=label_ids, values=scaled, present=tuple(bool(each) for each in present.ravel())
+    )
 
 
 def token_rows(maps: TokenMaps, query: ClassQuery) -> tuple[int, ...]:

@@ -26,17 +26,19 @@ def summarise(generation: Generation, settings: MaskSettings) -> AttentionSummar
 
 
 def largest_grid(generation: Generation) -> tuple[int, int]:
-    """(height, width) of the largest grid among the captured layers and maps: the grid that masks are voted on."""
+    """(height, width) of the largest grid among the captured layers and maps: where masks are voted on."""
     layers = [head.grid for head in generation.heads]
-    maps = [(token_maps.values.shape[1], token_maps.values.shape[2]) for token_maps in generation.maps.values()]
+    maps = [
+        (token_maps.values.shape[1], token_maps.values.shape[2]) for token_maps in generation.maps.values()
+    ]
     return max(layers or maps, key=lambda grid: grid[0] * grid[1])
 
 
 def condense(heads: Sequence[HeadFeatures], settings: FeatureSettings) -> tuple[LayerComponents, ...]:
     """Each layer's principal components, every column scaled to [0, 1] and passed once through float16.
 
-    The detour through float16 makes the components equal to what a run stores, so that masks made again from a
-    store are the masks made at once. A column without contrast becomes 0.
+    The detour through float16 makes the components equal to what a run stores, so that masks made again from
+    a store are the masks made at once. A column without contrast becomes 0.
 
     Raises:
         GenerationError: a layer's features hold NaN or infinity.
@@ -49,8 +51,8 @@ def condense(heads: Sequence[HeadFeatures], settings: FeatureSettings) -> tuple[
 def principal_columns(layer: HeadFeatures, components: int) -> Float32[np.ndarray, "column cell"]:
     """A layer's heads projected on their own leading principal axes, unscaled, centred on 0.
 
-    Every head and half has its own axes: eigenvectors of its channel covariance, all heads of the layer in one
-    batched call. Signs are fixed by making the loading of largest magnitude positive.
+    Every head and half has its own axes: eigenvectors of its channel covariance, all heads of the layer in
+    one batched call. Signs are fixed by making the loading of largest magnitude positive.
 
     Args:
         layer: per-head features of any float type that numpy casts to float32.
@@ -65,7 +67,9 @@ def principal_columns(layer: HeadFeatures, components: int) -> Float32[np.ndarra
     centred = features - features.mean(axis=1, keepdims=True)
     covariance = np.matmul(centred.transpose(0, 2, 1), centred)
     if not np.isfinite(covariance).all():
-        raise GenerationError(f"self-attention of layer {layer.layer!r} holds NaN or infinity; try dtype float32")
+        raise GenerationError(
+            f"self-attention of layer {layer.layer!r} holds NaN or infinity; try dtype float32"
+        )
     axes = np.linalg.eigh(covariance)[1][:, :, ::-1][:, :, :components]
     strongest = np.abs(axes).argmax(axis=1, keepdims=True)
     axes = axes * np.sign(np.take_along_axis(axes, strongest, axis=1))
@@ -76,7 +80,8 @@ def scaled(columns: Float32[np.ndarray, "column cell"]) -> Float32[np.ndarray, "
     """Each column scaled linearly to [0, 1]; a constant one becomes 0."""
     low = columns.min(axis=1, keepdims=True)
     span = columns.max(axis=1, keepdims=True) - low
-    return (columns - low) / np.where(span > 0, span, np.float32(1))
+    unit: Float32[np.ndarray, "column cell"] = (columns - low) / np.where(span > 0, span, np.float32(1))
+    return unit
 
 
 def _condense_layer(layer: HeadFeatures, settings: FeatureSettings) -> LayerComponents:

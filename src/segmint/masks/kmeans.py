@@ -1,9 +1,11 @@
 """K-means: greedy k-means++ seeding and Lloyd's iterations, over any representation of the samples.
 
-Written so that a seed gives the labels that scikit-learn's `KMeans(k, random_state=seed)` gives in float64: the same
-random stream drawn in the same order, the same greedy tries, stopping rule and relocation of empty clusters.
+Written so that a seed gives the labels that scikit-learn's `KMeans(k, random_state=seed)` gives in float64:
+the same random stream drawn in the same order, the same greedy tries, stopping rule and relocation of empty
+clusters. Nearest centres are found in float32 and, where its rounding could decide, once more in float64.
 
-Source: Arthur & Vassilvitskii 2007 (seeding), Lloyd 1982; scikit-learn's documentation for the choices they leave open.
+Source: Arthur & Vassilvitskii 2007 (seeding), Lloyd 1982; scikit-learn's documentation for what they leave
+open.
 """
 
 import math
@@ -11,9 +13,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 
-WINDOW = 4096
+WINDOW = 8192
 """Samples handled at once, so that their distances stay in the processor's cache. Changes no result."""
 
 
@@ -30,7 +32,9 @@ class Samples(Protocol):
         """Cluster of each sample, by the last `assign`."""
         ...
 
-    def rows(self, samples: Sequence[int] | Int64[np.ndarray, "picked"]) -> Float64[np.ndarray, "picked column"]:
+    def rows(
+        self, samples: Sequence[int] | Int64[np.ndarray, "picked"]
+    ) -> Float64[np.ndarray, "picked column"]:
         """Coordinates of some samples."""
         ...
 
@@ -42,6 +46,17 @@ class Samples(Protocol):
         self, centres: Float64[np.ndarray, "centre column"], window: slice
     ) -> Float64[np.ndarray, "centre member"]:
         """Squared Euclidean distances of the samples in `window` to each centre."""
+        ...
+
+    def rough_squared_distances(
+        self, centres: Float64[np.ndarray, "centre column"], window: slice
+    ) -> Float32[np.ndarray, "centre member"]:
+        """The same in float32, wrong by at most `rounding_error`."""
+        ...
+
+    @property
+    def rounding_error(self) -> float:
+        """Bound on the error of `rough_squared_distances`; see `rounding_error`."""
         ...
 
     def assign(self, centres: Float64[np.ndarray, "centre column"]) -> int:
@@ -83,10 +98,10 @@ def cluster(
 
 
 def plus_plus(samples: Samples, clusters: int, seed: int) -> Float64[np.ndarray, "clusters column"]:
-    """First centres: samples drawn with probability in proportion to their squared distance to the nearest so far.
+    """First centres: samples drawn in proportion to their squared distance to the nearest centre so far.
 
-    Each is the best of 2 + ⌊ln k⌋ draws (greedy k-means++). Distances are kept window by window, with each window's
-    sum, so that a draw looks into one window only.
+    Each is the best of 2 + ⌊ln k⌋ draws (greedy k-means++). Distances are kept window by window, with each
+    window's sum, so that a draw looks into one window only.
     """
     random = np.random.RandomState(seed)
     windows = [slice(start, start + WINDOW) for start in range(0, samples.count, WINDOW)]
@@ -97,18 +112,87 @@ def plus_plus(samples: Samples, clusters: int, seed: int) -> Float64[np.ndarray,
         draws = random.random_sample(2 + int(math.log(clusters))) * sums.sum()
         candidates = _draw(draws, closest, sums)
         centres = samples.rows(candidates)
-        tries = np.array(
-            [
-                np.minimum(samples.squared_distances(centres, window), near).sum(axis=1)
-                for window, near in zip(windows, closest, strict=True)
-            ]
-        )
-        best = int(tries.sum(axis=0).argmin())
-        for window, near in zip(windows, closest, strict=True):
+        best = _best_candidate(samples, centres, windows, closest)
+        for index, (window, near) in enumerate(zip(windows, closest, strict=True)):
             np.minimum(samples.squared_distances(centres[best : best + 1], window)[0], near, out=near)
-        sums = tries[:, best]
+            sums[index] = near.sum()
         chosen.append(candidates[best])
     return samples.rows(chosen)
+
+
+def _best_candidate(
+    samples: Samples,
+    centres: Float64[np.ndarray, "draw column"],
+    windows: list[slice],
+    closest: list[np.ndarray],
+) -> int:
+    """The candidate that leaves the smallest sum of distances; in float64 where float32 cannot tell."""
+    rough = [
+        np.minimum(samples.rough_squared_distances(centres, window), near.astype(np.float32)).sum(axis=1)
+        for window, near in zip(windows, closest, strict=True)
+    ]
+    sums = np.sum(rough, axis=0, dtype=np.float64)
+    error = samples.count * samples.rounding_error + WINDOW * float(np.finfo(np.float32).eps) * sums.max()
+    if np.count_nonzero(sums <= sums.min() + 2 * error) == 1:
+        return int(sums.argmin())
+    exact = [
+        np.minimum(samples.squared_distances(centres, window), near).sum(axis=1)
+        for window, near in zip(windows, closest, strict=True)
+    ]
+    return int(np.sum(exact, axis=0).argmin())
+
+
+def two_nearest(
+    squared: Float32[np.ndarray, "centre sample"], error: float
+) -> tuple[Int64[np.ndarray, "sample"], Float64[np.ndarray, "sample"]]:
+    """Nearest centre of each sample, and at least how much farther the second is. Destroys its argument.
+
+    The centre's index is written into the lowest bits of its distance, so that one minimum over whole rows
+    yields both, several times faster than `argmin` over short columns. The sign, which only rounding can set,
+    is cleared with them.
+
+    Args:
+        squared: squared distances.
+        error: largest rounding error of `squared`.
+
+    Returns:
+        Labels, and the slack; where that is not positive, float32 cannot tell which centre is nearest.
+    """
+    centres, samples = squared.shape
+    mask = (1 << max(centres - 1, 1).bit_length()) - 1
+    bits = squared.view(np.int32)
+    bits &= np.iinfo(np.int32).max - mask
+    bits |= np.arange(centres, dtype=np.int32)[:, None]
+    first = squared.min(axis=0)
+    nearest = (first.view(np.int32) & mask).astype(np.int64)
+    squared[nearest, np.arange(samples)] = np.inf
+    second = squared.min(axis=0)
+    error_each = error + second * (mask * np.finfo(np.float32).eps)
+    apart = second - first - 2 * error_each
+    return nearest, (apart / (np.sqrt(second + error_each) + np.sqrt(first + error_each))).astype(np.float64)
+
+
+def two_nearest_exactly(
+    rows: Float64[np.ndarray, "sample column"], centres: Float64[np.ndarray, "centre column"]
+) -> tuple[Int64[np.ndarray, "sample"], Float64[np.ndarray, "sample"]]:
+    """The same in float64: the lowest index wins a tie."""
+    squared = squared_norms(rows)[:, None] - 2 * rows @ centres.T + squared_norms(centres)
+    distances = np.sqrt(np.abs(squared))
+    nearest = squared.argmin(axis=1)
+    first = distances.min(axis=1)
+    distances[np.arange(len(rows)), nearest] = np.inf
+    return nearest, distances.min(axis=1) - first
+
+
+def rounding_error(columns: int, largest_squared_norm: float) -> float:
+    """Bound on the float32 rounding error of squared distances between points of at most this norm."""
+    return (columns + 2) * float(np.finfo(np.float32).eps) / 2 * 4 * largest_squared_norm
+
+
+def squared_norms(rows: Float64[np.ndarray, "sample column"]) -> Float64[np.ndarray, "sample"]:
+    """Squared length of each row."""
+    norms: Float64[np.ndarray, "sample"] = np.einsum("ij,ij->i", rows, rows)
+    return norms
 
 
 def _draw(draws: Float64[np.ndarray, "draw"], closest: list[np.ndarray], sums: np.ndarray) -> list[int]:
@@ -139,11 +223,13 @@ def _means(
 def _relocate(
     samples: Samples, centres: np.ndarray, sums: np.ndarray, members: np.ndarray, empty: np.ndarray
 ) -> None:
-    """Give each empty cluster the sample that lies farthest from its own centre, taken from its cluster's totals."""
+    """Give each empty cluster one of the samples farthest from their own centres, out of its old cluster."""
     windows = [slice(start, start + WINDOW) for start in range(0, samples.count, WINDOW)]
     own = np.concatenate(
         [
-            np.take_along_axis(samples.squared_distances(centres, window), samples.labels[None, window], axis=0)[0]
+            np.take_along_axis(
+                samples.squared_distances(centres, window), samples.labels[None, window], axis=0
+            )[0]
             for window in windows
         ]
     )

@@ -26,7 +26,8 @@ def _spread(mask: Pixels, radius: int, axis: int) -> Pixels:
         before[ahead] |= before[behind].copy()
         after[behind] |= after[ahead].copy()
         reach += step
-    return before | after
+    reached: Pixels = before | after
+    return reached
 
 
 def _along(axis: int, part: slice) -> tuple[slice, ...]:

@@ -44,7 +44,9 @@ def pcc(
     maps = attention.maps.get(settings.evidence.text)
     if maps is None:
         found = ", ".join(sorted(attention.maps)) or "none"
-        raise ConfigError(f"method {settings.method!r} reads maps of {settings.evidence.text!r}; captured: {found}")
+        raise ConfigError(
+            f"method {settings.method!r} reads maps of {settings.evidence.text!r}; captured: {found}"
+        )
     size = image.shape[0], image.shape[1]
     clusters = segment_grid(attention.components, attention.grid, settings.clusters, grid_partition)
     evidence = class_evidence(maps, classes, size, settings.evidence)

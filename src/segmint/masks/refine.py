@@ -46,14 +46,18 @@ def refine(
     """
     size = image.shape[0], image.shape[1]
     regions = colour_regions(image, settings, partition)
-    labels = dominant_labels(merged_small(regions, settings.merge_below_px), nearest(voted.labels, size), settings)
+    labels = dominant_labels(
+        merged_small(regions, settings.merge_below_px), nearest(voted.labels, size), settings
+    )
     if settings.smooth:
         labels = smoothed(labels, settings)
     return RefinedMask(labels=labels, agreement=nearest(voted.agreement, size))
 
 
 def colour_regions(
-    image: UInt8[np.ndarray, "image_h image_w 3"], settings: RefineSettings, partition: PixelPartition | None = None
+    image: UInt8[np.ndarray, "image_h image_w 3"],
+    settings: RefineSettings,
+    partition: PixelPartition | None = None,
 ) -> Regions:
     """Connected regions of the image's K-means clusters by colour and position, numbered from 0."""
     seen = image if settings.jpeg_quality is None else through_jpeg(image, settings.jpeg_quality)
@@ -63,7 +67,9 @@ def colour_regions(
     return connected(clusters, settings.connectivity)
 
 
-def own_partition(points: Float64[np.ndarray, "pixel 5"], settings: RefineSettings) -> Int64[np.ndarray, "pixel"]:
+def own_partition(
+    points: Float64[np.ndarray, "pixel 5"], settings: RefineSettings
+) -> Int64[np.ndarray, "pixel"]:
     """Segmint's K-means with Hamerly's bound."""
     return kmeans.cluster(
         PixelSamples(points),
@@ -82,7 +88,8 @@ def merged_small(regions: Regions, merge_below_px: int) -> Regions:
         return regions
     renamed = np.arange(len(size), dtype=np.int32)
     renamed[small] = small[0]
-    return renamed[regions]
+    merged: Regions = renamed[regions]
+    return merged
 
 
 def dominant_labels(regions: Regions, labels: Labels, settings: RefineSettings) -> Labels:
@@ -91,7 +98,9 @@ def dominant_labels(regions: Regions, labels: Labels, settings: RefineSettings) 
     Source: report 2.3 (`rule` "share"); METHOD.md table row 3 ("ratio"). The lowest id wins a tie.
     """
     count = int(regions.max()) + 1
-    counts = np.bincount(regions.ravel() * LABELS + labels.ravel(), minlength=count * LABELS).reshape(count, LABELS)
+    counts = np.bincount(regions.ravel() * LABELS + labels.ravel(), minlength=count * LABELS).reshape(
+        count, LABELS
+    )
     top = counts.argmax(axis=1)
     first = counts.max(axis=1)
     if settings.rule == "share":
@@ -99,11 +108,12 @@ def dominant_labels(regions: Regions, labels: Labels, settings: RefineSettings) 
     else:
         runner_up = np.partition(counts, -2, axis=1)[:, -2]
         dominates = first > settings.ratio * runner_up
-    return np.where(dominates, top, IGNORE).astype(np.uint8)[regions]
+    painted: Labels = np.where(dominates, top, IGNORE).astype(np.uint8)[regions]
+    return painted
 
 
 def smoothed(labels: Labels, settings: RefineSettings) -> Labels:
-    """Every class closed morphologically and ringed with 255, painted on background in ascending order, 255 last.
+    """Every class closed and ringed with 255, painted on background in ascending order, 255 last.
 
     Pixels that a class loses become background, unless another class or the uncertain label takes them.
 

@@ -5,13 +5,17 @@ from jaxtyping import Float32, Float64, Int64, Shaped
 
 from segmint.artifacts import Grid
 
-def nearest(grid_values: Shaped[np.ndarray, "low_h low_w"], size: Grid) -> Shaped[np.ndarray, "high_h high_w"]:
-    """Values of a coarse array at `size` (height, width), each from the coarse position that holds its corner.
+
+def nearest(
+    grid_values: Shaped[np.ndarray, "low_h low_w"], size: Grid
+) -> Shaped[np.ndarray, "high_h high_w"]:
+    """Values of a coarse array at `size` (height, width), each from the coarse position that holds it.
 
     Repeats rows and columns where `size` is a multiple; works for any other size too.
     """
     rows, columns = (nearest_index(low, high) for low, high in zip(grid_values.shape, size, strict=True))
-    return grid_values[rows[:, None], columns[None, :]]
+    enlarged: Shaped[np.ndarray, "high_h high_w"] = grid_values[rows[:, None], columns[None, :]]
+    return enlarged
 
 
 def nearest_index(low: int, high: int) -> Int64[np.ndarray, "high"]:
@@ -22,7 +26,7 @@ def nearest_index(low: int, high: int) -> Int64[np.ndarray, "high"]:
 def bilinear(
     maps: Float32[np.ndarray, "token low_h low_w"], size: Grid
 ) -> Float32[np.ndarray, "token high_h high_w"]:
-    """Maps resampled to `size` between the centres of positions; beyond the outer centres the edge value holds.
+    """Maps resampled to `size` between the centres of positions; beyond the outer ones the edge value holds.
 
     Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
     """
@@ -39,9 +43,9 @@ def block_means(
 def through_image(
     maps: Float32[np.ndarray, "token grid_h grid_w"], image_size: Grid
 ) -> Float32[np.ndarray, "token grid_h grid_w"]:
-    """Block means of the maps' bilinear enlargement to the image: a slight smoothing. The image is never formed.
+    """Block means of the maps' bilinear enlargement to the image: a slight smoothing, as one matrix product.
 
-    Source: METHOD.md, table row 6 (block sums there; the factor vanishes in the min-max scaling that follows).
+    Source: METHOD.md, table row 6 (block sums there; the factor vanishes in the min-max scaling after it).
     """
     down_h, down_w = (_area_matrix(high, low) for high, low in zip(image_size, maps.shape[1:], strict=True))
     up_h, up_w = (_bilinear_matrix(low, high) for high, low in zip(image_size, maps.shape[1:], strict=True))
@@ -53,7 +57,8 @@ def _apply(
     on_rows: Float64[np.ndarray, "to_h from_h"],
     on_columns: Float64[np.ndarray, "to_w from_w"],
 ) -> Float32[np.ndarray, "token to_h to_w"]:
-    return np.matmul(np.matmul(on_rows, maps), on_columns.T).astype(np.float32)
+    moved: Float64[np.ndarray, "token to_h to_w"] = np.matmul(np.matmul(on_rows, maps), on_columns.T)
+    return moved.astype(np.float32)
 
 
 def _bilinear_matrix(low: int, high: int) -> Float64[np.ndarray, "high low"]:
@@ -71,4 +76,5 @@ def _area_matrix(high: int, low: int) -> Float64[np.ndarray, "low high"]:
     starts, stops = edges[:-1, None], edges[1:, None]
     pixel = np.arange(high)[None, :]
     overlap = np.clip(np.minimum(stops, pixel + 1) - np.maximum(starts, pixel), 0, None)
-    return overlap / overlap.sum(axis=1, keepdims=True)
+    share: Float64[np.ndarray, "low high"] = overlap / overlap.sum(axis=1, keepdims=True)
+    return share

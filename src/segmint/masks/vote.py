@@ -17,8 +17,8 @@ def vote(clusters: Clusters, evidence: ClassEvidence, settings: VoteSettings) ->
         settings: thresholds, the background's factor, and the share that the winner must exceed.
 
     Returns:
-        All ballots (trial-major, then threshold), the labels, and the winner's share at each position, which is
-        kept where the label is 255 too.
+        All ballots (trial-major, then threshold), the labels, and the winner's share at each position, kept
+        where the label is 255 too.
 
     Source: report 2.2. Ties go to the lowest label id (METHOD.md table row 7).
     """
@@ -36,7 +36,7 @@ def vote(clusters: Clusters, evidence: ClassEvidence, settings: VoteSettings) ->
 def binarised(
     evidence: ClassEvidence, settings: VoteSettings
 ) -> Bool[np.ndarray, "threshold label grid_h grid_w"]:
-    """Where each label's evidence exceeds each threshold, the background's threshold being raised by its factor."""
+    """Where each label's evidence exceeds each threshold, the background's raised by its factor."""
     thresholds = np.outer(settings.thresholds, np.ones(len(evidence.label_ids)))
     is_background = np.array(evidence.label_ids) == BACKGROUND
     thresholds[:, is_background] *= settings.background_factor
@@ -50,12 +50,14 @@ def classify(
 ) -> UInt8[np.ndarray, "threshold grid_h grid_w"]:
     """Each segment's label at each threshold: the one whose binary map has the highest IoU with it.
 
-    A segment that overlaps no map is background. IoU is computed in float32, and the lowest id wins a tie (row 7).
+    A segment that overlaps no map is background. IoU is in float32, and the lowest id wins a tie (row 7).
     """
     overlap, size = overlaps(segments, binary)
     area = binary.sum(axis=(2, 3))[:, :, None]
     union = area + size - overlap
-    iou: Float32[np.ndarray, "threshold label segment"] = overlap.astype(np.float32) / union.astype(np.float32)
+    iou: Float32[np.ndarray, "threshold label segment"] = overlap.astype(np.float32) / union.astype(
+        np.float32
+    )
     chosen = np.where(overlap.any(axis=1), label_ids[iou.argmax(axis=1)], np.uint8(BACKGROUND))
     return chosen[:, segments]
 
