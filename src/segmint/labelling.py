@@ -17,7 +17,7 @@ from segmint.artifacts import Generation, Image, PromptSpec, Trace
 from segmint.backbone.base import Backbone, Callback, Outcome
 from segmint.config import Recipe
 from segmint.errors import GenerationError, ImageError
-from segmint.masks import METHODS, mask_statistics, summarise
+from segmint.masks import METHODS, ClassQuery, mask_statistics, summarise
 from segmint.photos.fitting import drawing_size, resized, to_size
 from segmint.photos.plan import plan_photos
 from segmint.photos.reading import read_photo
@@ -97,10 +97,11 @@ def finish_photo(generation: Generation, image: Image, recipe: Recipe) -> Item:
         GenerationError: the captured attention holds NaN or infinity.
     """
     start = time.perf_counter()
-    summary = summarise(generation, recipe.masks.features)
+    summary = summarise(generation, recipe.masks)
     size = image.shape[0], image.shape[1]
     drawn_at = drawing_size(size, model_size=generation.image.shape[:2], finest=recipe.photos.finest)
-    trace = METHODS[recipe.masks.method](summary, resized(image, drawn_at), generation.spec, recipe.masks)
+    classes = ClassQuery.of_spec(generation.spec)
+    trace = METHODS[recipe.masks.method](summary, resized(image, drawn_at), classes, recipe.masks)
     trace = at_own_size(trace, size)
     return Item(
         spec=generation.spec,

@@ -53,13 +53,13 @@ def explain(run: Run, vocabulary: Vocabulary, item_id: str, mask_set: str) -> Ex
         ImageError: its image or features cannot be read.
     """
     from segmint.config import Recipe
-    from segmint.masks import METHODS
+    from segmint.masks import METHODS, ClassQuery
 
     record = run.record(item_id, mask_set)
     image, summary, labels = run.image(record), run.summary(record), run.mask(record)
     said = read_mask_settings(run, mask_set) or {"method": record.method}
     settings = Recipe.parse({"masks": said}, source=f"settings of {mask_set or 'the run'}").masks
-    trace = METHODS[settings.method](summary, image, spec_of(record), settings)
+    trace = METHODS[settings.method](summary, image, ClassQuery.of_spec(spec_of(record)), settings)
     return Explanation(
         record=record, image=image, labels=labels, summary=summary, trace=trace, vocabulary=vocabulary
     )
