@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float32
@@ -28,7 +27,7 @@ class ClassQuery:
     phrases: tuple[str, ...]
 
     @classmethod
-    def of_spec(cls, spec: PromptSpec) -> tuple[Self, ...]:
+    def of_spec(cls, spec: PromptSpec) -> tuple["ClassQuery", ...]:
         """The classes of an item to mint."""
         return tuple(
             cls(name=name, label_id=label_id, phrases=phrases)
