@@ -7,7 +7,7 @@ can talk about captures without loading a model.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from segmint.artifacts import Generation, Image, PromptSpec
 from segmint.backbone.settings import CaptureSettings, Half, ObserveSettings, SamplingSettings
@@ -197,6 +197,7 @@ def image_size(info: ModelInfo, height_px: int | None, width_px: int | None) -> 
     return height, width
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """A text-to-image model whose attention can be read."""
 
