@@ -20,7 +20,7 @@ HELP = (
 )
 
 
-def open_dataset(text: str, *, classes: "Sequence[str] | None" = None) -> "LabelledSet":
+def open_dataset(text: str, *, classes: "Sequence[str] | None" = None, mask_set: str = "") -> "LabelledSet":
     """The dataset that a command line names.
 
     Toybox splits are rendered once, into a folder in VOC layout of the user's cache.
@@ -33,7 +33,7 @@ def open_dataset(text: str, *, classes: "Sequence[str] | None" = None) -> "Label
     if text.startswith("toybox:"):
         folder = rendered(text)
         return open_set(Address(path=folder, kind="voc", part=folder.name.partition("-")[0]))
-    return open_set(parse_address(text), classes=classes)
+    return open_set(parse_address(text), classes=classes, mask_set=mask_set)
 
 
 def rendered(text: str) -> Path:

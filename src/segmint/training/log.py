@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from segmint.errors import StorageError
 from segmint.training.checkpoint import write_text
@@ -26,7 +26,7 @@ class TrainingLog:
             self._file = (folder / LOG).open("a", encoding="utf-8", buffering=1)
             self._board = _open_board(folder / TENSORBOARD, purge_from=iteration + 1)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "TrainingLog":
         return self
 
     def __exit__(

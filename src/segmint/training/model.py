@@ -97,7 +97,7 @@ def _imagenet(architecture: Architecture) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise ModelError(
             f"the ImageNet weights of {architecture} could not be downloaded ({error}); pass "
-            "--backbone FILE.safetensors with weights from another machine, or --backbone none for random ones"
+            "--backbone FILE.safetensors from another machine, or --backbone none for random ones"
         ) from None
     return state
 

@@ -9,7 +9,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -53,7 +53,7 @@ class AugmentSettings(BaseModel):
     """Random brightness, contrast, saturation, hue and order of channels."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _ordered(self) -> "AugmentSettings":
         low, high = self.scale_range
         if not 0 < low <= high <= 16:
             raise ValueError("scale_range must be two rising factors above 0 and up to 16")
@@ -119,7 +119,7 @@ class TrainSettings(BaseModel):
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any], *, source: str = "training settings") -> Self:
+    def parse(cls, data: Mapping[str, Any], *, source: str = "training settings") -> "TrainSettings":
         """Settings from plain data.
 
         Raises:
@@ -134,7 +134,7 @@ class TrainSettings(BaseModel):
             )
             raise ConfigError(f"{source}: {'; '.join(issues)}") from None
 
-    def merged(self, changes: Mapping[str, Any]) -> Self:
+    def merged(self, changes: Mapping[str, Any]) -> "TrainSettings":
         """These settings with dotted fields replaced, for example `{"schedule.iterations": 400}`.
 
         Raises:

@@ -41,12 +41,15 @@ def parse_address(text: str) -> Address:
     return Address(path=Path(text), kind=kind)
 
 
-def open_set(address: Address, *, classes: Sequence[str] | None = None) -> LabelledSet:
+def open_set(
+    address: Address, *, classes: Sequence[str] | None = None, mask_set: str = layout.DEFAULT_MASK_SET
+) -> LabelledSet:
     """The dataset at an address; its kind is recognised by what lies there, unless it is given.
 
     Args:
         address: where it is.
         classes: names of the label ids 1, 2, … for a VOC folder that does not name its classes itself.
+        mask_set: of a run, the mask set to take.
 
     Raises:
         DatasetError: nothing is there, its kind cannot be told, or its reader refuses it.
@@ -57,7 +60,7 @@ def open_set(address: Address, *, classes: Sequence[str] | None = None) -> Label
         )
     kind = address.kind or _kind_of(address.path)
     if kind == "run":
-        return read_run(address.path, part=address.part)
+        return read_run(address.path, part=address.part, mask_set=mask_set)
     if kind == "coco":
         return read_coco(address.path, images=Path(address.part) if address.part else None)
     return read_voc(address.path, part=address.part, classes=classes)

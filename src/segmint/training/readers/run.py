@@ -45,12 +45,12 @@ def read_run(
     return LabelledSet(
         name=folder.resolve().name,
         classes={each.label_id: each.name for each in run.header.classes},
-        samples=tuple(_sample(folder, record) for record in chosen),
+        samples=tuple(_sample(folder, record, mask_set) for record in chosen),
         skipped={reason: count for reason, count in counts.items() if count},
     )
 
 
-def _sample(folder: Path, record: ItemRecord) -> Sample:
+def _sample(folder: Path, record: ItemRecord, mask_set: str) -> Sample:
     for role in ("image", "mask"):
         if role not in record.files:
             raise DatasetError(
@@ -59,7 +59,7 @@ def _sample(folder: Path, record: ItemRecord) -> Sample:
     return Sample(
         item_id=record.id,
         image=folder / record.files["image"].path,
-        mask=folder / record.files["mask"].path,
+        mask=folder / layout.mask(record.id, mask_set),
     )
 
 

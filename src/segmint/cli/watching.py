@@ -1,0 +1,93 @@
+"""Long work on a terminal: one line of progress, notes above it, Ctrl-C that ends cleanly."""
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from segmint.training.observer import Step
+
+
+class Watcher:
+    """Shows a training's progress; see `segmint.training.observer.Observer`."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console, self._progress = console, progress
+        self._tasks: dict[str, TaskID] = {}
+        self._stopping = False
+
+    def note(self, text: str) -> None:
+        """Print a line above the progress."""
+        style = "yellow" if text.startswith(("warning", "broken")) else None
+        self._console.print(text, style=style, highlight=False, markup=False)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Show a stage's progress; its line goes when it ends."""
+        self._update(name, done, total, "")
+        if done >= total:
+            self._progress.remove_task(self._tasks.pop(name))
+
+    def step(self, step: "Step") -> None:
+        """Show an iteration."""
+        said = f"loss {step.loss:.4f}  lr {step.rate:.2e}  {step.images_per_s:.1f} images/s"
+        self._update("training", step.iteration, step.iterations, said)
+
+    def validated(self, iteration: int, mean_iou: Mapping[str, float | None]) -> None:
+        """Print the scores of a validation."""
+        names = {"raw": "weights", "ema": "running mean"}
+        said = ", ".join(f"{names[kind]} {percent(value)}" for kind, value in mean_iou.items())
+        self.note(f"iteration {iteration}: mean IoU of the {said}")
+
+    def stop_asked(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self._stopping
+
+    def ask_to_stop(self, *_: Any) -> None:
+        """Take a first Ctrl-C as a wish, a second as an order."""
+        if self._stopping:
+            raise KeyboardInterrupt
+        self._stopping = True
+        self.note("stopping after this iteration, with a checkpoint; Ctrl-C again to stop at once")
+
+    def _update(self, name: str, done: int, total: int, said: str) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total, said=said)
+        self._progress.update(self._tasks[name], completed=done, total=total, said=said)
+
+
+@contextmanager
+def watched(console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
+    """A watcher for the time of some long work; with `quiet` it only catches Ctrl-C."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[said]}"),
+        TimeRemainingColumn(),
+    )
+    shown = Console(quiet=True) if quiet else console
+    with Progress(*columns, console=shown, transient=True) as progress:
+        watcher = Watcher(shown, progress)
+        try:
+            before = signal.signal(signal.SIGINT, watcher.ask_to_stop)
+        except ValueError:  # not in the main thread: Ctrl-C is somebody else's business
+            yield watcher
+            return
+        try:
+            yield watcher
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def percent(value: float | None) -> str:
+    """A share as `59.6 %`, or – where there is none."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def split_list(text: str | None) -> list[str] | None:
+    """`"boat, tree"` as a list; None stays None."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
