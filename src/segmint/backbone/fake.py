@@ -183,7 +183,7 @@ def class_colour(name: str) -> tuple[int, int, int]:
 
 
 def _likeness(image: Image, spec: PromptSpec) -> Float32[np.ndarray, "label grid_h grid_w"]:
-    """How much each cell's colour looks like the ground (row 0) and like each class; sums to 1 over labels."""
+    """How much each cell's colour looks like the ground (row 0) and each class; sums to 1 over labels."""
     height, width = (side // PIXELS_PER_CELL for side in image.shape[:2])
     blocks = image[: height * PIXELS_PER_CELL, : width * PIXELS_PER_CELL].reshape(
         height, PIXELS_PER_CELL, width, PIXELS_PER_CELL, 3

