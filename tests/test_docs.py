@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import tomllib
 import types
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def test_the_examples_of_the_prompts_page_can_be_used(tmp_path: Path) -> None:
-    classes_toml, templates_toml = blocks("prompts.md", "toml")
+    classes_toml, recipe_toml, templates_toml = blocks("prompts.md", "toml")
     (classes_text,), (prompts_jsonl,) = blocks("prompts.md", "text"), blocks("prompts.md", "json")
     files = {
         "a.toml": classes_toml, "b.toml": templates_toml, "c.txt": classes_text, "d.jsonl": prompts_jsonl
@@ -62,5 +63,6 @@ def test_the_examples_of_the_prompts_page_can_be_used(tmp_path: Path) -> None:
     assert read_classes(tmp_path / "a.toml").names == ("pallet", "vest", "forklift")
     assert load_templates(tmp_path / "b.toml").lists["place"]["*"] == ("in a warehouse",)
     assert read_classes(tmp_path / "c.txt").names == ("forklift", "pallet", "safety vest")
+    assert Recipe.parse(tomllib.loads(recipe_toml)).vocabulary.name == "voc"
     entries = read_prompts(tmp_path / "d.jsonl", presets.vocabulary("voc"))
     assert [entry.classes for entry in entries] == [("cat", "sofa"), ("dog",)]

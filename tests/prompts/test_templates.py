@@ -66,7 +66,8 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str, said:
 
 
 def test_what_is_not_there() -> None:
-    with pytest.raises(PromptError, match="called 'foto'; sets are photo, plain, toybox"):
-        load_templates("foto")
+    for source in ("foto", Path("foto")):
+        with pytest.raises(PromptError, match="called 'foto'; sets are photo, plain, toybox"):
+            load_templates(source)
     with pytest.raises(PromptError, match=r"cannot read template file 'foto\.toml'"):
         load_templates("foto.toml")

@@ -50,8 +50,8 @@ def load_templates(source: str | Path) -> TemplateSet:
         data = (files(prompts) / "data" / "templates" / f"{source}.toml").read_bytes()
         return _parse(data.decode("utf-8"), data, name=source)
     path = Path(source)
-    if isinstance(source, str) and not path.suffix and not path.exists():
-        raise PromptError(f"no template set or file is called {source!r}; sets are {', '.join(SETS)}")
+    if not path.suffix and not path.exists():
+        raise PromptError(f"no template set or file is called {str(source)!r}; sets are {', '.join(SETS)}")
     text, data = read_text(path, what="template file", error=PromptError)
     try:
         return _parse(text, data, name=path.name)
