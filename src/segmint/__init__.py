@@ -1,5 +1,61 @@
-"""segmint mints semantic-segmentation datasets: class names in, images with pixel masks out."""
+"""segmint mints semantic-segmentation datasets: class names in, images with pixel masks out.
+
+    import segmint
+
+    model = segmint.load("toybox")
+    run = segmint.generate(model, classes=["boat", "tree"], count=12, out="demo")
+
+Importing segmint loads nothing heavy; torch comes with the first model.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from segmint._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from segmint.api import Model, generate, load, mint
+    from segmint.config import Recipe, load_recipe
+    from segmint.errors import SegmintError
+    from segmint.pipeline import Item
+    from segmint.runs.store import Run, open_run
+    from segmint.vocabulary import Vocabulary
+
+__all__ = [
+    "Item",
+    "Model",
+    "Recipe",
+    "Run",
+    "SegmintError",
+    "Vocabulary",
+    "__version__",
+    "generate",
+    "load",
+    "load_recipe",
+    "mint",
+    "open_run",
+]
+
+_HOMES = {
+    "Item": "segmint.pipeline",
+    "Model": "segmint.api",
+    "Recipe": "segmint.config",
+    "Run": "segmint.runs.store",
+    "SegmintError": "segmint.errors",
+    "Vocabulary": "segmint.vocabulary",
+    "generate": "segmint.api",
+    "load": "segmint.api",
+    "load_recipe": "segmint.config",
+    "mint": "segmint.api",
+    "open_run": "segmint.runs.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'segmint' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
 from segmint.errors import ConfigError
-from segmint.masks.settings import MaskSettings
+from segmint.masks.settings import PROFILES, MaskSettings
 from segmint.photos.settings import PhotoSettings
 from segmint.prompts.settings import PromptSettings, VocabularySettings
 from segmint.runs.settings import OutputSettings
@@ -59,7 +59,7 @@ class Recipe(BaseModel):
             ConfigError: a field is unknown or its value out of range.
         """
         data = self.model_dump(mode="json")
-        for dotted, value in changes.items():
+        for dotted in changes:
             *sections, last = dotted.split(".")
             target: Any = data
             for section in sections:
@@ -68,8 +68,7 @@ class Recipe(BaseModel):
                 raise ConfigError(
                     f"unknown recipe field {dotted!r}; fields of a recipe are listed in docs/recipe.md"
                 )
-            target[last] = value
-        return self.parse(data, source="settings")
+        return compose(data, changes)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the recipe's canonical JSON."""
@@ -93,8 +92,8 @@ def load_recipe(path: Path) -> Recipe:
 def compose(base: Mapping[str, Any], changes: Mapping[str, Any], *, source: str = "settings") -> Recipe:
     """A recipe from partial data with dotted fields laid over it.
 
-    Unlike `Recipe.merged`, what neither says takes its default last of all, so that another `masks.method`
-    brings the values of its own profile.
+    Another `masks.method` brings the values of its own profile: a `masks` section that is exactly the profile
+    of its method (as in the recipe that a run keeps) gives way to it; only fields that were set by hand stay.
 
     Args:
         base: what a recipe file says.
@@ -105,6 +104,8 @@ def compose(base: Mapping[str, Any], changes: Mapping[str, Any], *, source: str 
         ConfigError: a field is unknown or its value out of range.
     """
     data = json.loads(json.dumps(base, default=str))
+    if "masks.method" in changes and _is_bare_profile(data.get("masks")):
+        del data["masks"]
     for dotted, value in changes.items():
         *sections, last = dotted.split(".")
         target = data
@@ -140,6 +141,14 @@ def changed_fields(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str =
         elif before != after:
             changed.append(f"{prefix}{key}")
     return changed
+
+
+def _is_bare_profile(masks: Any) -> bool:
+    try:
+        settings = MaskSettings.model_validate(masks)
+    except ValidationError:
+        return False
+    return settings == PROFILES[settings.method]
 
 
 def _one_line(error: ValidationError) -> str:

