@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import cc3d
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int32, Integer
 
 from segmint.artifacts import Clusters, Grid, LayerComponents
 from segmint.errors import ConfigError
@@ -12,7 +12,7 @@ from segmint.masks import kmeans
 from segmint.masks.gridpoints import GridSamples, Level, levels_of
 from segmint.masks.settings import ClusterSettings, Connectivity
 
-GridPartition = Callable[[Sequence[Level], int, ClusterSettings], Int[np.ndarray, "cell"]]
+GridPartition = Callable[[Sequence[Level], int, ClusterSettings], Integer[np.ndarray, "cell"]]
 """A K-means for the grid: levels, number of clusters, settings → cluster of each position; see below."""
 
 
@@ -50,7 +50,7 @@ def segment_grid(
 
 def own_partition(
     levels: Sequence[Level], clusters: int, settings: ClusterSettings
-) -> Int[np.ndarray, "cell"]:
+) -> Integer[np.ndarray, "cell"]:
     """Segmint's K-means on the layers' own resolutions."""
     return kmeans.cluster(
         GridSamples(levels),
@@ -61,7 +61,7 @@ def own_partition(
     )
 
 
-def connected(labels: Int[np.ndarray, "h w"], connectivity: Connectivity) -> Int32[np.ndarray, "h w"]:
+def connected(labels: Integer[np.ndarray, "h w"], connectivity: Connectivity) -> Int32[np.ndarray, "h w"]:
     """Connected regions of equal label, numbered from 0; all labels in one pass.
 
     Args:

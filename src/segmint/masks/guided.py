@@ -1,7 +1,7 @@
 """Soft labels sharpened by the image: the guided filter.
 
-Within every small window a map is fitted as a linear function of the pixels' colours; the mean of the windows'
-fits is the result. So a map changes where colours change, and nowhere else.
+Within every small window a map is fitted as a linear function of the pixels' colours; the mean of the
+windows' fits is the result. So a map changes where colours change, and nowhere else.
 """
 
 import numpy as np

@@ -10,7 +10,7 @@ open.
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -19,6 +19,7 @@ WINDOW = 8192
 """Samples handled at once, so that their distances stay in the processor's cache. Changes no result."""
 
 
+@runtime_checkable
 class Samples(Protocol):
     """Points to cluster, in whatever form makes distances cheap; keeps the present assignment."""
 

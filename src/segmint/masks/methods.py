@@ -1,7 +1,7 @@
 """Every method by name. All have one signature, so that changing the method is changing a word."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,6 +12,7 @@ from segmint.masks.pcc import pcc
 from segmint.masks.settings import MaskSettings
 
 
+@runtime_checkable
 class Method(Protocol):
     """From one image's attention to its mask."""
 

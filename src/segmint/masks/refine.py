@@ -4,7 +4,7 @@ from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int32, Int64, UInt8
+from jaxtyping import Bool, Float64, Int32, Int64, Integer, UInt8
 from PIL import Image
 
 from segmint.artifacts import RefinedMask, VotedMask
@@ -18,7 +18,7 @@ from segmint.vocabulary import BACKGROUND, IGNORE
 
 Labels = UInt8[np.ndarray, "image_h image_w"]
 Regions = Int32[np.ndarray, "image_h image_w"]
-PixelPartition = Callable[[Float64[np.ndarray, "pixel 5"], RefineSettings], Int[np.ndarray, "pixel"]]
+PixelPartition = Callable[[Float64[np.ndarray, "pixel 5"], RefineSettings], Integer[np.ndarray, "pixel"]]
 """A K-means for pixels: colour and position points, settings → cluster of each pixel. See `own_partition`."""
 
 LABELS = 256
