@@ -1,0 +1,150 @@
+"""`segmint toybox`: render the miniature world, train its model, judge it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The shipped miniature world: render its scenes, train its model again, judge it.",
+)
+
+SplitName = Literal["train", "val", "test"]
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Argument(help="Folder for the pictures; made if it is not there.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 16,
+    split: Annotated[SplitName, typer.Option(help="Which scenes; no two splits share one.")] = "test",
+    first: Annotated[int, typer.Option(min=0, help="Seed of the first scene.")] = 0,
+) -> None:
+    """Render scenes with their exact masks: SEED.png, SEED.mask.png and captions.jsonl.
+
+    For a dataset in VOC layout, name `toybox:test` where a command takes a dataset.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from segmint.errors import StorageError
+    from segmint.prompts.presets import vocabulary
+    from segmint.toybox import world
+
+    palette = np.asarray(vocabulary("toybox").palette(), np.uint8).ravel().tolist()
+    lines = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for seed in range(first, first + count):
+            scene = world.render(seed, split=split)
+            Image.fromarray(scene.image).save(out / f"{seed:06d}.png")
+            mask = Image.fromarray(scene.mask, mode=None).convert("P")
+            mask.putpalette(palette)
+            mask.save(out / f"{seed:06d}.mask.png")
+            lines.append(json.dumps({"seed": seed, "caption": scene.caption, "classes": scene.classes}))
+        (out / "captions.jsonl").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{out}: cannot write scenes there: {error.strerror or error}") from error
+    typer.echo(f"{count} scenes of the split {split} in {out}")
+
+
+@app.command()
+def train(
+    *,
+    work: Annotated[Path, typer.Option(help="Folder for data, checkpoints and snapshots (1.5 GB).")] = Path(
+        "toybox-work"
+    ),
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    processes: Annotated[
+        int, typer.Option(min=1, help="One-thread processes that share the work (CPU).")
+    ] = 2,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Fit the UNet's training into so many minutes.")
+    ] = None,
+    stage: Annotated[
+        list[str] | None, typer.Option(help="Only this stage (render, vae, encode, unet); may be repeated.")
+    ] = None,
+    oracle: Annotated[bool, typer.Option("--oracle", help="Train the judge instead.")] = False,
+    install: Annotated[
+        bool, typer.Option("--install", help="Put the result in the place of the shipped weights.")
+    ] = False,
+) -> None:
+    """Train the toybox model, or go on with an interrupted training.
+
+    Renders scenes, then trains the autoencoder, then the UNet; no mask is used. The result is WORK/pipeline.
+    """
+    from dataclasses import replace
+
+    from segmint.toybox import train as training
+    from segmint.toybox.plan import Plan
+
+    plan = Plan()
+    plan = replace(plan, unet=replace(plan.unet, minutes=minutes))
+    if oracle:
+        result, target = training.run_oracle(plan, work), training.ORACLE_FOLDER
+    else:
+        stages = tuple(stage) if stage else training.STAGES
+        result = training.run(plan, work, processes=processes, device=device, stages=stages)
+        target = training.WEIGHTS_FOLDER
+    if install:
+        training.install(result, target)
+    typer.echo(f"the trained model is in {target if install else result}")
+
+
+@app.command()
+def evaluate(
+    *,
+    model: Annotated[
+        str, typer.Option(help="`toybox`, or the folder of another training's pipeline.")
+    ] = "toybox",
+    samples: Annotated[int, typer.Option(min=1, help="Pictures to generate.")] = 256,
+    renders: Annotated[int, typer.Option(min=1, help="Held-out renders whose attention is observed.")] = 200,
+    split: Annotated[SplitName, typer.Option(help="Whose renders.")] = "test",
+    steps: Annotated[int | None, typer.Option(min=1, help="Denoising steps; by default the model's.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(min=0, help="Guidance scale; by default the model's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides prompts and noise.")] = 7000,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet of the first 48 pictures here.")
+    ] = None,
+) -> None:
+    """Judge the toybox model: the quality gate. Ends with exit code 1 if a figure misses its bound."""
+    from segmint.backbone.loading import load
+    from segmint.backbone.settings import ModelSettings
+    from segmint.toybox import evaluate as gate
+
+    settings = gate.GateSettings(
+        samples=samples, renders=renders, split=split, steps=steps, guidance=guidance, seed=seed
+    )
+    report, drawn = gate.run_gate(load(ModelSettings(id=model), device), settings)
+    _print_table(report.as_json())
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    if sheet is not None:
+        gate.contact_sheet([item.image for item in drawn[:48]]).save(sheet)
+    if report.failures():
+        raise typer.Exit(1)
+
+
+def _print_table(figures: dict[str, object]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    bounds = figures["bounds"]
+    assert isinstance(bounds, dict)
+    table = Table(title=f"Toybox, {figures['samples']} pictures and {figures['renders']} renders")
+    for heading in ("figure", "value", "bound"):
+        table.add_column(heading)
+    for name, bound in bounds.items():
+        table.add_row(name, f"{figures[name]:.4f}", str(bound))
+    console = Console()
+    console.print(table)
+    for name in ("presence_by_class", "class_auc_by_class"):
+        values = figures[name]
+        assert isinstance(values, dict)
+        console.print(f"{name}: " + ", ".join(f"{each} {value:.3f}" for each, value in values.items()))
+    console.print("passed" if figures["passed"] else "failed")

@@ -1,0 +1,229 @@
+"""The toybox quality gate: do pictures show what the prompt says, and does attention look there?"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+from PIL import Image
+from scipy.stats import rankdata
+
+from segmint.artifacts import Generation, PromptSpec
+from segmint.backbone.base import CLASS_MAPS, NOTHING, Backbone, CaptureRequest, MapRequest
+from segmint.backbone.settings import ObserveSettings, SamplingSettings
+from segmint.errors import GenerationError
+from segmint.prompts import planning, presets
+from segmint.prompts.settings import PromptSettings
+from segmint.prompts.templates import load_templates
+from segmint.toybox import oracle, world
+from segmint.toybox.world import CLASSES, Scene, Split
+
+PRESENT_FRACTION = 0.01
+"""A class is in a picture if the oracle finds it on at least this share of the pixels."""
+BOUNDS = {
+    "presence": (">=", 0.90),
+    "unnamed": ("<=", 0.10),
+    "oracle_miou": (">=", 0.95),
+    "class_auc": (">=", 0.92),
+    "background_auc": (">=", 0.85),
+}
+"""What the gate asks of each figure of a `Report`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """How much is judged, and how."""
+
+    samples: int = 256
+    """Generated pictures."""
+    renders: int = 200
+    """Held-out renders whose attention is observed."""
+    split: Split = "test"
+    """Whose renders; `val` while settings are being chosen."""
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int = 7000
+    batch_size: int = 16
+    timesteps: tuple[int, ...] = ObserveSettings().timesteps
+    """Noise levels at which renders are observed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Figures of the gate, all shares or areas in [0, 1]."""
+
+    samples: int
+    presence: float
+    """Of all class words in the prompts, the share whose class is in the picture."""
+    unnamed: float
+    """Share of the pictures that show a class that the prompt does not name."""
+    presence_by_class: dict[str, float]
+    oracle_miou: float
+    """Of the judge itself, on held-out renders."""
+    renders: int
+    class_auc: float
+    """Area under the ROC curve of a class word's map for the class's pixels, mean over words and renders."""
+    class_auc_by_class: dict[str, float]
+    background_auc: float
+    """The same of the start token's map for the background."""
+    steps: int
+    guidance: float
+
+    def failures(self) -> list[str]:
+        """The figures that miss their bound."""
+        values = asdict(self)
+        wrong = {">=": lambda value, bound: value < bound, "<=": lambda value, bound: value > bound}
+        return [name for name, (relation, bound) in BOUNDS.items() if wrong[relation](values[name], bound)]
+
+    def as_json(self) -> dict[str, Any]:
+        """The figures, the bounds, and whether all hold."""
+        bounds = {name: f"{relation} {bound}" for name, (relation, bound) in BOUNDS.items()}
+        return {**asdict(self), "bounds": bounds, "passed": not self.failures()}
+
+
+def run_gate(backbone: Backbone, settings: GateSettings) -> tuple[Report, list[Generation]]:
+    """Judge a toybox model.
+
+    Args:
+        backbone: The loaded model.
+        settings: How much is judged, and how.
+
+    Returns:
+        The report, and the generated pictures in the order of their seeds.
+
+    Raises:
+        GenerationError: The model gave a broken picture.
+        ModelError: The oracle's weights are missing.
+    """
+    specs = plan_samples(settings)
+    drawn = sample(backbone, specs, settings)
+    found = oracle.judge(np.stack([item.image for item in drawn]))
+    presence, unnamed, by_class = agreement(specs, found)
+    scenes = [world.render(seed, split=settings.split) for seed in range(settings.renders)]
+    truth = np.stack([scene.mask for scene in scenes])
+    judged = oracle.judge(np.stack([scene.image for scene in scenes]))
+    areas = observe(backbone, scenes, settings)
+    return Report(
+        samples=len(drawn),
+        presence=presence,
+        unnamed=unnamed,
+        presence_by_class=by_class,
+        oracle_miou=oracle.mean_iou(judged, truth),
+        renders=len(scenes),
+        class_auc=float(np.mean([area for name, area in areas if name])),
+        class_auc_by_class={
+            name: round(float(np.mean([area for each, area in areas if each == name])), 4) for name in CLASSES
+        },
+        background_auc=float(np.mean([area for name, area in areas if not name])),
+        steps=settings.steps or backbone.info.default_steps,
+        guidance=backbone.info.default_guidance if settings.guidance is None else settings.guidance,
+    ), drawn
+
+
+def plan_samples(settings: GateSettings) -> list[PromptSpec]:
+    """Prompts as `segmint generate` plans them: one to three classes each, every class equally often."""
+    prompts = PromptSettings(templates="toybox")
+    templates = load_templates("toybox")
+    vocabulary = presets.vocabulary("toybox")
+    return planning.plan(vocabulary, prompts, count=settings.samples, seed=settings.seed, templates=templates)
+
+
+def sample(backbone: Backbone, specs: Sequence[PromptSpec], settings: GateSettings) -> list[Generation]:
+    """Draw all prompts, in batches."""
+    sampling = SamplingSettings(
+        steps=settings.steps, guidance=settings.guidance, batch_size=settings.batch_size
+    )
+    out: list[Generation] = []
+    for start in range(0, len(specs), settings.batch_size):
+        for outcome in backbone.generate(specs[start : start + settings.batch_size], sampling, NOTHING):
+            if isinstance(outcome, GenerationError):
+                raise outcome
+            out.append(outcome)
+    return out
+
+
+def agreement(
+    specs: Sequence[PromptSpec], found: UInt8[np.ndarray, "picture row col"]
+) -> tuple[float, float, dict[str, float]]:
+    """How well pictures hold what their prompts name.
+
+    Args:
+        specs: One a picture.
+        found: The oracle's class ids.
+
+    Returns:
+        Share of named classes that are present, of pictures with an unnamed class; presence by name.
+    """
+    ids = np.arange(1, len(CLASSES) + 1)
+    present = (found[:, None] == ids[None, :, None, None]).mean(axis=(2, 3)) >= PRESENT_FRACTION
+    named = np.array([[name in spec.classes for name in CLASSES] for spec in specs])
+    by_class = {
+        name: round(float(present[named[:, index], index].mean()), 4)
+        for index, name in enumerate(CLASSES)
+        if named[:, index].any()
+    }
+    return float(present[named].mean()), float((present & ~named).any(axis=1).mean()), by_class
+
+
+def observe(backbone: Backbone, scenes: Sequence[Scene], settings: GateSettings) -> list[tuple[str, float]]:
+    """Areas under the ROC curve of attention maps on renders: (class, or "" for the background; area)."""
+    vocabulary = presets.vocabulary("toybox")
+    entries = {entry.name: entry for entry in vocabulary.entries}
+    specs = [
+        planning.make_spec(
+            scene.caption,
+            [entries[name] for name in scene.classes],
+            item_id=f"{i:06d}",
+            index=i,
+            seed=settings.seed + i,
+        )
+        for i, scene in enumerate(scenes)
+    ]
+    wanted = CaptureRequest(features=None, maps=(MapRequest(),))
+    look = ObserveSettings(timesteps=settings.timesteps, batch_size=settings.batch_size)
+    areas: list[tuple[str, float]] = []
+    for start in range(0, len(scenes), settings.batch_size):
+        part = slice(start, start + settings.batch_size)
+        outcomes = backbone.observe([scene.image for scene in scenes[part]], specs[part], look, wanted)
+        for scene, outcome in zip(scenes[part], outcomes, strict=True):
+            if isinstance(outcome, GenerationError):
+                raise outcome
+            areas.extend(_areas(scene, outcome))
+    return areas
+
+
+def area_under_curve(scores: Float32[np.ndarray, "row col"], truth: Bool[np.ndarray, "row col"]) -> float:
+    """Chance that a pixel of the class scores higher than one outside it; ties count half."""
+    ranks = rankdata(scores.ravel())
+    inside = int(truth.sum())
+    outside = truth.size - inside
+    total = float(ranks[truth.ravel()].sum())
+    return (total - inside * (inside + 1) / 2) / (inside * outside)
+
+
+def contact_sheet(pictures: Sequence[UInt8[np.ndarray, "row col 3"]], *, columns: int = 8) -> Image.Image:
+    """Pictures side by side with a thin white gap."""
+    side = pictures[0].shape[0]
+    gap = max(2, side // 32)
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (side + gap) + gap), (255, 255, 255))
+    for index, picture in enumerate(pictures):
+        place = (gap + index % columns * (side + gap), gap + index // columns * (side + gap))
+        sheet.paste(Image.fromarray(picture), place)
+    return sheet
+
+
+def _areas(scene: Scene, outcome: Generation) -> list[tuple[str, float]]:
+    maps = outcome.maps[CLASS_MAPS]
+    out = [("", area_under_curve(_to_pixels(maps.values[0], scene), scene.mask == 0))]
+    for phrase, rows in zip(maps.phrases, maps.phrase_tokens, strict=True):
+        scores = _to_pixels(maps.values[list(rows)].max(axis=0), scene)
+        out.append((phrase, area_under_curve(scores, scene.mask == CLASSES.index(phrase) + 1)))
+    return out
+
+
+def _to_pixels(values: Float32[np.ndarray, "grid_h grid_w"], scene: Scene) -> Float32[np.ndarray, "row col"]:
+    """A map at the size of the picture, bilinear."""
+    height, width = scene.mask.shape
+    return np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR))
