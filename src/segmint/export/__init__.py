@@ -1,0 +1,1 @@
+"""A run in the layout of another library, so that it can be taken elsewhere."""

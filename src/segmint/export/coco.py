@@ -1,0 +1,154 @@
+"""COCO instance layout, as pycocotools and torchvision's `CocoDetection` load it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from jaxtyping import Bool
+
+from segmint.errors import MissingDependency
+from segmint.export import card
+from segmint.export.polygons import Region, bridged, regions
+from segmint.export.source import ExportItem, Source
+
+Shape = Literal["polygons", "rle"]
+OWN_NAMES = ("annotations", "images")
+LAYOUT = """
+## Layout
+
+`images/SPLIT/` and `annotations/instances_SPLIT.json`. Load it with
+`pycocotools.coco.COCO("annotations/instances_train.json")` or
+`torchvision.datasets.CocoDetection("images/train", "annotations/instances_train.json")`.
+"""
+
+
+def write_coco(source: Source, out: Path, *, shape: Shape = "polygons") -> list[str]:
+    """Write the layout; each connected region of a class is one annotation.
+
+    Args:
+        source: what to write.
+        out: an empty folder.
+        shape: `polygons` along the pixels' edges (holes joined by bridges), or `rle`; both are exact.
+
+    Returns:
+        What a user should be told.
+
+    Raises:
+        MissingDependency: pycocotools is not installed, which writes RLE.
+    """
+    if shape == "rle":
+        _mask_api()
+    (out / "annotations").mkdir(parents=True, exist_ok=True)
+    first = 1
+    for split in source.splits:
+        folder = out / "images" / split
+        folder.mkdir(parents=True, exist_ok=True)
+        first = _write_split(
+            source, split, folder, out / "annotations" / f"instances_{split}.json", first=first, shape=shape
+        )
+    notes = ["a semantic mask knows no instances: each connected region of a class is one object"]
+    return [*notes, *uncertain_note(source, "COCO")]
+
+
+def uncertain_note(source: Source, name: str) -> list[str]:
+    """What to say where a format has no place for uncertain pixels."""
+    uncertain, pixels = source.tally.uncertain
+    if not uncertain:
+        return []
+    share = 100 * uncertain / pixels
+    return [
+        f"{name} has no uncertain label: {share:.1f} % of the pixels, uncertain in the run, are background"
+    ]
+
+
+def _write_split(source: Source, split: str, folder: Path, target: Path, *, first: int, shape: Shape) -> int:
+    """Images and annotations go to two streams, joined at the end: no list grows in memory."""
+    annotations_path = target.with_suffix(".annotations")
+    annotation_id, joint = first, ""
+    with target.open("w") as images, annotations_path.open("w") as annotations:
+        images.write(f'{{"info": {_info(source)}, "licenses": {_licences(source)},\n"images": [')
+        for image_id, item in enumerate(source.items(split), start=1):
+            name = f"{item.record.id}.{item.suffix}"
+            (folder / name).write_bytes(item.image)
+            images.write(f"{joint}\n{json.dumps(_image(item, image_id, name))}")
+            joint = ","
+            for annotation in _annotations(item, image_id, shape):
+                comma = "," if annotation_id > first else ""
+                annotations.write(f"{comma}\n{json.dumps({'id': annotation_id, **annotation})}")
+                annotation_id += 1
+        images.write('\n],\n"annotations": [')
+    with target.open("a") as whole, annotations_path.open() as annotations:
+        _copy(annotations, whole)
+        whole.write(f'\n],\n"categories": {_categories(source)}}}\n')
+    annotations_path.unlink()
+    return annotation_id
+
+
+def _annotations(item: ExportItem, image_id: int, shape: Shape) -> Iterator[dict[str, Any]]:
+    found, components = regions(item.labels)
+    for region in found:
+        left, top = region.outer.min(axis=0).tolist()
+        right, bottom = region.outer.max(axis=0).tolist()
+        yield {
+            "image_id": image_id,
+            "category_id": region.label_id,
+            "bbox": [left, top, right - left, bottom - top],
+            "area": region.area_px,
+            "iscrowd": 0,
+            "segmentation": _rle(components == region.component) if shape == "rle" else [_flat(region)],
+        }
+
+
+def _flat(region: Region) -> list[int]:
+    flat: list[int] = bridged(region).ravel().tolist()
+    return flat
+
+
+def _rle(mask: Bool[np.ndarray, "image_h image_w"]) -> dict[str, Any]:
+    encoded = _mask_api().encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
+
+
+def _image(item: ExportItem, image_id: int, name: str) -> dict[str, Any]:
+    height, width = item.labels.shape
+    return {
+        "id": image_id,
+        "file_name": name,
+        "width": width,
+        "height": height,
+        "license": 1,
+        "caption": item.record.prompt,
+    }
+
+
+def _info(source: Source) -> str:
+    said = card.facts(source)
+    return json.dumps(
+        {"description": said["name"], "year": int(said["created"][:4]), "version": "1.0", **said}
+    )
+
+
+def _licences(source: Source) -> str:
+    return json.dumps([{"id": 1, "name": card.facts(source)["model_licence"], "url": ""}])
+
+
+def _categories(source: Source) -> str:
+    entries = source.vocabulary.entries
+    return json.dumps([{"id": e.label_id, "name": e.name, "supercategory": "object"} for e in entries])
+
+
+def _copy(read: IO[str], write: IO[str]) -> None:
+    shutil.copyfileobj(read, write)
+
+
+def _mask_api() -> Any:
+    try:
+        from pycocotools import mask
+    except ImportError:
+        raise MissingDependency(
+            "COCO masks as RLE need pycocotools; install it with: pip install 'segmint[export]'"
+        ) from None
+    return mask

@@ -1,0 +1,175 @@
+"""What every export reads: the accepted items of a run, split, one at a time."""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from segmint.artifacts import Mask
+from segmint.errors import ConfigError, ExportError, SegmintError
+from segmint.runs import codec, layout
+from segmint.runs.curation import accepted, read_states
+from segmint.runs.masksets import check_mask_set
+from segmint.runs.records import ItemRecord
+from segmint.runs.store import Run
+from segmint.vocabulary import IGNORE, Vocabulary
+
+DEFAULT_SPLITS: Mapping[str, int | float] = {"train": 0.9, "val": 0.1}
+"""Nine of ten to train on, the rest to watch over the training."""
+
+_SPLIT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportItem:
+    """One item as exports take it: the image file's own bytes, the mask as label ids."""
+
+    record: ItemRecord
+    image: bytes
+    suffix: str
+    """`jpg` or `png`."""
+    labels: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What was met on the way, for the notes at the end."""
+
+    written: dict[str, int] = field(default_factory=dict)
+    """Items by split."""
+    unreadable: list[str] = field(default_factory=list)
+    uncertain: list[int] = field(default_factory=lambda: [0, 0])
+    """Pixels that are 255, and all pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The items to export. `splits` holds ids only; images and masks are read as they are asked for."""
+
+    run: Run
+    vocabulary: Vocabulary
+    mask_set: str
+    splits: Mapping[str, tuple[str, ...]]
+    tally: Tally = field(default_factory=Tally)
+    progress: Callable[[], None] = lambda: None
+    """Called after each item."""
+
+    def items(self, split: str) -> Iterator[ExportItem]:
+        """The split's items in the order of their ids; one that cannot be read is left out and told of."""
+        for item_id in self.splits[split]:
+            item = self._read(item_id)
+            if item is not None:
+                self.tally.written[split] = self.tally.written.get(split, 0) + 1
+                self.tally.uncertain[0] += int((item.labels == IGNORE).sum())
+                self.tally.uncertain[1] += item.labels.size
+                yield item
+            self.progress()
+
+    def _read(self, item_id: str) -> ExportItem | None:
+        try:
+            record = self.run.record(item_id, self.mask_set)
+            path, data = self._image(record)
+            pixels = codec.decode_image(data, source=str(path))
+            mask_path = layout.mask(item_id, self.mask_set)
+            labels = codec.decode_mask(self.run.files.read(mask_path), source=str(mask_path))
+        except SegmintError:
+            self.tally.unreadable.append(item_id)
+            return None
+        if labels.shape != pixels.shape[:2]:
+            self.tally.unreadable.append(item_id)
+            return None
+        return ExportItem(record=record, image=data, suffix=path.suffix[1:], labels=labels)
+
+    def _image(self, record: ItemRecord) -> tuple[PurePosixPath, bytes]:
+        suffix = PurePosixPath(record.files["image"].path).suffix if "image" in record.files else ".jpg"
+        path = layout.image(record.id, "png" if suffix == ".png" else "jpg")
+        return path, self.run.files.read(path)
+
+
+def open_source(
+    run: Run,
+    *,
+    splits: Mapping[str, int | float] = DEFAULT_SPLITS,
+    seed: int = 0,
+    mask_set: str = layout.DEFAULT_MASK_SET,
+    kept_only: bool = False,
+    progress: Callable[[], None] = lambda: None,
+) -> Source:
+    """The items of a run that nobody rejected, split.
+
+    Args:
+        run: an open run.
+        splits: share of each split, by name; only their proportions count.
+        seed: another one deals the items out differently.
+        mask_set: whose masks to take.
+        kept_only: take only items that were kept by hand.
+        progress: called after each item is read.
+
+    Raises:
+        RunError: the run has no such mask set.
+        ExportError: no item is left to export.
+    """
+    check_mask_set(run, mask_set)
+    states = read_states(run.folder) if run.folder is not None else {}
+    ids = accepted(sorted(run.done_ids(mask_set)), states, kept_only=kept_only)
+    if not ids:
+        kind = "kept item" if kept_only else "item that is not rejected"
+        raise ExportError(f"{run.files.address} has no {kind} to export")
+    parts = deal(ids, splits, seed)
+    return Source(run=run, vocabulary=run.vocabulary(), mask_set=mask_set, splits=parts, progress=progress)
+
+
+def parse_splits(text: str) -> dict[str, int | float]:
+    """Splits from text such as `train=0.8,val=0.2`.
+
+    Raises:
+        ConfigError: a name or share cannot be read, a name is doubled, or no share is above 0.
+    """
+    splits: dict[str, int | float] = {}
+    for part in text.split(","):
+        name, _, share = (each.strip() for each in part.partition("="))
+        if not _SPLIT_NAME.fullmatch(name) or name in splits:
+            raise ConfigError(
+                f"--split {text!r}: {name!r} cannot name a split; write it as train=0.8,val=0.2"
+            )
+        try:
+            splits[name] = float(share)
+        except ValueError:
+            splits[name] = math.nan
+        if not 0 <= splits[name] < math.inf:
+            raise ConfigError(
+                f"--split {text!r}: expected a share such as 0.8 after {name}=, found {share!r}"
+            )
+    if not sum(splits.values()) > 0:
+        raise ConfigError(f"--split {text!r}: every share is 0")
+    return splits
+
+
+def deal(ids: Sequence[str], splits: Mapping[str, int | float], seed: int) -> dict[str, tuple[str, ...]]:
+    """Ids by split: exact proportions, in an order that depends on the seed and each id alone.
+
+    Every split of a share above 0 gets an item where there are enough of them.
+    """
+    shuffled = sorted(ids, key=lambda each: hashlib.sha256(f"{seed}/{each}".encode()).digest())
+    counts = _counts(len(ids), splits)
+    parts, start = {}, 0
+    for name, count in counts.items():
+        parts[name] = tuple(sorted(shuffled[start : start + count]))
+        start += count
+    return parts
+
+
+def _counts(total: int, splits: Mapping[str, int | float]) -> dict[str, int]:
+    whole = sum(splits.values())
+    exact = {name: total * share / whole for name, share in splits.items()}
+    counts = {name: int(each) for name, each in exact.items()}
+    for name in sorted(splits, key=lambda name: counts[name] - exact[name])[: total - sum(counts.values())]:
+        counts[name] += 1
+    wanted = [name for name, share in splits.items() if share > 0]
+    for name in wanted:
+        largest = max(counts, key=lambda each: counts[each])
+        if counts[name] == 0 and counts[largest] > 1:
+            counts[name], counts[largest] = 1, counts[largest] - 1
+    return counts
