@@ -17,6 +17,8 @@ from jaxtyping import Float32, Float64, Int64
 
 WINDOW = 8192
 """Samples handled at once, so that their distances stay in the processor's cache. Changes no result."""
+FAR = np.float32(1e30)
+"""Farther, squared, than any sample; finite, so that differences with it are numbers."""
 
 
 @runtime_checkable
@@ -166,7 +168,7 @@ def two_nearest(
     bits |= np.arange(centres, dtype=np.int32)[:, None]
     first = squared.min(axis=0)
     nearest = (first.view(np.int32) & mask).astype(np.int64)
-    squared[nearest, np.arange(samples)] = np.inf
+    squared[nearest, np.arange(samples)] = FAR
     second = squared.min(axis=0)
     error_each = error + second * (mask * np.finfo(np.float32).eps)
     apart = second - first - 2 * error_each
