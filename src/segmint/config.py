@@ -36,7 +36,7 @@ class Recipe(BaseModel):
     observation: ObserveSettings = Field(default_factory=ObserveSettings)
     photos: PhotoSettings = Field(default_factory=PhotoSettings)
     masks: MaskSettings = Field(default_factory=MaskSettings)
-    vocabulary: VocabularySettings = Field(default_factory=VocabularySettings)
+    vocabulary: VocabularySettings = Field(default_factory=lambda: VocabularySettings.model_validate({}))
     prompts: PromptSettings = Field(default_factory=PromptSettings)
     output: OutputSettings = Field(default_factory=OutputSettings)
 
