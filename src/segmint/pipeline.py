@@ -8,13 +8,13 @@ the second arrow: `backbone.observe` yields the same Generation.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from segmint.artifacts import AttentionSummary, Generation, Image, PromptSpec, Trace
 from segmint.backbone.base import Backbone, Callback, CaptureRequest, capture_request
 from segmint.config import Recipe
 from segmint.errors import GenerationError
-from segmint.masks import METHODS, ClassQuery, MaskStatistics, mask_statistics, summarise
+from segmint.masks import METHODS, ClassQuery, MaskStatistics, mask_statistics, needs, summarise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +73,4 @@ def finish(generation: Generation, recipe: Recipe) -> Item:
 
 def capture_for(recipe: Recipe) -> CaptureRequest:
     """The attention that the recipe's method reads."""
-    return capture_request(recipe.capture)
+    return capture_request(recipe.capture, **asdict(needs(recipe.masks)))

@@ -48,6 +48,18 @@ def test_a_class_without_attention_is_named() -> None:
         token_rows(token_maps(), cat)
 
 
+def test_a_phrase_that_the_text_does_not_hold_is_absent() -> None:
+    maps = TokenMaps(
+        tokens=("<SoT>", "<EoT>"),
+        phrases=("dog",),
+        phrase_tokens=((),),
+        values=np.array([[[1, 2]], [[2, 1]]], np.float32),
+    )
+    found = class_evidence(maps, [DOG], (2, 4), EvidenceSettings())
+    assert found.present == (True, False)
+    assert not found.values[1].any()
+
+
 def test_queries_of_a_spec() -> None:
     spec = PromptSpec(
         item_id="a", index=0, prompt="", classes=("dog",), label_ids=(12,), phrases=(("dog",),), seed=0

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmint.masks.resample import bilinear, block_means, nearest, through_image
+from segmint.masks.resample import bicubic, bilinear, block_means, nearest, through_image
 
 QUIET = settings(max_examples=25, deadline=None)
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -20,12 +20,14 @@ def test_nearest_to_a_size_that_is_no_multiple() -> None:
 
 @QUIET
 @given(grid=sizes, scale=st.tuples(st.integers(1, 4), st.integers(1, 4)), seed=st.integers(0, 99))
-def test_nearest_and_bilinear_are_torchs(grid: tuple[int, int], scale: tuple[int, int], seed: int) -> None:
+def test_resampling_is_torchs(grid: tuple[int, int], scale: tuple[int, int], seed: int) -> None:
     maps = np.random.default_rng(seed).random((2, *grid), dtype=np.float32)
     size = (grid[0] * scale[0] + 1, grid[1] * scale[1])
     batch = torch.from_numpy(maps)[None]
     smooth = torch.nn.functional.interpolate(batch, size=size, mode="bilinear", align_corners=False)[0]
     np.testing.assert_allclose(bilinear(maps, size), smooth.numpy(), atol=1e-5)
+    cubic = torch.nn.functional.interpolate(batch, size=size, mode="bicubic", align_corners=False)[0]
+    np.testing.assert_allclose(bicubic(maps, size), cubic.numpy(), atol=1e-5)
     blocky = torch.nn.functional.interpolate(batch, size=size, mode="nearest")[0]
     np.testing.assert_array_equal(nearest(maps[0], size), blocky[0].numpy())
 

@@ -8,20 +8,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segmint.masks.captures import Needs, needs
     from segmint.masks.evidence import ClassQuery
     from segmint.masks.features import condense, summarise
     from segmint.masks.methods import METHODS, Method
     from segmint.masks.statistics import MaskStatistics, mask_statistics
 
-__all__ = ["METHODS", "ClassQuery", "MaskStatistics", "Method", "condense", "mask_statistics", "summarise"]
+__all__ = [
+    "METHODS",
+    "ClassQuery",
+    "MaskStatistics",
+    "Method",
+    "Needs",
+    "condense",
+    "mask_statistics",
+    "needs",
+    "summarise",
+]
 
 _HOMES = {
     "METHODS": "methods",
+    "Needs": "captures",
     "ClassQuery": "evidence",
     "MaskStatistics": "statistics",
     "Method": "methods",
     "condense": "features",
     "mask_statistics": "statistics",
+    "needs": "captures",
     "summarise": "features",
 }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from segmint.artifacts import ClassEvidence, Grid, PromptSpec, TokenMaps
+from segmint.artifacts import AttentionSummary, ClassEvidence, Grid, PromptSpec, TokenMaps
 from segmint.errors import ConfigError
 from segmint.masks.resample import through_image
 from segmint.masks.settings import EvidenceSettings
@@ -51,14 +51,13 @@ def class_evidence(
         settings: see its fields.
 
     Raises:
-        ConfigError: a class has no tokens in `maps`.
+        ConfigError: a phrase of a class was not looked for in `maps`.
 
     Source: report 2.2; METHOD.md table row 6 for `through_image` and constant maps.
     """
     ordered = sorted(classes, key=lambda each: each.label_id)
-    rows = [(SOT_ROW,), *(token_rows(maps, each) for each in ordered)]
     tokens = through_image(maps.values, image_size) if settings.through_image else maps.values
-    values = np.stack([tokens[list(each)].max(axis=0) for each in rows])
+    values = np.stack([tokens[SOT_ROW], *(class_map(maps, each, tokens) for each in ordered)])
     return scaled_evidence(values, (BACKGROUND, *(each.label_id for each in ordered)))
 
 
@@ -78,17 +77,50 @@ def scaled_evidence(
     )
 
 
-def token_rows(maps: TokenMaps, query: ClassQuery) -> tuple[int, ...]:
-    """Rows of `maps` that speak for a class.
+def class_map(
+    maps: TokenMaps, query: ClassQuery, values: Float32[np.ndarray, "token grid_h grid_w"] | None = None
+) -> Float32[np.ndarray, "grid_h grid_w"]:
+    """The maximum over all tokens of a class; zero everywhere if its phrases have no tokens in the text.
+
+    Args:
+        maps: names the tokens.
+        query: the class.
+        values: the tokens' values, if not those of `maps`.
 
     Raises:
-        ConfigError: one of its phrases is not among the maps' phrases, or has no token.
+        ConfigError: one of its phrases was not looked for.
+    """
+    values = maps.values if values is None else values
+    rows = token_rows(maps, query)
+    found: Float32[np.ndarray, "grid_h grid_w"] = values[list(rows)].max(axis=0, initial=0)
+    return found
+
+
+def token_rows(maps: TokenMaps, query: ClassQuery) -> tuple[int, ...]:
+    """Rows of `maps` that speak for a class; none where a prompt does not hold its phrases.
+
+    Raises:
+        ConfigError: one of its phrases was not looked for.
     """
     known = dict(zip(maps.phrases, maps.phrase_tokens, strict=True))
     for phrase in query.phrases:
-        if not known.get(phrase):
+        if phrase not in known:
             raise ConfigError(
                 f"class {query.name!r}: no attention was captured for its phrase {phrase!r}; "
                 f"captured are {', '.join(map(repr, maps.phrases)) or 'none'}"
             )
     return tuple(row for phrase in query.phrases for row in known[phrase])
+
+
+def maps_of(attention: AttentionSummary, text: str, method: str) -> TokenMaps:
+    """The token maps of one text.
+
+    Raises:
+        ConfigError: they were not captured; the message says which were.
+    """
+    if text not in attention.maps:
+        found = ", ".join(sorted(attention.maps)) or "none"
+        raise ConfigError(
+            f"method {method!r} reads maps of {text!r}, which were not captured; there are: {found}"
+        )
+    return attention.maps[text]

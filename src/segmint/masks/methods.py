@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from segmint.artifacts import AttentionSummary, Trace
+from segmint.masks.dataset_diffusion import dataset_diffusion
 from segmint.masks.evidence import ClassQuery
 from segmint.masks.pcc import pcc
 from segmint.masks.settings import MaskSettings
+from segmint.masks.thresholding import threshold_maps
 
 
 @runtime_checkable
@@ -30,5 +32,8 @@ class Method(Protocol):
 METHODS: Mapping[str, Method] = {
     "pcc": pcc,
     "pcc-published": pcc,
+    "ovam": threshold_maps,
+    "daam": threshold_maps,
+    "dataset-diffusion": dataset_diffusion,
 }
 """Method names with their functions; `settings.PROFILES` holds the settings of each."""

@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from segmint.artifacts import AttentionSummary, Trace
-from segmint.errors import ConfigError
 from segmint.masks.clusters import GridPartition, segment_grid
-from segmint.masks.evidence import ClassQuery, class_evidence
+from segmint.masks.evidence import ClassQuery, class_evidence, maps_of
 from segmint.masks.refine import PixelPartition, refine
 from segmint.masks.resample import nearest
 from segmint.masks.settings import MaskSettings
@@ -41,12 +40,7 @@ def pcc(
 
     Source: METHOD.md steps 3–9.
     """
-    maps = attention.maps.get(settings.evidence.text)
-    if maps is None:
-        found = ", ".join(sorted(attention.maps)) or "none"
-        raise ConfigError(
-            f"method {settings.method!r} reads maps of {settings.evidence.text!r}; captured: {found}"
-        )
+    maps = maps_of(attention, settings.evidence.text, settings.method)
     size = image.shape[0], image.shape[1]
     clusters = segment_grid(attention.components, attention.grid, settings.clusters, grid_partition)
     evidence = class_evidence(maps, classes, size, settings.evidence)

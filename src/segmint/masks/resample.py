@@ -33,6 +33,16 @@ def bilinear(
     return _apply(maps, _bilinear_matrix(maps.shape[1], size[0]), _bilinear_matrix(maps.shape[2], size[1]))
 
 
+def bicubic(
+    maps: Float32[np.ndarray, "token low_h low_w"], size: Grid
+) -> Float32[np.ndarray, "token high_h high_w"]:
+    """Maps resampled to `size` by cubic convolution; edges are repeated, values can overshoot.
+
+    Equals `torch.nn.functional.interpolate(mode="bicubic", align_corners=False)`.
+    """
+    return _apply(maps, _bicubic_matrix(maps.shape[1], size[0]), _bicubic_matrix(maps.shape[2], size[1]))
+
+
 def block_means(
     maps: Float32[np.ndarray, "token high_h high_w"], grid: Grid
 ) -> Float32[np.ndarray, "token low_h low_w"]:
@@ -69,6 +79,24 @@ def _bilinear_matrix(low: int, high: int) -> Float64[np.ndarray, "high low"]:
     weights[np.arange(high), left] = 1 - (centre - left)
     weights[np.arange(high), right] += centre - left
     return weights
+
+
+def _bicubic_matrix(low: int, high: int) -> Float64[np.ndarray, "high low"]:
+    centre = (np.arange(high) + 0.5) * low / high - 0.5
+    first = np.floor(centre).astype(np.int64) - 1
+    weights = np.zeros((high, low))
+    for place in (first + step for step in range(4)):
+        np.add.at(weights, (np.arange(high), np.clip(place, 0, low - 1)), _cubic(np.abs(centre - place)))
+    return weights
+
+
+def _cubic(distance: Float64[np.ndarray, "high"]) -> Float64[np.ndarray, "high"]:
+    """Keys' cubic convolution kernel (1981) with a = −0.75, the value that torch and OpenCV use."""
+    a = -0.75
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = a * (((distance - 5) * distance + 8) * distance - 4)
+    weight: Float64[np.ndarray, "high"] = np.where(distance <= 1, near, far)
+    return weight
 
 
 def _area_matrix(high: int, low: int) -> Float64[np.ndarray, "low high"]:

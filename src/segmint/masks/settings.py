@@ -108,6 +108,32 @@ class RefineSettings(BaseModel):
     """Centre movement that ends the iterations. Source: as `ClusterSettings.tolerance`."""
 
 
+class ThresholdSettings(BaseModel):
+    """How OVAM and DAAM maps become a mask by themselves (METHOD.md, "Other methods")."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = "classes"
+    """Which text's token maps are read: "classes" is OVAM, "prompt" is DAAM."""
+    background_below: Fraction = 0.5
+    """A pixel whose best class stays below this is background. Source: 0.4 and 0.5 are usual."""
+
+
+class DatasetDiffusionSettings(BaseModel):
+    """How Dataset Diffusion's maps become a mask. Source: Nguyen et al. 2023; METHOD.md, "Other methods"."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = "classes@1/4"
+    """Name of the class maps of the conditional half at a quarter of the largest grid (16×16 at 512 px)."""
+    power: Annotated[int, Field(ge=0, le=64)] = 4
+    """Times that the maps are passed along the self-attention affinity."""
+    class_from: Fraction = 0.6
+    """A pixel whose best class reaches this takes it."""
+    uncertain_from: Fraction = 0.5
+    """A pixel whose best class reaches this, and not `class_from`, is 255; below, it is background."""
+
+
 PUBLISHED: Mapping[str, Any] = {
     "clusters": {"connectivity": 8},
     "evidence": {"through_image": True},
@@ -119,6 +145,9 @@ PUBLISHED: Mapping[str, Any] = {
 PROFILE_VALUES: Mapping[str, Mapping[str, Any]] = {
     "pcc": {},
     "pcc-published": PUBLISHED,
+    "ovam": {"thresholding": {"text": "classes"}},
+    "daam": {"thresholding": {"text": "prompt"}},
+    "dataset-diffusion": {},
 }
 """Every method's name with the values in which it departs from the defaults."""
 
@@ -135,6 +164,8 @@ class MaskSettings(BaseModel):
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
     vote: VoteSettings = Field(default_factory=VoteSettings)
     refine: RefineSettings = Field(default_factory=RefineSettings)
+    thresholding: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    dataset_diffusion: DatasetDiffusionSettings = Field(default_factory=DatasetDiffusionSettings)
 
     @model_validator(mode="before")
     @classmethod
