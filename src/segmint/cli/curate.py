@@ -1,0 +1,120 @@
+"""`segmint curate RUN`: keep and reject by rule, undo, and tell how things stand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from segmint.runs.curation import State
+    from segmint.runs.rules import Rule
+    from segmint.runs.store import Run
+
+AUTHOR = "curate"
+
+
+def curate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    *,
+    reject: Annotated[
+        list[str] | None,
+        typer.Option("--reject", metavar="RULE", help="Reject what the rule takes; repeatable."),
+    ] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", metavar="RULE", help="Keep what the rule takes; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and change nothing.")] = False,
+    override: Annotated[
+        bool, typer.Option("--override", help="Change items that are kept or rejected already, too.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the newest group of decisions back.")] = False,
+) -> None:
+    """Decide by rule which items a dataset made of the run holds; without rules, tell how things stand.
+
+    Rules compare uncertain, agreement, smallest (area of the least named class), area(CLASS), classes,
+    prompt, index, seed, method, width, height; joined by and, or, not. Items decided before stay as they are.
+    Rejected items stay on the disk; training, exports and the image-set lists leave them out.
+
+    [bold]Examples[/bold]
+
+    [cyan]segmint curate demo --reject "uncertain > 0.4" --reject "area(boat) < 1%" --dry-run[/cyan]
+
+    [cyan]segmint curate demo --keep "agreement > 0.9 and not prompt contains 'two'"[/cyan]
+    """
+    from segmint.errors import ConfigError
+    from segmint.runs.store import open_run
+
+    rules: list[tuple[State, str]] = [("kept", each) for each in keep or []]
+    rules += [("rejected", each) for each in reject or []]
+    if undo and rules:
+        raise ConfigError("--undo goes alone; run it first, then the rules")
+    opened = open_run(run)
+    if undo:
+        _undo(run, opened)
+    elif rules:
+        _apply(run, opened, rules, dry_run=dry_run, override=override)
+    _tell_states(run, opened)
+
+
+def _apply(
+    folder: Path, run: "Run", rules: Sequence[tuple["State", str]], *, dry_run: bool, override: bool
+) -> None:
+    from segmint.runs.curation import decide, read_states
+    from segmint.runs.rules import parse_rule
+    from segmint.runs.store import write_image_sets
+
+    names = run.vocabulary().label_names
+    parsed = [(state, parse_rule(text, names)) for state, text in rules]
+    before = dict(read_states(folder))
+    for state, rule in parsed:
+        taken = _taken(run, rule)
+        new = [i for i in taken if before.get(i) != state and (override or i not in before)]
+        left = [i for i in taken if i in before and before[i] != state and not override]
+        verb = {"kept": "keep", "rejected": "reject"}[state]
+        spared = f", {len(left)} of them decided otherwise before and left" if left else ""
+        typer.echo(f"{verb} {rule.text!r} takes {len(taken)} items: {len(new)} new{spared}")
+        before |= dict.fromkeys(new, state)
+        if new and not dry_run:
+            decide(folder, dict.fromkeys(new, state), by=AUTHOR, why=f"{verb} {rule.text}")
+    if dry_run:
+        typer.echo("nothing is changed (--dry-run)")
+    else:
+        write_image_sets(run)
+
+
+def _taken(run: "Run", rule: "Rule") -> list[str]:
+    from segmint.errors import RunError
+
+    taken = []
+    for item_id in sorted(run.done_ids()):
+        try:
+            if rule.matches(run.record(item_id)):
+                taken.append(item_id)
+        except RunError as error:
+            typer.echo(f"note: {error}; left alone", err=True)
+    return taken
+
+
+def _undo(folder: Path, run: "Run") -> None:
+    from segmint.runs.curation import undo
+    from segmint.runs.store import write_image_sets
+
+    undone = undo(folder)
+    if undone is None:
+        typer.echo("nothing left to undo")
+        return
+    what = f" ({undone.event.why})" if undone.event.why else ""
+    typer.echo(f"took back {len(undone.event.decisions)} decisions of {undone.event.time}{what}")
+    write_image_sets(run)
+
+
+def _tell_states(folder: Path, run: "Run") -> None:
+    from segmint.runs.curation import CurationLog
+
+    log = CurationLog(folder)
+    done = run.done_ids()
+    counts = {state: sum(log.state(i) == state for i in done) for state in ("kept", "rejected", "undecided")}
+    typer.echo(f"{folder}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    if log.damaged_lines:
+        typer.echo(f"note: {log.damaged_lines} damaged lines of the record were skipped", err=True)

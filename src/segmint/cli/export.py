@@ -1,0 +1,61 @@
+"""`segmint export RUN`: the dataset in another library's layout."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--format", "-f", metavar="NAME", help="voc, coco, coco-rle, yolo, huggingface, webdataset."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; must be empty.")],
+    split: Annotated[
+        str, typer.Option(metavar="NAME=SHARE,…", help="Parts and their proportions.")
+    ] = "train=0.9,val=0.1",
+    seed: Annotated[int, typer.Option(help="Another seed deals the items out differently.")] = 0,
+    masks: Annotated[str, typer.Option(metavar="NAME", help="Mask set; default: the original one.")] = "",
+    kept_only: Annotated[
+        bool, typer.Option("--kept-only", help="Only items that were kept by hand or by rule.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Write into a folder that is not empty; replaces an earlier export."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but notes and errors.")] = False,
+) -> None:
+    """Write the items that nobody rejected as PASCAL VOC, COCO, YOLO, Hugging Face datasets or WebDataset.
+
+    What a format cannot hold is said at the end and in the export's README.md, which also names model,
+    licence and recipe.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from segmint.export.source import open_source, parse_splits
+    from segmint.export.write import export as write
+    from segmint.runs.store import open_run
+
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task(f"export to {to}", total=None)
+        source = open_source(
+            open_run(run),
+            splits=parse_splits(split),
+            seed=seed,
+            mask_set=masks,
+            kept_only=kept_only,
+            progress=lambda: bar.advance(task),
+        )
+        bar.update(task, total=sum(map(len, source.splits.values())))
+        told = write(source, to, out, force=force)
+    for note in told.notes:
+        typer.echo(f"note: {note}", err=True)
+    if not quiet:
+        counts = ", ".join(f"{name}: {count}" for name, count in told.written.items())
+        typer.echo(f"wrote {sum(told.written.values())} items ({counts}) to {told.out} as {told.format}")

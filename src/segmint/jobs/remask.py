@@ -1,0 +1,154 @@
+"""Masks made again from stored attention, with other settings or another method, beside the old ones."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
+
+from segmint._version import __version__
+from segmint.config import Recipe, changed_fields
+from segmint.errors import ConfigError, ImageError, RunError
+from segmint.masks import METHODS, ClassQuery, mask_statistics
+from segmint.masks.settings import MaskSettings
+from segmint.runs import codec
+from segmint.runs.masksets import check_mask_set_name, read_mask_settings, spec_of, write_mask_settings
+from segmint.runs.records import ItemRecord
+from segmint.runs.store import Draft, Run, commit
+
+AT_ONCE = 16
+"""Items put in place together: one flush of the folders for all."""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Who wants to know how it goes."""
+
+    def starting(self, todo: int, planned: int) -> None:
+        """Work on `todo` of `planned` items begins."""
+        ...
+
+    def finished(self, record: ItemRecord) -> None:
+        """An item's new mask is in place."""
+        ...
+
+    def noted(self, text: str) -> None:
+        """Something that a person should know."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remade:
+    """What a remask did: masks made now, masks that stood already, items whose files could not be read."""
+
+    mask_set: str
+    made: int
+    standing: int
+    unreadable: tuple[str, ...]
+
+
+def settle_masks(run: Run, *, method: str | None, changes: dict[str, Any]) -> MaskSettings:
+    """The settings of a new mask set.
+
+    Args:
+        run: an open run; its own settings are the start, unless another method is named.
+        method: name of a method, whose profile is the start then.
+        changes: dotted fields of the recipe's section `masks`, as `masks.vote.share`.
+
+    Raises:
+        ConfigError: a field of another section, an unknown one, or a value out of range; or a change of what
+            was stored.
+    """
+    for field in changes:
+        if not field.startswith("masks."):
+            raise ConfigError(
+                f"--set {field}: remask changes masks only; name a field that starts with masks."
+            )
+        if field.startswith("masks.features."):
+            raise ConfigError(
+                f"--set {field}: the features are stored as they are; mint again to change them"
+            )
+    own = Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml").masks
+    start = Recipe.parse(
+        {"masks": {"method": method, "features": own.features.model_dump()} if method else own.model_dump()}
+    )
+    return start.merged(changes).masks
+
+
+def remask(run: Run, name: str, settings: MaskSettings, listener: Listener, *, wait: bool = False) -> Remade:
+    """Make every item's mask again, into mask set `name`; goes on with one begun with the same settings.
+
+    Raises:
+        RunError: no item has features, the mask set was made with other settings, or the run is locked.
+        ConfigError: the name is not fit for a folder.
+        StorageError: a write was refused; what is whole stays, and the same call goes on later.
+    """
+    check_mask_set_name(name)
+    _check_features(run)
+    with run.files.lock(wait=wait):
+        _claim(run, name, settings)
+        items, standing = sorted(run.done_ids()), run.done_ids(name)
+        todo = [item_id for item_id in items if item_id not in standing]
+        listener.starting(len(todo), len(items))
+        unreadable: list[str] = []
+        drafts = _drafts(run, todo, settings, unreadable, listener)
+        made = 0
+        while batch := list(islice(drafts, AT_ONCE)):
+            for record in commit(run.files, batch, mask_set=name):
+                listener.finished(record)
+            made += len(batch)
+    return Remade(mask_set=name, made=made, standing=len(items) - len(todo), unreadable=tuple(unreadable))
+
+
+def _check_features(run: Run) -> None:
+    ids = sorted(run.done_ids())
+    if not ids:
+        raise RunError(f"{run.files.address} has no items yet")
+    if not any("features" in run.record(item_id).files for item_id in (ids[0], ids[-1])):
+        raise RunError(f"{run.files.address} kept no features; mint with --keep-features to make masks again")
+
+
+def _claim(run: Run, name: str, settings: MaskSettings) -> None:
+    now, before = settings.model_dump(mode="json"), read_mask_settings(run, name)
+    if before is None:
+        write_mask_settings(run, name, now)
+        return
+    known = Recipe.parse({"masks": before}, source=f"mask set {name}").masks.model_dump(mode="json")
+    changed = changed_fields(known, now)
+    if changed:
+        raise RunError(
+            f"mask set {name!r} was made with other settings ({', '.join(changed)}); choose another --name"
+        )
+
+
+def _drafts(
+    run: Run, todo: Iterable[str], settings: MaskSettings, unreadable: list[str], listener: Listener
+) -> Iterator[Draft]:
+    palette = run.vocabulary().palette()
+    names = {0: "background"} | {each.label_id: each.name for each in run.vocabulary().entries}
+    for item_id in todo:
+        record, start = run.record(item_id), time.perf_counter()
+        try:
+            image, summary = run.image(record), run.summary(record)
+        except (ImageError, RunError) as error:
+            unreadable.append(item_id)
+            listener.noted(f"item {item_id} is left out: {error}")
+            continue
+        trace = METHODS[settings.method](summary, image, ClassQuery.of_spec(spec_of(record)), settings)
+        statistics = mask_statistics(trace)
+        changed = {
+            "segmint_version": __version__,
+            "method": settings.method,
+            "files": {role: file for role, file in record.files.items() if role in ("image", "features")},
+            "areas": statistics.by_name(names),
+            "uncertain_fraction": statistics.uncertain_fraction,
+            "agreement": statistics.agreement,
+            "timings_s": {"masks": time.perf_counter() - start},
+        }
+        yield Draft(
+            record=record.model_copy(update=changed),
+            blobs={
+                "mask": codec.encode_mask(trace.mask.labels, palette),
+                "agreement": codec.encode_agreement(trace.mask.agreement),
+            },
+        )
