@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 
 from segmint.artifacts import Generation, Image, PromptSpec, Trace
 from segmint.backbone.base import Backbone, Callback, Outcome
@@ -32,7 +32,7 @@ AnyImage = UInt8[np.ndarray, "_ _ 3"]
 
 def label(
     backbone: Backbone,
-    image: Image | str | Path,
+    image: Shaped[np.ndarray, "..."] | str | Path,
     classes: Sequence[str] | Vocabulary,
     *,
     caption: str | None = None,

@@ -61,7 +61,9 @@ def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
 def run_label(
     out: Path, *images: Path, ear: Ear | None = None, changes: Mapping[str, object] | None = None
 ) -> Run:
-    asked = label_request(images, classes=", ".join(CLASSES), changes={"masks.method": "pcc", **(changes or {})})
+    asked = label_request(
+        images, classes=", ".join(CLASSES), changes={"masks.method": "pcc", **(changes or {})}
+    )
     job = Job(files=LocalFiles(out), recipe=asked.recipe, plan=asked.plan, kind="label")
     engine = LocalEngine(load=FakeBackbone, unit=label_unit(asked.paths))
     return generate(job, engine, ear or Ear())
