@@ -1,0 +1,79 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from segmint.toybox import evaluate, oracle, world
+from segmint.toybox.evaluate import GateSettings, Report
+
+GOOD = Report(
+    samples=1,
+    presence=0.9,
+    unnamed=0.1,
+    presence_by_class={"boat": 0.9},
+    oracle_miou=0.95,
+    renders=1,
+    class_auc=0.92,
+    class_auc_by_class={"boat": 0.92},
+    background_auc=0.85,
+    steps=20,
+    guidance=4.0,
+)
+
+
+def test_area_under_curve_by_hand() -> None:
+    truth = np.array([[True, False], [False, True]])
+    rising = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    assert evaluate.area_under_curve(rising, truth) == 1.0
+    assert evaluate.area_under_curve(-rising, truth) == 0.0
+    assert evaluate.area_under_curve(np.ones((2, 2), np.float32), truth) == 0.5
+    # One of the four pairs (0.5 against 0.6) is the wrong way round.
+    mixed = np.array([[0.5, 0.6], [0.1, 0.8]], np.float32)
+    assert evaluate.area_under_curve(mixed, truth) == 0.75
+
+
+def test_mean_iou_by_hand() -> None:
+    truth, found = np.zeros((1, 4, 4), np.uint8), np.zeros((1, 4, 4), np.uint8)
+    for label in range(9):
+        truth[0].flat[label] = label
+    found[:] = truth
+    assert oracle.mean_iou(found, truth) == 1.0
+    found[0].flat[8] = 0  # class 8 is lost; the background is 8 of 9 pixels right
+    assert oracle.mean_iou(found, truth) == pytest.approx((7 + 8 / 9) / 9)
+
+
+def test_agreement_counts_words_and_pictures() -> None:
+    specs = evaluate.plan_samples(GateSettings(samples=3))
+    specs = [
+        replace(spec, classes=classes)
+        for spec, classes in zip(specs, [("balloon", "boat"), ("car",), ("fish",)], strict=True)
+    ]
+    found = np.zeros((3, 20, 20), np.uint8)
+    found[0, :2, :2] = 1  # the balloon, on 1 % of the pixels; no boat
+    found[1, :10] = 3  # the car
+    found[1, 12:14, :2] = 8  # and a tree that nobody asked for
+    found[2, 0, :3] = 4  # too little of a fish
+    presence, unnamed, by_class = evaluate.agreement(specs, found)
+    assert presence == 0.5
+    assert unnamed == pytest.approx(1 / 3)
+    assert by_class == {"balloon": 1.0, "boat": 0.0, "car": 1.0, "fish": 0.0}
+
+
+def test_a_report_names_what_misses_its_bound() -> None:
+    assert GOOD.failures() == []
+    assert GOOD.as_json()["passed"] is True
+    bad = replace(GOOD, presence=0.89, unnamed=0.11)
+    assert bad.failures() == ["presence", "unnamed"]
+    assert bad.as_json()["passed"] is False
+
+
+def test_planned_prompts_name_their_classes_in_plain_words() -> None:
+    for spec in evaluate.plan_samples(GateSettings(samples=20)):
+        assert set(spec.classes) == set(spec.prompt.replace(",", "").split()) & set(world.CLASSES)
+
+
+def test_contact_sheet_holds_every_picture() -> None:
+    pictures = [np.full((32, 32, 3), level, np.uint8) for level in (0, 60, 120)]
+    sheet = np.asarray(evaluate.contact_sheet(pictures, columns=2))
+    assert sheet.shape == (2 * 34 + 2, 2 * 34 + 2, 3)
+    assert set(np.unique(sheet)) == {0, 60, 120, 255}
