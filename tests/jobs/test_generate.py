@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import VOCSegmentation
 
+from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, RunError, StorageError
 from segmint.jobs.generate import Job, generate
@@ -62,22 +63,6 @@ def job_at(folder: Path, *, count: int = 7, batch: int = 3, changes: dict | None
 
 def mint(job: Job, backbone: FakeBackbone | None = None, heard: Heard | None = None) -> Run:
     return generate(job, LocalEngine(load=lambda: backbone or FakeBackbone()), heard or Heard())
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file but what states the time: the header's date and the records' timings."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_symlink() or not path.is_file() or name in (".lock", "run.json"):
-            continue
-        data = path.read_bytes()
-        if path.parent.name in ("items", "failed"):
-            fields = json.loads(data)
-            del fields["timings_s"], fields["checksum"]
-            data = json.dumps(fields).encode()
-        found[name] = data
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -129,10 +129,6 @@ class LocalFiles:
     @contextmanager
     def lock(self, *, wait: bool = False) -> Iterator[None]:
         """Hold the kernel's lock on `.lock`; it falls with the process, so a dead writer blocks nobody."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            _refuse("create", self.root, error)
         with hold(self.root / layout.LOCK, owner=self.address, wait=wait):
             yield
 

@@ -20,11 +20,11 @@ POLL_S = 0.2
 def hold(path: Path, *, owner: str, wait: bool = False) -> Iterator[None]:
     """Hold the lock file while the block runs.
 
-    The file stays afterwards: deleting it would let two processes lock two files of one name. What it says
-    is for people; the lock itself is the kernel's (`flock`), held by the open file.
+    What the file says is for people; the lock itself is the kernel's (`flock`), held by the open file. The
+    file stays afterwards, unless the block put nothing beside it into a folder that was made for it.
 
     Args:
-        path: the lock file; made where missing.
+        path: the lock file; made where missing, with its folder.
         owner: what is locked, for the message.
         wait: ask again until the lock is free, instead of refusing.
 
@@ -32,25 +32,52 @@ def hold(path: Path, *, owner: str, wait: bool = False) -> Iterator[None]:
         RunError: another process holds the lock; the message names it.
         StorageError: the lock file cannot be opened for writing.
     """
+    new = not path.parent.exists()
+    handle = _acquire(path, owner, wait)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        _sign(handle)
+        yield
+    finally:
+        if new and os.listdir(path.parent) == [path.name]:
+            with suppress(OSError):
+                path.unlink()
+                path.parent.rmdir()
+        os.close(handle)
+
+
+def _acquire(path: Path, owner: str, wait: bool) -> int:
+    while True:
+        handle = _open(path)
+        if _try_lock(handle):
+            if _is_at(handle, path):
+                return handle
+            os.close(handle)  # its holder deleted it; there may be another by now
+            continue
+        os.close(handle)
+        if not wait:
+            raise RunError(
+                f"{owner} is being written by {_holder(path)}; "
+                "add --wait to wait for it, or choose another --out"
+            )
+        time.sleep(POLL_S)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(
             f"cannot write in {path.parent} ({reason}); choose a folder that you can write"
         ) from None
+
+
+def _is_at(handle: int, path: Path) -> bool:
     try:
-        while not _try_lock(handle):
-            if not wait:
-                raise RunError(
-                    f"{owner} is being written by {_holder(path)}; "
-                    "add --wait to wait for it, or choose another --out"
-                )
-            time.sleep(POLL_S)
-        _sign(handle)
-        yield
-    finally:
-        os.close(handle)
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
 
 
 def _try_lock(handle: int) -> bool:
