@@ -68,7 +68,7 @@ def connected(labels: Integer[np.ndarray, "h w"], connectivity: Connectivity) ->
         labels: non-negative.
         connectivity: 4 or 8 neighbours.
     """
-    shifted = np.ascontiguousarray(labels, dtype=np.uint16) + np.uint16(1)  # cc3d takes 0 for "no region"
+    shifted = np.ascontiguousarray(labels, dtype=np.uint32) + np.uint32(1)  # cc3d takes 0 for "no region"
     regions = cc3d.connected_components(shifted, connectivity=connectivity)
     numbered: Int32[np.ndarray, "h w"] = regions.astype(np.int32) - 1
     return numbered
