@@ -1,7 +1,7 @@
 """Training of the UNet and the text encoder on latents of rendered pictures."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -62,8 +62,38 @@ class _Clock:
         return self._spent / (self._plan.minutes or self._plan.budget)
 
 
+@dataclass(slots=True, kw_only=True)
+class _Training:
+    """What one process holds while it trains."""
+
+    worker: Worker
+    plan: UnetPlan
+    work: Path
+    models: _Models
+    optimiser: MuonAdam
+    data: dict[str, dict[str, np.ndarray]]
+    alphas: Tensor
+    clock: _Clock
+    step: int
+    losses: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
+    logged_s: float = field(default_factory=time.monotonic)
+    saved_s: float = field(default_factory=time.monotonic)
+    exported_s: float = field(default_factory=time.monotonic)
+
+
 def train(worker: Worker, plan: UnetPlan, work: Path) -> None:
     """Train to the end of the plan, from the last checkpoint if any; snapshots go to `work/pipeline`."""
+    training = _begin(worker, plan, work)
+    progress = worker.share(training.clock.progress)
+    while progress < 1:
+        _advance(training, progress)
+        progress = worker.share(training.clock.progress)
+        if worker.leads:
+            _log(training, progress)
+            _keep(training, done=progress >= 1)
+
+
+def _begin(worker: Worker, plan: UnetPlan, work: Path) -> _Training:
     torch.manual_seed(plan.seed)
     data = {name: load_file(work / f"{name}.safetensors") for name in ("close_ups", "scenes", "val_scenes")}
     models = _build(plan, data["scenes"]["latents"].shape[1:], worker.device)
@@ -72,48 +102,57 @@ def train(worker: Worker, plan: UnetPlan, work: Path) -> None:
         rate=plan.rate,
         plain=unet.outermost(models.unet, models.text),
         plain_rate=plan.plain_rate,
+        rank=worker.rank,
+        count=worker.count,
+        exchange=worker.add_up,
     )
-    state = work / "unet.safetensors"
-    step, spent = checkpoints.load(state, modules=models.named(), optimiser=optimiser)
-    clock = _Clock(plan, spent=spent)
-    alphas = unet.scheduler().alphas_cumprod.to(worker.device)
-    losses: dict[bool, list[float]] = {False: [], True: []}
-    started, first, saved, exported = time.monotonic(), step, time.monotonic(), time.monotonic()
-    progress = worker.share(clock.progress)
-    while progress < 1:
-        optimiser.set_factor(plan.factor(step, progress))
-        close_up = np.random.default_rng([11, step]).random() < plan.close_up_share(progress)
-        loss = _step(
-            models, data["close_ups" if close_up else "scenes"], alphas, plan, step=step, worker=worker
+    step, spent = checkpoints.load(work / "unet.safetensors", modules=models.named(), optimiser=optimiser)
+    return _Training(
+        worker=worker,
+        plan=plan,
+        work=work,
+        models=models,
+        optimiser=optimiser,
+        data=data,
+        alphas=unet.scheduler().alphas_cumprod.to(worker.device),
+        clock=_Clock(plan, spent=spent),
+        step=step,
+    )
+
+
+def _advance(training: _Training, progress: float) -> None:
+    """Take one step, on close-ups or on whole scenes, the same in all processes."""
+    plan, models = training.plan, training.models
+    training.optimiser.set_factor(plan.factor(training.step, progress))
+    close_up = bool(np.random.default_rng([11, training.step]).random() < plan.close_up_share(progress))
+    loss = _loss(training, training.data["close_ups" if close_up else "scenes"])
+    training.optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    training.worker.average_gradients(models.trained())
+    training.optimiser.step()
+    # Early on the average follows closely, or it would remember the random start.
+    models.follow(min(plan.ema, (training.step + 1) / (training.step + 10)))
+    training.losses[close_up].append(float(loss.detach()))
+    training.step += 1
+    training.clock.tick(close_up=close_up)
+
+
+def _keep(training: _Training, *, done: bool) -> None:
+    """Write a checkpoint and a snapshot when their time has come."""
+    plan, models, now = training.plan, training.models, time.monotonic()
+    if done or now - training.saved_s > plan.save_every_s:
+        checkpoints.save(
+            training.work / "unet.safetensors",
+            step=training.step,
+            spent=training.clock.spent,
+            modules=models.named(),
+            optimiser=training.optimiser,
         )
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        worker.average_gradients(models.trained())
-        optimiser.step()
-        models.follow(min(plan.ema, (step + 1) / (step + 10)))
-        losses[close_up].append(float(loss.detach()))
-        step += 1
-        clock.tick(close_up=close_up)
-        progress = worker.share(clock.progress)
-        if not worker.leads:
-            continue
-        if step % plan.log_every == 0:
-            _log(step, progress, losses, (time.monotonic() - started) / (step - first))
-        if step % plan.validate_every == 0 or progress >= 1:
-            print(
-                "unet step {} val loss {:.4f} shuffled {:.4f}".format(
-                    step, *validate(models, data, alphas, plan)
-                ),
-                flush=True,
-            )
-        if time.monotonic() - saved > plan.save_every_s or progress >= 1:
-            checkpoints.save(state, step=step, spent=clock.spent, modules=models.named(), optimiser=optimiser)
-            saved = time.monotonic()
-        if time.monotonic() - exported > plan.export_every_s or progress >= 1:
-            autoencoder = AutoencoderKL.from_pretrained(work / "vae")
-            export.save(work / "pipeline", autoencoder, models.ema_unet, models.ema_text)
-            print(f"unet step {step} exported", flush=True)
-            exported = time.monotonic()
+        training.saved_s = now
+    if done or now - training.exported_s > plan.export_every_s:
+        autoencoder = AutoencoderKL.from_pretrained(training.work / "vae")
+        export.save(training.work / "pipeline", autoencoder, models.ema_unet, models.ema_text)
+        training.exported_s = now
 
 
 def _build(plan: UnetPlan, shape: tuple[int, ...], device: torch.device) -> _Models:
@@ -134,27 +173,23 @@ def _build(plan: UnetPlan, shape: tuple[int, ...], device: torch.device) -> _Mod
     )
 
 
-def _step(
-    models: _Models, data: dict[str, np.ndarray], alphas: Tensor, plan: UnetPlan, *, step: int, worker: Worker
-) -> Tensor:
+def _loss(training: _Training, data: dict[str, np.ndarray]) -> Tensor:
     """The loss of one batch; the step and the rank decide everything random in it."""
-    rng = np.random.default_rng([5, step, worker.rank])
+    plan, worker, alphas = training.plan, training.worker, training.alphas
+    rng = np.random.default_rng([5, training.step, worker.rank])
     size = max(1, plan.batch_size // worker.count)
     picks = rng.integers(len(data["latents"]), size=size)
     latents = torch.from_numpy(data["latents"][picks].astype(np.float32)).to(worker.device)
     tokens = data["tokens"][picks, rng.integers(data["tokens"].shape[1], size=size)].astype(np.int64)
     tokens[rng.random(size) < plan.caption_dropout] = data["empty"]
     noise = torch.from_numpy(rng.standard_normal(latents.shape, np.float32)).to(worker.device)
-    times = (
-        torch.from_numpy((rng.permutation(size) + rng.random(size)) / size * len(alphas))
-        .long()
-        .to(worker.device)
-    )
-    text = models.text(torch.from_numpy(tokens).to(worker.device)).last_hidden_state
-    loss = unet.velocity_loss(models.unet, text, latents, noise, times, alphas=alphas, plan=plan)
+    spread = (rng.permutation(size) + rng.random(size)) / size
+    times = torch.from_numpy(spread * len(alphas)).long().to(worker.device)
+    text = training.models.text(torch.from_numpy(tokens).to(worker.device)).last_hidden_state
+    loss = unet.velocity_loss(training.models.unet, text, latents, noise, times, alphas=alphas, plan=plan)
     if not torch.isfinite(loss):
         raise TrainingError(
-            f"toybox UNet: the loss is {float(loss.detach())} at step {step}; resume with a lower rate"
+            f"toybox UNet: loss {float(loss.detach())} at step {training.step}; resume with a lower rate"
         )
     return loss
 
@@ -180,12 +215,20 @@ def validate(
     return cast(tuple[float, float], tuple(sums))
 
 
-def _log(step: int, progress: float, losses: dict[bool, list[float]], step_s: float) -> None:
-    shown = [
-        f"{'close' if key else 'full'} {np.mean(values):.4f} ({len(values)})"
-        for key, values in losses.items()
-        if values
-    ]
-    print(f"unet step {step} progress {progress:.3f} {' '.join(shown)} {step_s:.2f} s/step", flush=True)
-    for values in losses.values():
-        values.clear()
+def _log(training: _Training, progress: float) -> None:
+    plan, step = training.plan, training.step
+    if step % plan.log_every == 0:
+        now = time.monotonic()
+        shown = " ".join(
+            f"{'close' if close_up else 'full'} {np.mean(values):.4f} ({len(values)})"
+            for close_up, values in training.losses.items()
+            if values
+        )
+        step_s = (now - training.logged_s) / plan.log_every
+        print(f"unet step {step} progress {progress:.3f} {shown} {step_s:.2f} s/step", flush=True)
+        training.logged_s = now
+        for values in training.losses.values():
+            values.clear()
+    if step % plan.validate_every == 0 or progress >= 1:
+        own, shuffled = validate(training.models, training.data, training.alphas, plan)
+        print(f"unet step {step} val loss {own:.4f} shuffled {shuffled:.4f}", flush=True)
