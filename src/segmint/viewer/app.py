@@ -123,7 +123,8 @@ def _add_listing(app: FastAPI, catalog: Catalog) -> None:
             "created": header.created,
             "version": __version__,
             "classes": [
-                {"name": e.name, "id": e.label_id, "colour": e.colour} for e in catalog.vocabulary.entries
+                {"name": e.name, "id": e.label_id, "colour": render.shown_colour(e.colour)}
+                for e in catalog.vocabulary.entries
             ],
             "mask_sets": catalog.mask_sets(),
         }

@@ -73,7 +73,11 @@ def _panels(known: Explanation) -> list[Panel]:
         count = len(trace.voted.ballots)
         ballots = [render.colourise(each, palette) for each in trace.voted.ballots[:9]]
         panels.append(
-            Panel(title=f"{count} ballots", text="clusters × thresholds", canvas=_grid(ballots, rows=3))
+            Panel(
+                title=f"{count} ballots",
+                text="each clustering at each threshold",
+                canvas=_grid(ballots, rows=3),
+            )
         )
         vote = [render.colourise(trace.voted.labels, palette), render.heat(trace.voted.agreement, "viridis")]
         panels.append(Panel(title="Vote", text="and agreement", canvas=_grid(vote, rows=2)))
@@ -207,10 +211,12 @@ def _headline(draw: ImageDraw.ImageDraw, known: Explanation, width: int) -> None
 
 def _legend(draw: ImageDraw.ImageDraw, known: Explanation, y: int) -> None:
     shown = set(np.unique(known.labels).tolist()) | set(known.record.label_ids)
-    entries = [(e.name, e.colour) for e in known.vocabulary.entries if e.label_id in shown]
+    entries = [
+        (e.name, render.shown_colour(e.colour)) for e in known.vocabulary.entries if e.label_id in shown
+    ]
     uncertain = tuple(render.palette_of(known.vocabulary)[255].tolist())
     x = float(MARGIN)
-    for name, colour in [("background", (0, 0, 0)), *entries, ("uncertain", uncertain)]:
+    for name, colour in [("background", render.SLATE), *entries, ("uncertain", uncertain)]:
         draw.rounded_rectangle((x, y, x + 24, y + 24), radius=6, fill=colour, outline=LINE)
         draw.text((x + 34, y + 12), name, font=_font(21, name), fill=INK, anchor="lm")
         x += 34 + draw.textlength(name, font=_font(21, name)) + 34
@@ -228,7 +234,7 @@ def _fitted(text: str, size: int, room: float) -> str:
 
 def _font(size: int, text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own face for Western text, matplotlib's for the rest, which covers far more letters."""
-    if all(ord(letter) < 0x250 or letter in "“”–…×·" for letter in text):
+    if all((ord(letter) < 0x250 and letter != "×") or letter in "“”–…" for letter in text):
         return ImageFont.load_default(size=size)
     from matplotlib import get_data_path
 

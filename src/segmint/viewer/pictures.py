@@ -39,6 +39,7 @@ class Pictures:
     def __init__(self, run: Path, palette: render.Palette, cache: Path) -> None:
         self.run, self.palette = run, palette
         self.cache = cache / hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]
+        self._colours = hashlib.sha256(palette.tobytes()).hexdigest()[:8]
         self._drawing = threading.Semaphore(RENDERERS)
 
     def image_path(self, item_id: str) -> Path | None:
@@ -69,7 +70,7 @@ class Pictures:
         """The thumbnail, from the cache unless its files changed; a placeholder where they are broken."""
         image_path = self.image_path(item_id)
         mask_path = self.run / layout.mask(item_id, mask_set)
-        tag = _tag(look, mask_set, image_path, mask_path, item_id)
+        tag = _tag([look, mask_set, item_id, self._colours], [image_path, mask_path])
         kept = self.cache / tag[:2] / f"{tag}.jpg"
         with suppress(OSError):
             return Thumbnail(data=kept.read_bytes(), tag=tag)
@@ -123,9 +124,9 @@ def _bytes(path: Path) -> bytes:
         raise ImageError(f"{PurePosixPath(*path.parts[-2:])} cannot be read: {error.strerror}") from None
 
 
-def _tag(look: str, mask_set: str, image: Path | None, mask: Path, item_id: str) -> str:
-    parts = [look, mask_set, item_id, str(render.THUMBNAIL_PX)]
-    for path in (image, mask):
+def _tag(parts: list[str], files: list[Path | None]) -> str:
+    parts = [*parts, str(render.THUMBNAIL_PX)]
+    for path in files:
         try:
             facts = path.stat() if path else None
         except OSError:

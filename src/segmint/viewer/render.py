@@ -9,7 +9,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from segmint.artifacts import Grid, Image, LayerComponents, Mask
-from segmint.vocabulary import BACKGROUND, Vocabulary
+from segmint.vocabulary import BACKGROUND, Colour, Vocabulary
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Palette = UInt8[np.ndarray, "256 3"]
@@ -20,12 +20,29 @@ THUMBNAIL_PX = 256
 """Longest side of a thumbnail."""
 GOLDEN_ANGLE = 0.381966
 """Steps of the hue circle that keep any number of neighbours apart."""
+DARKEST_LUMA = 95
+"""Luma (0–255) that a shown class colour has at least."""
+SLATE = (28, 34, 43)
+"""The background's colour where labels are shown without their image."""
 INK, PAPER = (96, 104, 120), (232, 234, 240)
 
 
 def palette_of(vocabulary: Vocabulary) -> Palette:
-    """RGB of every label id."""
-    return np.asarray(vocabulary.palette(), dtype=np.uint8).reshape(256, 3)
+    """RGB of every label id as it is shown: the vocabulary's, dark ones lightened, the background a slate."""
+    flat = vocabulary.palette()
+    rows = [shown_colour((flat[3 * i], flat[3 * i + 1], flat[3 * i + 2])) for i in range(256)]
+    palette = np.asarray(rows, dtype=np.uint8)
+    palette[BACKGROUND] = SLATE
+    return palette
+
+
+def shown_colour(colour: Colour) -> Colour:
+    """The colour, mixed with white until it stands out from a dark image (files keep the colour itself)."""
+    red, green, blue = colour
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    white = max(0.0, (DARKEST_LUMA - luma) / (255 - luma)) if luma < 255 else 0.0
+    mixed = [round(channel + (255 - channel) * white) for channel in colour]
+    return mixed[0], mixed[1], mixed[2]
 
 
 def colourise(labels: UInt8[np.ndarray, "h w"], palette: Palette) -> Picture:

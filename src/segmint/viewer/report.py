@@ -110,7 +110,7 @@ def _samples(
     legend = el(
         "p",
         {"class": "legend"},
-        *(el("span", None, swatch(entry.colour), f" {entry.name}") for entry in entries),
+        *(el("span", None, swatch(render.shown_colour(entry.colour)), f" {entry.name}") for entry in entries),
     )
     note = "Drawn at random from the items that nobody rejected."
     return section("Samples", legend, el("div", {"class": "samples"}, *figures), note=note)

@@ -41,7 +41,7 @@ def statistics_sections(
     measured: Statistics, heat: Heat, vocabulary: Vocabulary, note: str = ""
 ) -> list[Element]:
     """The statistics as titled sections, for any page that brings `figures.css`."""
-    colours = {entry.name: entry.colour for entry in vocabulary.entries}
+    colours = {entry.name: render.shown_colour(entry.colour) for entry in vocabulary.entries}
     classes = [each for each in measured.classes if each.column]
     return [
         _overview(measured),
@@ -219,7 +219,7 @@ def _heat_charts(heat: Heat, vocabulary: Vocabulary) -> Element:
         el(
             "figure",
             None,
-            el("figcaption", None, swatch(entry.colour), f" {entry.name}"),
+            el("figcaption", None, swatch(render.shown_colour(entry.colour)), f" {entry.name}"),
             picture(
                 _heat_picture(heat[entry.label_id]), f"Centres of mass of {entry.name}", css_class="heat"
             ),

@@ -32,7 +32,7 @@ export function listing() {
 }
 
 export function colourOf(name) {
-  if (name === "background") return [0, 0, 0];
+  if (name === "background") return [28, 34, 43];
   if (name === "uncertain") return [224, 224, 192];
   return store.run.classes.find((each) => each.name === name)?.colour ?? [128, 128, 128];
 }
