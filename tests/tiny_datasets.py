@@ -4,7 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import nn
+
+from segmint.training.checkpoint import Facts
+from segmint.training.inference import Segmenter
 
 CLASSES = ("boat", "tree")
 COLOURS = {0: (30, 90, 160), 1: (220, 60, 50), 2: (60, 200, 80)}
@@ -63,3 +68,17 @@ def write_coco(path: Path, images: Path, /, **changes) -> Path:
     }
     path.write_text(json.dumps(data))
     return path
+
+
+class ByColour(nn.Module):
+    """Red means class 1, green class 2: right but for the noise, and at any size."""
+
+    def forward(self, images):
+        red, green, blue = images.unbind(dim=1)
+        return {"out": torch.stack([blue + 0.2, red, green], dim=1) * 3}
+
+
+def as_segmenter(model=None, classes=CLASSES) -> Segmenter:
+    facts = Facts(architecture="toynet", classes=classes, iteration=1, digest="0", settings={})
+    ready = (model or ByColour()).eval()
+    return Segmenter(model=ready, classes=classes, device=torch.device("cpu"), facts=facts)

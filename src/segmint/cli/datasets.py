@@ -36,6 +36,22 @@ def open_dataset(text: str, *, classes: "Sequence[str] | None" = None, mask_set:
     return open_set(parse_address(text), classes=classes, mask_set=mask_set)
 
 
+def downloaded(data: str) -> str:
+    """The address of PASCAL VOC 2012 in the folder that an address names; fetched if it is not there.
+
+    Raises:
+        DatasetError: it could not be fetched.
+    """
+    from segmint.training.readers.opening import parse_address
+    from segmint.training.readers.voc import download_voc, find_devkit
+
+    address = parse_address(data)
+    root = address.path.parent if address.path.name == "VOCdevkit" else address.path
+    if find_devkit(root) is None:
+        download_voc(root, part=address.part or "val")
+    return f"voc:{root}@{address.part or 'val'}"
+
+
 def rendered(text: str) -> Path:
     """The folder of `toybox:SPLIT[@COUNT]`; renders it if the cache does not hold it.
 

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segmint.cli.datasets import HELP, open_dataset
+from segmint.cli.datasets import HELP, downloaded, open_dataset
 from segmint.cli.train import Others
 from segmint.cli.watching import percent, split_list, watched
 
@@ -57,7 +57,7 @@ def evaluate(
 
     views = parse_views(flip, scales)
     if download:
-        data = _downloaded(data)
+        data = downloaded(data)
     segmenter = load_segmenter(checkpoint, device=device)
     console = Console()
     found = open_dataset(data, classes=split_list(dataset_classes))
@@ -123,14 +123,3 @@ def beside(checkpoint: Path, name: str) -> Path:
     folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
     safe = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in name)
     return folder / f"evaluation-{safe}"
-
-
-def _downloaded(data: str) -> str:
-    from segmint.training.readers.opening import parse_address
-    from segmint.training.readers.voc import download_voc, find_devkit
-
-    address = parse_address(data)
-    root = address.path.parent if address.path.name == "VOCdevkit" else address.path
-    if find_devkit(root) is None:
-        download_voc(root, part=address.part or "val")
-    return f"voc:{root}@{address.part or 'val'}"

@@ -10,7 +10,24 @@ from typing import Annotated, NoReturn
 import typer
 
 from segmint._version import __version__
-from segmint.cli import benchmark, generate, label, models, verify
+from segmint.cli import (
+    benchmark,
+    curate,
+    evaluate,
+    experiment,
+    explain,
+    export,
+    generate,
+    label,
+    models,
+    recipe,
+    remask,
+    report,
+    selftrain,
+    train,
+    verify,
+    view,
+)
 from segmint.errors import SegmintError
 
 EXIT_BAD_INPUT = 2
@@ -34,11 +51,22 @@ app = typer.Typer(
 app.command(name="generate", rich_help_panel="Mint", no_args_is_help=True)(generate.generate)
 app.command(name="label", rich_help_panel="Mint", no_args_is_help=True)(label.label)
 app.command(name="verify", rich_help_panel="Mint")(verify.verify)
+app.command(name="view", rich_help_panel="Look and curate", no_args_is_help=True)(view.view)
+app.command(name="curate", rich_help_panel="Look and curate", no_args_is_help=True)(curate.curate)
+app.command(name="explain", rich_help_panel="Look and curate", no_args_is_help=True)(explain.explain)
+app.command(name="report", rich_help_panel="Look and curate", no_args_is_help=True)(report.report)
+app.command(name="remask", rich_help_panel="Look and curate", no_args_is_help=True)(remask.remask)
+app.command(name="export", rich_help_panel="Take along", no_args_is_help=True)(export.export)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Judge")
+app.command(name="train", rich_help_panel="Train", no_args_is_help=True)(train.train)
+app.command(name="evaluate", rich_help_panel="Train", no_args_is_help=True)(evaluate.evaluate)
+app.command(name="selftrain", rich_help_panel="Train", no_args_is_help=True)(selftrain.selftrain)
+app.command(name="recipe", rich_help_panel="Train", no_args_is_help=True)(recipe.recipe)
+app.add_typer(experiment.app, name="experiment", rich_help_panel="Judge")
 app.command(name="models", rich_help_panel="Machine")(models.models)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool | None) -> None:
     if wanted:
         typer.echo(f"segmint {__version__}")
         raise typer.Exit
@@ -47,9 +75,9 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool,
+        bool | None,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
-    ] = False,
+    ] = None,
 ) -> None:
     """Options of the bare command."""
 

@@ -1,6 +1,5 @@
 """`segmint train`: a segmenter from minted images."""
 
-import json
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from segmint.cli.datasets import HELP, open_dataset
+from segmint.cli.datasets import HELP, downloaded, open_dataset
+from segmint.cli.options import parse_settings
 from segmint.cli.watching import percent, split_list, watched
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ def train(
     dataset_classes: Annotated[
         str | None, typer.Option(help="Names of the ids 1, 2, … of a VOC folder that does not say.")
     ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch PASCAL VOC 2012 (2 GB) to the folder of --val first.")
+    ] = False,
     mask_set: Annotated[str, typer.Option(help="Mask set of the runs, made by `segmint remask`.")] = "",
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
@@ -128,13 +131,13 @@ def train(
         "schedule.precision": precision and precision.value,
         "schedule.seed": seed,
     }
-    chosen = compose(settings, flags, set_ or [])
+    chosen = compose(_settings(settings), flags, set_ or [])
     names = split_list(dataset_classes)
     console = Console()
     with watched(console, quiet=quiet or not leads()) as watcher:
         result = run(
             [open_dataset(each, classes=names, mask_set=mask_set) for each in runs],
-            open_dataset(val, classes=names),
+            open_dataset(downloaded(val) if download else val, classes=names),
             out,
             chosen,
             subset=split_list(subset),
@@ -149,27 +152,20 @@ def train(
         report(console, result)
 
 
-def compose(path: Path | None, flags: dict[str, Any], assignments: list[str]) -> "TrainSettings":
-    """Settings from a file, with flags that were given and then `field=value` assignments laid over it.
+def _settings(path: Path | None) -> "TrainSettings":
+    from segmint.training.settings import TrainSettings, load_settings
+
+    return load_settings(path) if path else TrainSettings()
+
+
+def compose(base: "TrainSettings", flags: dict[str, Any], assignments: list[str]) -> "TrainSettings":
+    """Settings with flags that were given, and then `field=value` assignments, laid over them.
 
     Raises:
         ConfigError: an assignment has no `=`, a field is unknown, or a value cannot be used.
     """
-    from segmint.errors import ConfigError
-    from segmint.training.settings import TrainSettings, load_settings
-
     changes = {field: value for field, value in flags.items() if value is not None}
-    for assignment in assignments:
-        field, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConfigError(
-                f"--set {assignment!r}: expected FIELD=VALUE, for example augment.scale_range=[0.7,1.4]"
-            )
-        try:
-            changes[field.strip()] = json.loads(value)
-        except ValueError:
-            changes[field.strip()] = value.strip()
-    return (load_settings(path) if path else TrainSettings()).merged(changes)
+    return base.merged(changes | parse_settings(assignments))
 
 
 def leads() -> bool:

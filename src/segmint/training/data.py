@@ -100,8 +100,8 @@ def match(
         DatasetError: the class lists differ and no subset is given, or the subset names a class that a side
             lacks.
     """
-    ours = {_key(name): label for label, name in enumerate(classes, start=1)}
-    theirs = {_key(name): name for name in found.classes.values()}
+    ours = {name_key(name): label for label, name in enumerate(classes, start=1)}
+    theirs = {name_key(name): name for name in found.classes.values()}
     if subset is None:
         if ours.keys() != theirs.keys():
             raise DatasetError(_mismatch(found, classes, ours, theirs))
@@ -111,7 +111,7 @@ def match(
     table = np.full(256, UNKNOWN, np.int16)
     table[BACKGROUND], table[IGNORE] = BACKGROUND, IGNORE
     for value, name in found.classes.items():
-        label = ours.get(_key(name), UNKNOWN)
+        label = ours.get(name_key(name), UNKNOWN)
         table[value] = label if label in judged else (IGNORE if others == "ignore" else BACKGROUND)
     samples = tuple(
         MatchedSample(item_id=s.item_id, image=s.image, mask=s.mask, table=table) for s in found.samples
@@ -199,17 +199,17 @@ def _chosen(
         raise DatasetError("the subset of classes to judge on is empty; name at least one class")
     for name in subset:
         for known, whose in ((ours, f"the segmenter ({', '.join(classes)})"), (theirs, _listed(found))):
-            if _key(name) not in known:
+            if name_key(name) not in known:
                 raise DatasetError(f"cannot judge on class {name!r}: it is not among the classes of {whose}")
-    return {ours[_key(name)] for name in subset}
+    return {ours[name_key(name)] for name in subset}
 
 
 def _mismatch(
     found: LabelledSet, classes: Sequence[str], ours: Mapping[str, int], theirs: Mapping[str, str]
 ) -> str:
-    only_ours = [name for name in classes if _key(name) not in theirs]
+    only_ours = [name for name in classes if name_key(name) not in theirs]
     only_theirs = [name for key, name in theirs.items() if key not in ours]
-    common = [name for name in classes if _key(name) in theirs]
+    common = [name for name in classes if name_key(name) in theirs]
     advice = f'; to judge on what they share pass --subset "{", ".join(common)}"' if common else ""
     return (
         f"the classes differ: only the segmenter has [{', '.join(only_ours)}], "
@@ -221,7 +221,8 @@ def _listed(found: LabelledSet) -> str:
     return f"{found.name} ({', '.join(found.classes.values())})"
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """A class name without what is not compared: case, blanks, hyphens, underscores."""
     return "".join(name.casefold().replace("_", " ").replace("-", " ").split())
 
 

@@ -69,7 +69,7 @@ def draw_evaluation(
     _draw_matrix(left.add_subplot(), scores, matrix)
     axes = right.subplots(rows, 3, squeeze=False)
     for row, example in zip(axes, [*best, *worst], strict=False):
-        _draw_example(row, example, "best" if any(example is each for each in best) else "worst")
+        _draw_example(list(row), example, "best" if any(example is each for each in best) else "worst")
     for row in axes:
         for each in row:
             each.set_axis_off()

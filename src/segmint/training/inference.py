@@ -49,7 +49,7 @@ def load_segmenter(path: Path, *, device: str = "auto", weights: str | None = No
         TrainingError: there is no checkpoint, or it is damaged.
         DeviceError: the device is not there.
     """
-    path = _find(path)
+    path = find_checkpoint(path)
     facts = read_facts(path)
     tensors = read_tensors(path)
     if facts.progress is not None:  # a last checkpoint: several kinds of tensors under prefixes
@@ -140,7 +140,12 @@ def _resized(values: Tensor, sides: list[int]) -> Tensor:
     return functional.interpolate(values, size=sides, mode="bilinear", align_corners=False)
 
 
-def _find(path: Path) -> Path:
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint itself, or that of a training's folder: its best, else its last.
+
+    Raises:
+        TrainingError: the folder holds none.
+    """
     if path.is_dir():
         for name in (BEST, LAST):
             if (path / name).is_file():

@@ -1,0 +1,98 @@
+"""`segmint recipe`: a whole experiment, from prompts to the table, by one command."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from segmint.cli.experiment import carry_out
+
+if TYPE_CHECKING:
+    from segmint.training.recipes import Planned, TrainingRecipe
+
+
+def recipe(
+    name: Annotated[str, typer.Argument(help="syntagen, dataset-diffusion, toybox, or a .toml file.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of everything that the recipe makes.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it will do and need, and stop.")] = False,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATASET", help="Judge on this. [default: the recipe's own]")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Mint from these prompts instead of planned ones.")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="imagenet, none, or a .safetensors file.")] = "imagenet",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+) -> None:
+    """Mint, train and judge as a recipe says. Interrupted, the same command goes on.
+
+    With --plan: items, denoising steps, iterations, disk, memory, and the commands that would run.
+    """
+    from segmint.training.checkpoint import write_text
+    from segmint.training.recipes import load_training_recipe
+    from segmint.training.recipes import plan as make_plan
+
+    chosen = load_training_recipe(name)
+    planned = make_plan(chosen, out, data=data, prompts=prompts, backbone=backbone, device=device)
+    console = Console()
+    if plan:
+        show(console, chosen, planned)
+        return
+    for step in planned:
+        if step.settings is not None and step.settings_file is not None:
+            write_text(step.settings_file, step.settings.to_toml())
+    follow(console, planned)
+
+
+def show(console: Console, chosen: "TrainingRecipe", planned: "Sequence[Planned]") -> None:
+    """Print what a recipe will do and need."""
+    console.print(chosen.title, style="bold", highlight=False)
+    console.print(" ".join(chosen.source.split()), highlight=False)
+    console.print(f"needs: {chosen.needs}", highlight=False)
+    table = Table()
+    for heading in ("step", "images", "denoising steps", "iterations", "disk", "memory"):
+        table.add_column(heading, justify="left" if heading == "step" else "right")
+    for number, step in enumerate(planned, start=1):
+        table.add_row(
+            f"{number}. {step.title}",
+            _count(step.items),
+            _count(step.denoising_steps),
+            _count(step.iterations),
+            _size(step.disk_bytes),
+            _size(step.memory_bytes),
+        )
+    disk = sum(step.disk_bytes for step in planned) + chosen.data_bytes
+    table.add_section()
+    table.add_row(
+        "with downloads", "", "", "", _size(disk), _size(max(step.memory_bytes for step in planned))
+    )
+    console.print(table)
+    console.print("Disk and memory are estimates; memory is that of the training alone, on one device.")
+    for step in planned:
+        console.print(f"segmint {shlex.join(step.words)}", soft_wrap=True, highlight=False, markup=False)
+
+
+def follow(console: Console, planned: "Sequence[Planned]") -> None:
+    """Run the steps one after the other, each in a process of its own; stop with the first that fails."""
+    for number, step in enumerate(planned, start=1):
+        console.rule(f"{number} of {len(planned)}: {step.title}")
+        try:
+            carry_out(step.words)
+        except typer.Exit:
+            console.print("the recipe stops here; the same command goes on with this step", style="yellow")
+            raise
+
+
+def _count(value: int) -> str:
+    return f"{value:,}".replace(",", " ") if value else ""
+
+
+def _size(value: int) -> str:
+    if not value:
+        return ""
+    return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"

@@ -1,0 +1,125 @@
+"""The commands that train and judge, in this process."""
+
+import json
+import shutil
+
+import pytest
+
+from segmint.cli import datasets
+from segmint.cli.main import run
+from segmint.errors import DatasetError
+from segmint.runs.files import LocalFiles
+from segmint.training import experiment
+from small_runs import fill
+from tiny_datasets import write_voc
+
+TINY = (
+    *("--arch", "toynet", "--backbone", "none", "--crop", "32", "--iterations", "2", "--batch-size", "2"),
+    *("--validate-every", "2", "--device", "cpu", "--workers", "0", "--set", "optimiser.backbone_factor=1.0"),
+)
+
+
+def segmint(capsys, *words) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        run([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def test_train_evaluate_and_train_again(tmp_path, capsys):
+    minted = fill(LocalFiles(tmp_path / "run"), planned=4, done=4).folder
+    val = write_voc(tmp_path / "val", 1)
+    training = tmp_path / "training"
+    code, out, _ = segmint(capsys, "train", minted, "--val", val, "--out", training, *TINY)
+    assert code == 0
+    assert "training on 4 images of run; skipped none" in out
+    assert "warning: no image of val:val shows tree" in out
+    digest = (training / "best.safetensors.sha256").read_text().split()[0]
+    assert f"sha256: {digest}" in out
+
+    code, out, _ = segmint(
+        capsys, "evaluate", training, "--data", val, "--flip", "--scales", "0.75,1", "--device", "cpu"
+    )
+    assert code == 0
+    assert "–" in out
+    metrics = json.loads((training / "evaluation-val-val/metrics.json").read_text())
+    assert metrics["scales"] == [0.75, 1.0]
+    assert metrics["classes"]["tree"]["iou"] is None
+
+    words = ("--out", tmp_path / "self", "--device", "cpu", "--workers", "0", "--confidence", "0.1")
+    code, _, err = segmint(capsys, "selftrain", training, minted, "--val", val, *words)
+    if code:  # a network that saw two batches may call everything background
+        assert "(4 empty)" in err
+    else:
+        assert (tmp_path / "self/training/best.safetensors").is_file()
+    assert (tmp_path / "self/runs/run/run.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("train", "nowhere", "--val", "nowhere", "--out", "x"), "no dataset at nowhere"),
+        (("evaluate", "nowhere", "--data", "toybox:val@2"), "there is no checkpoint nowhere"),
+        (("evaluate", "x", "--data", "y", "--scales", "1,z"), "--scales '1,z'"),
+        (("train", "a", "--val", "b", "--out", "x", "--set", "lr"), "--set 'lr'"),
+        (("train", "a", "--val", "toybox:all", "--out", "x"), "no dataset at a"),
+        (("recipe", "none", "--out", "x"), "no recipe 'none'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = segmint(capsys, *words)
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_toybox_splits_are_rendered_once(monkeypatch):
+    found = datasets.open_dataset("toybox:val@3")
+    assert len(found.samples) == 3
+    monkeypatch.setattr(datasets, "_render", None)
+    assert datasets.open_dataset("toybox:val@3") == found
+    test = datasets.rendered
+    monkeypatch.undo()
+    assert test("toybox:test@3") != test("toybox:val@3")
+
+
+@pytest.mark.parametrize("address", ["toybox:all", "toybox:val@0", "toybox:val@x", "toybox:"])
+def test_there_is_no_such_split(address):
+    with pytest.raises(DatasetError, match="no toybox split"):
+        datasets.open_dataset(address)
+
+
+def test_a_plan_tells_what_a_recipe_needs(capsys, tmp_path):
+    code, out, _ = segmint(capsys, "recipe", "syntagen", "--out", tmp_path / "x", "--plan")
+    assert code == 0
+    assert "800 000" in out
+    assert "GB" in out
+    assert "segmint generate --out" in out
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_experiment_runs_its_arms_and_goes_on(tmp_path, capsys):
+    size = experiment.Size(images=4, val_images=2, test_images=2, iterations=2, batch_size=2)
+    done: list[str] = []
+
+    def carry_out(words):
+        done.append(words[0])
+        if words[0] == "generate":  # a renderer in the place of the model
+            source = datasets.rendered(f"toybox:train@{words[words.index('--count') + 1]}")
+            shutil.copytree(source, words[words.index("--out") + 1])
+        else:
+            assert segmint(capsys, *words)[0] == 0
+
+    arms = ("rendered", "pcc")
+    outcomes = experiment.run_experiment(tmp_path, size, arms, carry_out)
+    assert done == ["train", "evaluate", "generate", "train", "evaluate"]
+    assert outcomes[0].relative == 1.0
+    assert outcomes[1].mean_iou == outcomes[0].mean_iou  # the same images, masks and seed
+    table = (tmp_path / "experiment.md").read_text()
+    assert "| pcc |" in table
+    assert (tmp_path / "experiment.png").read_bytes().startswith(b"\x89PNG")
+    assert experiment.run_experiment(tmp_path, size, arms, carry_out) == outcomes
+    assert len(done) == 5
+    with pytest.raises(DatasetError, match="another size"):
+        experiment.run_experiment(tmp_path, experiment.QUICK, arms, carry_out)
