@@ -134,7 +134,7 @@ def generate(
 
     Args:
         model: from `load`.
-        out: run folder, new or to go on with.
+        out: run folder, new or to go on with; a path or a URL (s3://, gs://, …).
         classes: names, a vocabulary, or as `--classes`; None takes the recipe's or the prompts file's.
         prompts: a file of prompts; None plans prompts from the classes.
         count: number of items; None takes every prompt of the file.
@@ -156,7 +156,7 @@ def generate(
         prompts_file=None if prompts is None else Path(prompts),
         count=count,
     )
-    job = Job(files=files_at(Path(out)), recipe=settled, plan=plan, retries=retries, repair=repair)
+    job = Job(files=files_at(out), recipe=settled, plan=plan, retries=retries, repair=repair)
     return do(job, LocalEngine(load=lambda: model.backbone), listener or Silent())
 
 

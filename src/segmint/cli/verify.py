@@ -9,7 +9,7 @@ EXIT_PROBLEMS = 1
 
 
 def verify(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL (s3://, gs://).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead.")] = False,
 ) -> None:
     """Check every file of a run against its record: size, checksum, decoding, label ids, strays.

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from segmint.artifacts import Mask
 from segmint.errors import ConfigError, ExportError, SegmintError
 from segmint.runs import codec, layout
-from segmint.runs.curation import accepted, read_states
+from segmint.runs.curation import accepted, states_at
 from segmint.runs.masksets import check_mask_set
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
@@ -112,8 +112,7 @@ def open_source(
         ExportError: no item is left to export.
     """
     check_mask_set(run, mask_set)
-    states = read_states(run.folder) if run.folder is not None else {}
-    ids = accepted(sorted(run.done_ids(mask_set)), states, kept_only=kept_only)
+    ids = accepted(sorted(run.done_ids(mask_set)), states_at(run.files), kept_only=kept_only)
     if not ids:
         kind = "kept item" if kept_only else "item that is not rejected"
         raise ExportError(f"{run.files.address} has no {kind} to export")

@@ -1,18 +1,20 @@
 """Where a run lives, from what the user wrote."""
 
-from pathlib import Path
+import os
 
 from segmint.errors import StorageError
 from segmint.runs.files import Files, LocalFiles
+from segmint.runs.remote import place
 
 
-def files_at(where: str | Path) -> Files:
-    """The place that a path names.
+def files_at(where: str | os.PathLike[str]) -> Files:
+    """The place that a path or a URL (s3://, gs://, …) names.
 
     Raises:
-        StorageError: the path is a file.
+        StorageError: the path is a file, or the URL of no known kind.
+        MissingDependency: the driver of this kind of URL is not installed.
     """
-    path = Path(where)
-    if path.exists() and not path.is_dir():
-        raise StorageError(f"{path} is a file; a run is a folder: choose another --out")
-    return LocalFiles(path)
+    files = place(where)
+    if isinstance(files, LocalFiles) and files.root.exists() and not files.root.is_dir():
+        raise StorageError(f"{files.root} is a file; a run is a folder: choose another --out")
+    return files

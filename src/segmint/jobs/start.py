@@ -13,6 +13,7 @@ from segmint.errors import DamagedError, RunError
 from segmint.runs import layout
 from segmint.runs.files import Files, LocalFiles
 from segmint.runs.records import ClassRecord, Kind, RunHeader, is_intact
+from segmint.runs.remote import RemoteFiles
 from segmint.runs.store import Run, encode_plan, read_run, write_run
 from segmint.runs.verify import own_problems
 
@@ -61,13 +62,12 @@ def find(files: Files, *, repair: bool = False) -> Run | None:
             if not repair:
                 raise
         return None if damaged else run
-    if isinstance(files, LocalFiles) and files.root.is_dir():
-        strangers = sorted(each.name for each in files.root.iterdir() if each.name not in OWN_NAMES)
-        if strangers:
-            raise RunError(
-                f"{files.address} is not empty and no run (it holds {strangers[0]!r}); "
-                "choose a new folder for --out"
-            )
+    strangers = sorted(_entries(files) - OWN_NAMES)
+    if strangers:
+        raise RunError(
+            f"{files.address} is not empty and no run (it holds {strangers[0]!r}); "
+            "choose a new folder for --out"
+        )
     return None
 
 
@@ -159,6 +159,15 @@ def header_of(
         ),
         parent=parent,
     )
+
+
+def _entries(files: Files) -> set[str]:
+    """Names of everything at a place."""
+    if isinstance(files, RemoteFiles):
+        return files.names(PurePosixPath()) | files.folders(PurePosixPath())
+    if isinstance(files, LocalFiles) and files.root.is_dir():
+        return {each.name for each in files.root.iterdir()}
+    return set()
 
 
 def _value(recipe: object, dotted: str) -> object:

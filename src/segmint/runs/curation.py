@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 
 from segmint.errors import RunError, StorageError
 from segmint.runs import layout
+from segmint.runs.files import Files, LocalFiles
 
 State = Literal["undecided", "kept", "rejected"]
 STATES: tuple[State, ...] = get_args(State)
@@ -47,8 +48,8 @@ class Undone:
 class CurationLog:
     """The record of one run, kept up to date by reading only what was appended since the last look."""
 
-    def __init__(self, run: Path) -> None:
-        self.path = run / layout.CURATION
+    def __init__(self, run: Path | None) -> None:
+        self.path = None if run is None else run / layout.CURATION
         self.damaged_lines = 0
         self._events: list[Event] = []
         self._undone: set[str] = set()
@@ -61,12 +62,19 @@ class CurationLog:
         """State of every item that is kept or rejected; any other item is undecided."""
         return self._states
 
+    @property
+    def mentioned(self) -> set[str]:
+        """Items that any event decided, whether it was undone or not."""
+        return {item_id for event in self._events for item_id in event.decisions}
+
     def state(self, item_id: str) -> State:
         """State of one item."""
         return self._states.get(item_id, "undecided")
 
     def refresh(self) -> bool:
         """Read what was appended, by this process or another; True where there was something."""
+        if self.path is None:
+            return False
         try:
             with self.path.open("rb") as file:
                 file.seek(0, os.SEEK_END)
@@ -84,6 +92,10 @@ class CurationLog:
         self._offset += sum(map(len, whole))
         self._replay(whole)
         return bool(whole)
+
+    def replay(self, data: bytes) -> None:
+        """Take in a record that was read elsewhere; a line that is not whole is left out."""
+        self._replay(line for line in data.splitlines(keepends=True) if line.endswith(b"\n"))
 
     def last(self, by: str | None = None) -> Event | None:
         """The newest group of decisions that is not undone, of one author or of anybody."""
@@ -158,6 +170,16 @@ def undo(run: Path, *, by: str | None = None) -> Undone | None:
 def read_states(run: Path) -> Mapping[str, State]:
     """State of every kept or rejected item of a run; empty where nothing was decided."""
     return CurationLog(run).states
+
+
+def states_at(files: Files) -> Mapping[str, State]:
+    """As `read_states`, wherever the run lives; decisions are made on a disk, and copied along."""
+    if isinstance(files, LocalFiles):
+        return read_states(files.root)
+    log = CurationLog(None)
+    if files.exists(layout.CURATION):
+        log.replay(files.read(layout.CURATION))
+    return log.states
 
 
 def accepted(item_ids: Iterable[str], states: Mapping[str, State], *, kept_only: bool = False) -> list[str]:

@@ -24,6 +24,8 @@ MASK_SETS = PurePosixPath("masks")
 CURATION = PurePosixPath("curation.jsonl")
 """Append-only keep/reject decisions."""
 LOCK = PurePosixPath(".lock")
+LEASE = PurePosixPath(".lease")
+"""In an object store, what `LOCK` is on a disk."""
 PENDING = PurePosixPath(".pending")
 """Files being written; safe to delete when nothing writes."""
 CONTACT_SHEET = PurePosixPath("contact-sheet.png")

@@ -9,7 +9,9 @@ import tomli_w
 from segmint.artifacts import PromptSpec
 from segmint.errors import ConfigError, RunError
 from segmint.runs import layout
+from segmint.runs.files import Files
 from segmint.runs.records import ItemRecord
+from segmint.runs.remote import RemoteFiles
 from segmint.runs.store import Run
 
 NAME_RULE = "1 to 60 of A–Z a–z 0–9 _ . -, starting with a letter or digit"
@@ -32,7 +34,7 @@ def check_mask_set_name(name: str) -> str:
 def mask_set_names(run: Run) -> list[str]:
     """The mask sets of a run, the default one ("") first."""
     if run.folder is None:
-        return [layout.DEFAULT_MASK_SET]
+        return [layout.DEFAULT_MASK_SET, *_remote_sets(run.files)]
     try:
         folders = [
             each for each in (run.folder / layout.MASK_SETS).iterdir() if (each / layout.ITEMS).is_dir()
@@ -40,6 +42,13 @@ def mask_set_names(run: Run) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         folders = []
     return [layout.DEFAULT_MASK_SET, *sorted(each.name for each in folders)]
+
+
+def _remote_sets(files: Files) -> list[str]:
+    if not isinstance(files, RemoteFiles):
+        return []
+    folders = files.folders(layout.MASK_SETS)
+    return sorted(name for name in folders if layout.ITEMS.name in files.folders(layout.MASK_SETS / name))
 
 
 def check_mask_set(run: Run, mask_set: str) -> str:

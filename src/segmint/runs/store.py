@@ -16,9 +16,10 @@ from typing import Any, Literal
 from segmint.artifacts import AttentionSummary, Image, Mask, PromptSpec
 from segmint.errors import DamagedError, PromptError, RunError, StorageError
 from segmint.runs import codec, layout
-from segmint.runs.curation import accepted, read_states
+from segmint.runs.curation import accepted, states_at
 from segmint.runs.files import Files, LocalFiles
 from segmint.runs.records import FileRecord, ItemRecord, RunHeader, decode_record, encode_record
+from segmint.runs.remote import place
 from segmint.specs import spec_from_json, spec_to_json
 from segmint.vocabulary import ClassEntry, Vocabulary
 
@@ -132,12 +133,13 @@ def whole_ids(files: Files, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]
 
 
 def open_run(where: str | os.PathLike[str]) -> Run:
-    """A run that was made before.
+    """A run that was made before, in a local folder or at a URL (s3://, gs://, …).
 
     Raises:
+        MissingDependency: the driver of this kind of URL is not installed.
         RunError: there is no run, or one of another schema version, or a damaged one.
     """
-    return read_run(LocalFiles(Path(where)))
+    return read_run(place(where))
 
 
 def read_run(files: Files) -> Run:
@@ -213,8 +215,7 @@ def image_set_lines(run: Run, name: str, done: set[str]) -> bytes:
     """
     if name == "val":
         return b""
-    states = read_states(run.folder) if run.folder is not None else {}
-    return "".join(f"{each}\n" for each in accepted(sorted(done), states)).encode()
+    return "".join(f"{each}\n" for each in accepted(sorted(done), states_at(run.files))).encode()
 
 
 def write_image_sets(run: Run) -> None:
