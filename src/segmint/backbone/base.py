@@ -63,22 +63,24 @@ class MapRequest:
     """One set of cross-attention maps to accumulate while the model runs (METHOD.md step 5).
 
     `name`: its key in `Generation.maps`.
-    `text`: "classes" holds the image against a separate text of the class phrases alone, softmax over [SoT …
-    EoT] (OVAM); "prompt" reads the attention by which the image is made, softmax over the padded prompt
-    (DAAM), in which the class phrases are looked up token by token (a phrase that the prompt does not contain
-    has no rows).
+    `text`: "classes" holds the image against a separate text of the class phrases alone, softmax over
+    [SoT … EoT] (OVAM); "prompt" reads the attention by which the image is made, softmax over the padded
+    prompt (DAAM), in which the class phrases are looked up token by token; "given" holds the image against
+    the text
+    `given`, in which they are looked up too, softmax over [SoT … EoT].
+    `strict`: a phrase that such a text lacks is an error; else it has no rows.
     `half`: whose queries; without guidance the conditional half is all there is, and is taken.
-    `layers`: shell patterns of module names in the UNet; the default is every up and down block that has
-    attention.
+    `layers`: shell patterns of module names in the UNet; by default all up and down blocks with attention.
     `downscale`: only layers at this fraction of the largest grid (4: a quarter of its side, the nearest there
     is), and the maps stay at that grid; None takes every grid and resizes to the largest.
     `group_by`: keep maps apart by layer, by UNet call ("step"), by head, or by several of them, under the
-    keys of
-    `group_key`; memory then grows with the number of groups.
+    keys of `group_key`; memory then grows with the number of groups.
     """
 
     name: str = CLASS_MAPS
-    text: Literal["classes", "prompt"] = "classes"
+    text: Literal["classes", "prompt", "given"] = "classes"
+    given: str = ""
+    strict: bool = False
     half: Half = "unconditional"
     layers: tuple[str, ...] = ("down_blocks.*", "up_blocks.*")
     downscale: int | None = None
@@ -211,7 +213,8 @@ class Backbone(Protocol):
 
         Raises:
             ConfigError: an image size that the model cannot take (the message names the nearest it can).
-            PromptError: a phrase with no token, or one longer than the text encoder.
+            PromptError: a phrase with no token, one longer than the text encoder reads, or one that the text
+                of a strict request lacks.
         """
         ...
 

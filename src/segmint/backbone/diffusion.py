@@ -21,7 +21,7 @@ from segmint.backbone.latents import add_noise, draw_noise, encode_images, item_
 from segmint.backbone.schedulers import build_scheduler
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap
-from segmint.backbone.text import Text, class_texts, prompt_text
+from segmint.backbone.text import Text, class_texts, prompt_text, require_phrases
 from segmint.backbone.unet import AttentionLayer, attention_layers, select
 from segmint.errors import ConfigError, DeviceError, GenerationError, PromptError
 
@@ -150,10 +150,14 @@ class DiffusersBackbone:
 
     def _texts(self, spec: PromptSpec, request: MapRequest) -> tuple[Text, ...]:
         phrases = [phrase for group in spec.phrases for phrase in group]
+        words, limit = self.pipe.tokenizer, self.info.prompt_tokens
         try:
             if request.text == "classes":
-                return class_texts(self.pipe.tokenizer, phrases, self.info.prompt_tokens)
-            return (prompt_text(self.pipe.tokenizer, spec.prompt, phrases, self.info.prompt_tokens),)
+                return class_texts(words, phrases, limit)
+            given = request.text == "given"
+            text = request.given if given else spec.prompt
+            found = prompt_text(words, text, phrases, limit, padded=not given)
+            return (require_phrases(found, limit) if request.strict else found,)
         except PromptError as error:
             raise PromptError(f"item {spec.item_id}: {error}") from None
 

@@ -229,9 +229,11 @@ def _maps(likeness: np.ndarray, spec: PromptSpec, wanted: MapRequest, calls: int
     small = _shrink(likeness, wanted.downscale or 1)
     phrases = tuple(dict.fromkeys(phrase for group in spec.phrases for phrase in group))
     owner = {phrase: row for row, group in enumerate(spec.phrases, start=1) for phrase in group}
-    text = " ".join(phrases) if wanted.text == "classes" else spec.prompt
+    text = {"classes": " ".join(phrases), "prompt": spec.prompt, "given": wanted.given}[wanted.text]
     words = text.split()
     rows = {phrase: _find(phrase.split(), words) for phrase in phrases}
+    if wanted.strict and not all(rows.values()):
+        raise PromptError(f"item {spec.item_id}: a phrase of {phrases} not found in the text {text!r}")
     values = np.full((len(words) + 2, *small.shape[1:]), 0.01, np.float32)
     values[0] += small[0]
     for phrase, places in rows.items():

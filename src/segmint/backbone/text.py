@@ -57,8 +57,10 @@ def class_texts(tokenizer: Any, phrases: Sequence[str], limit: int) -> tuple[Tex
     return (*texts, _class_text(tokenizer, room))
 
 
-def prompt_text(tokenizer: Any, prompt: str, phrases: Iterable[str], limit: int) -> Text:
-    """The generating prompt as a text, with every place where each phrase stands in it.
+def prompt_text(
+    tokenizer: Any, prompt: str, phrases: Iterable[str], limit: int, *, padded: bool = True
+) -> Text:
+    """The generating prompt, or any other text, with every place where each phrase stands in it.
 
     A phrase is found where its token ids stand in the prompt's at the beginning of a word; one that the
     prompt lacks, or that lies beyond the limit, has no rows.
@@ -68,6 +70,7 @@ def prompt_text(tokenizer: Any, prompt: str, phrases: Iterable[str], limit: int)
         prompt: as it is given to the model, which truncates it at the limit.
         phrases: to look for; doubles are dropped.
         limit: tokens that the text encoder reads, with SoT and EoT.
+        padded: whether attention is shared with the padding.
     """
     ids = _ids(tokenizer, prompt)
     kept = ids[: limit - 2]
@@ -83,9 +86,26 @@ def prompt_text(tokenizer: Any, prompt: str, phrases: Iterable[str], limit: int)
         tokens=_names(tokenizer, kept),
         phrases=wanted,
         phrase_rows=tuple(rows),
-        padded=True,
+        padded=padded,
         truncated=len(ids) > len(kept),
     )
+
+
+def require_phrases(text: Text, limit: int) -> Text:
+    """The text, unless it lacks one of the phrases looked for in it.
+
+    Args:
+        text: from `prompt_text`.
+        limit: tokens that the text encoder reads, with SoT and EoT.
+
+    Raises:
+        PromptError: a phrase has no rows; names all of them.
+    """
+    absent = [phrase for phrase, rows in zip(text.phrases, text.phrase_rows, strict=True) if not rows]
+    if absent:
+        beyond = f", of which the model reads the first {limit - 2} tokens" if text.truncated else ""
+        raise PromptError(f"{', '.join(map(repr, absent))} not found in the text {text.text!r}{beyond}")
+    return text
 
 
 def _class_text(tokenizer: Any, pieces: Sequence[tuple[str, list[int]]]) -> Text:

@@ -1,0 +1,157 @@
+"""`segmint heatmap`: where in an image the model's attention to words went."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segmint.cli import options as opt
+
+if TYPE_CHECKING:
+    from segmint.backbone.diffusion import DiffusersBackbone
+    from segmint.config import Recipe
+
+WORDS, OUTPUT = "Words", "Output"
+
+
+def heatmap(  # noqa: PLR0917 - typer makes flags of these
+    prompt: Annotated[str, typer.Argument(help="What to draw, or what --image shows.")],
+    more_words: Annotated[
+        list[str] | None, typer.Argument(metavar="", help="Further words, after --words.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE.png", help="Overlays.", rich_help_panel=OUTPUT)
+    ] = Path("heatmap.png"),
+    words: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD…", help="Words to map; none: all of them. Phrases in quotes.", rich_help_panel=WORDS
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Another text that holds the words (OVAM).", rich_help_panel=WORDS),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="daam: words of the prompt. ovam: any words.", rich_help_panel=WORDS),
+    ] = None,
+    half: Annotated[
+        str | None,
+        typer.Option(help="Guidance half to read: unconditional, conditional, both.", rich_help_panel=WORDS),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="layer,step,head", help="Keep maps apart by these.", rich_help_panel=WORDS),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", help="Layers to read, as up_blocks.*; repeatable.", rich_help_panel=WORDS
+        ),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(help="Look at this image instead of drawing one.", rich_help_panel=opt.WHAT),
+    ] = None,
+    arrays: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Write the maps as arrays too.", rich_help_panel=OUTPUT),
+    ] = None,
+    model: opt.Model = None,
+    revision: opt.Revision = None,
+    dtype: opt.Dtype = None,
+    lora: opt.Lora = None,
+    device: opt.Device = "auto",
+    seed: opt.Seed = None,
+    steps: opt.Steps = None,
+    guidance: opt.Guidance = None,
+    negative_prompt: opt.NegativePrompt = None,
+    scheduler: opt.Scheduler = None,
+    height: opt.Height = None,
+    width: opt.Width = None,
+    threads: opt.Threads = None,
+) -> None:
+    """Map the model's attention to words over the image that it draws.
+
+    Words of the prompt are read from the very attention that drew the image (DAAM). Words of any other text,
+    given by --text or asked for with --kind ovam, have no part in the drawing (OVAM).
+
+    [bold]Examples[/bold]
+
+    [cyan]segmint heatmap "a boat and a tree at sea" --words boat tree --out sea.png[/cyan]
+
+    [cyan]segmint heatmap "a boat at sea" --kind ovam --words sail water --by layer --out layers.png[/cyan]
+    """
+    flags = {
+        "model.id": model,
+        "model.revision": revision,
+        "model.dtype": dtype,
+        "model.loras": lora or None,
+        "model.scheduler": scheduler,
+        "sampling.seed": seed,
+        "sampling.steps": steps,
+        "sampling.guidance": guidance,
+        "sampling.negative_prompt": negative_prompt,
+        "sampling.height_px": height,
+        "sampling.width_px": width,
+        "observation.seed": seed,
+    }
+    from segmint.config import Recipe
+    from segmint.errors import ConfigError
+    from segmint.heatmap_figure import save_arrays, save_figure
+    from segmint.heatmaps import attention_maps
+
+    if kind not in (None, "daam", "ovam"):
+        raise ConfigError(f"--kind {kind!r}: expected daam or ovam")
+    if half not in (None, "unconditional", "conditional", "both"):
+        raise ConfigError(f"--half {half!r}: expected unconditional, conditional or both")
+    recipe = Recipe().merged({field: value for field, value in flags.items() if value is not None})
+    groups = _groups(by)
+    backbone = _load(recipe, device, threads)
+    found = attention_maps(
+        backbone,
+        prompt,
+        [each for given in (words or []) for each in given.split(",")] + (more_words or []),
+        kind=kind,  # type: ignore[arg-type]
+        text=text,
+        image=_picture(image, backbone) if image else None,
+        half=half,  # type: ignore[arg-type]
+        group_by=groups,
+        sampling=recipe.sampling,
+        observation=recipe.observation,
+        **({"layers": layers} if layers else {}),  # type: ignore[arg-type]
+    )
+    notes = (*found.notes, *save_figure(found, out))
+    if arrays:
+        save_arrays(found, arrays)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(f"{', '.join(found.words)} ({found.kind.upper()}) → {out}{f', {arrays}' if arrays else ''}")
+
+
+def _groups(by: str | None) -> list[Any]:
+    from segmint.errors import ConfigError
+
+    found = [each.strip() for each in (by or "").split(",") if each.strip()]
+    odd = [each for each in found if each not in ("layer", "step", "head")]
+    if odd:
+        raise ConfigError(f"--by {odd[0]!r}: expected layer, step, head, or several of them with commas")
+    return found
+
+
+def _load(recipe: "Recipe", device: str, threads: int | None) -> "DiffusersBackbone":
+    import torch
+
+    from segmint.backbone.loading import load
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return load(recipe.model, device)
+
+
+def _picture(path: Path, backbone: "DiffusersBackbone") -> Any:
+    from segmint.photos.fitting import resized
+    from segmint.photos.reading import read_photo
+
+    return resized(read_photo(path).rgb, (backbone.info.height_px, backbone.info.width_px))

@@ -1,0 +1,165 @@
+"""Where in an image a model's attention to words went.
+
+Two kinds. DAAM reads the attention by which the image was drawn, to the words of its own prompt. OVAM asks
+after words of any other text, without that text having a part in the drawing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32
+
+from segmint.artifacts import Image, PromptSpec, TokenMaps
+from segmint.backbone.base import Backbone, Callback, CaptureRequest, GroupBy, MapRequest
+from segmint.backbone.settings import Half, ObserveSettings, SamplingSettings
+from segmint.errors import GenerationError, PromptError
+
+Kind = Literal["daam", "ovam"]
+WHOLE = ""
+"""Key in `HeatMaps.maps` of the maps summed over everything."""
+_REQUEST = "words"
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatMaps:
+    """Each word's attention in one image.
+
+    `maps` holds one map a word, under WHOLE or, where groups were asked for, under names such as
+    "layer=up_blocks.1…/step=3": sums of attention probabilities, ≥ 0, on no fixed scale, at the largest
+    attention grid. `notes` says what a person should know.
+    """
+
+    kind: Kind
+    prompt: str
+    image: Image
+    words: tuple[str, ...]
+    maps: Mapping[str, Float32[np.ndarray, "word grid_h grid_w"]]
+    notes: tuple[str, ...] = ()
+
+
+def attention_maps(
+    backbone: Backbone,
+    prompt: str,
+    words: Sequence[str] = (),
+    *,
+    kind: Kind | None = None,
+    text: str | None = None,
+    image: Image | None = None,
+    half: Half | None = None,
+    group_by: Iterable[GroupBy] = (),
+    layers: Sequence[str] = ("down_blocks.*", "up_blocks.*"),
+    sampling: SamplingSettings | None = None,
+    observation: ObserveSettings | None = None,
+    callback: Callback | None = None,
+) -> HeatMaps:
+    """Draw an image, or look at one, and map the model's attention to words.
+
+    A word of several tokens, or one that stands several times in the text, takes the largest of its tokens'
+    maps.
+
+    Args:
+        backbone: the model; see `segmint.load`.
+        prompt: what to draw, or what `image` shows.
+        words: words or phrases to map; none: every word of `text`, or else of the prompt.
+        kind: `daam` for words of the prompt, `ovam` for any; None is `ovam` where a text is given.
+        text: for `ovam`, a text in which the words stand; None is the words alone, in as many texts as they
+        need.
+        image: an existing image to look at instead of drawing one, of a size that the model takes.
+        half: guidance half whose queries are read; None is what each kind published: `conditional` for
+        `daam`,
+            `unconditional` for `ovam`.
+        group_by: keep maps apart by `layer`, `step`, `head`, or several of them.
+        layers: cross-attention layers to read, as shell patterns of UNet module names.
+        sampling: how to draw; its seed fixes the image.
+        observation: how to look at `image`; its seed fixes the noise.
+        callback: called after each step.
+
+    Raises:
+        PromptError: an empty word, a word that the text does not contain, or one that the model cannot read.
+        ConfigError: an image size that the model cannot take, or layers that it has not.
+        GenerationError: the image came out black or not at all.
+
+    Source: DAAM, Tang et al. 2022; OVAM, Marcos-Manchón et al. 2024; both summed as in METHOD.md step 5.
+    """
+    kind = kind or ("daam" if text is None else "ovam")
+    if kind == "daam" and text is not None:
+        raise PromptError(
+            "a text beside the prompt belongs to kind 'ovam'; 'daam' reads the prompt's own words"
+        )
+    sampling, observation = sampling or SamplingSettings(), observation or ObserveSettings()
+    chosen = _checked(words) or _words_of(prompt if text is None else text)
+    request = MapRequest(
+        name=_REQUEST,
+        text="prompt" if kind == "daam" else "classes" if text is None else "given",
+        given=text or "",
+        strict=True,
+        half=half or ("conditional" if kind == "daam" else "unconditional"),
+        layers=tuple(layers),
+        group_by=tuple(dict.fromkeys(group_by)),
+    )
+    spec = _spec(prompt, chosen, sampling.seed if image is None else observation.seed)
+    capture = CaptureRequest(features=None, maps=(request,))
+    if image is None:
+        (outcome,) = backbone.generate([spec], sampling, capture, callback)
+    else:
+        (outcome,) = backbone.observe([image], [spec], observation, capture, callback)
+    if isinstance(outcome, GenerationError):
+        raise outcome
+    limit = backbone.info.prompt_tokens - 2
+    return HeatMaps(
+        kind=kind,
+        prompt=prompt,
+        image=outcome.image,
+        words=chosen,
+        maps={_group_of(key): _by_word(maps, chosen) for key, maps in outcome.maps.items()},
+        notes=tuple(_notes(next(iter(outcome.maps.values())), limit, truncated=outcome.prompt_truncated)),
+    )
+
+
+def _checked(words: Sequence[str]) -> tuple[str, ...]:
+    clean = tuple(" ".join(word.split()) for word in words)
+    if not all(clean):
+        raise PromptError(f"word {clean.index('') + 1} of {len(clean)} is empty; name a word or leave it out")
+    return tuple(dict.fromkeys(clean))
+
+
+def _words_of(text: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(_WORD.findall(text)))
+    if not found:
+        raise PromptError(f"the text {text!r} has no words to map; give some")
+    return found
+
+
+def _spec(prompt: str, words: tuple[str, ...], seed: int) -> PromptSpec:
+    return PromptSpec(
+        item_id="heatmap",
+        index=0,
+        prompt=prompt,
+        classes=words,
+        label_ids=tuple(range(1, len(words) + 1)),
+        phrases=tuple((word,) for word in words),
+        seed=seed,
+    )
+
+
+def _group_of(key: str) -> str:
+    return key.removeprefix(_REQUEST).removeprefix("/")
+
+
+def _by_word(maps: TokenMaps, words: tuple[str, ...]) -> Float32[np.ndarray, "word grid_h grid_w"]:
+    rows = dict(zip(maps.phrases, maps.phrase_tokens, strict=True))
+    return np.stack([maps.values[list(rows[word])].max(0) for word in words])
+
+
+def _notes(maps: TokenMaps, limit: int, *, truncated: bool) -> Iterable[str]:
+    if len(maps.tokens) - 2 > limit:
+        yield (
+            f"the words have {len(maps.tokens) - 2} tokens and the model reads {limit} at once, so they were "
+            "split into several texts; maps of words in different texts compete with different words"
+        )
+    if truncated:
+        yield f"the prompt is longer than the {limit} tokens that the model reads; it saw only the beginning"
