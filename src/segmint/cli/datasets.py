@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ def open_dataset(text: str, *, classes: "Sequence[str] | None" = None, mask_set:
 
     if text.startswith("toybox:"):
         folder = rendered(text)
-        return open_set(Address(path=folder, kind="voc", part=folder.name.partition("-")[0]))
+        found = open_set(Address(path=folder, kind="voc", part=folder.name.partition("-")[0]))
+        return replace(found, name=text)
     return open_set(parse_address(text), classes=classes, mask_set=mask_set)
 
 

@@ -51,7 +51,7 @@ class Watcher:
         if self._stopping:
             raise KeyboardInterrupt
         self._stopping = True
-        self.note("stopping after this iteration, with a checkpoint; Ctrl-C again to stop at once")
+        self.note("stopping after this step, with a checkpoint; --resume goes on (Ctrl-C again: at once)")
 
     def _update(self, name: str, done: int, total: int, said: str) -> None:
         if name not in self._tasks:

@@ -61,15 +61,15 @@ def draw_evaluation(
     path: Path, scores: Scores, matrix: Confusion, *, best: Sequence[Example], worst: Sequence[Example]
 ) -> None:
     """The confusion matrix, and the best and worst predictions side by side with the truth."""
-    rows = max(len(best) + len(worst), 1)
-    side = max(4.0, 0.32 * len(scores.label_names) + 2.0)
-    figure = Figure(figsize=(side + 7.5, max(side, 2.1 * rows)), dpi=DPI, layout="constrained")
-    grid = figure.add_gridspec(1, 2, width_ratios=[side, 7.5])
-    left, right = figure.add_subfigure(grid[0, 0]), figure.add_subfigure(grid[0, 1])
-    _draw_matrix(left.add_subplot(), scores, matrix)
-    axes = right.subplots(rows, 3, squeeze=False)
-    for row, example in zip(axes, [*best, *worst], strict=False):
-        _draw_example(list(row), example, "best" if any(example is each for each in best) else "worst")
+    rows = max(len(best), len(worst), 1)
+    side = max(5.0, 0.32 * len(scores.label_names) + 2.0)
+    figure = Figure(figsize=(side + 11, max(side, 2.1 * rows)), dpi=DPI, layout="constrained")
+    grid = figure.add_gridspec(1, 2, width_ratios=[side, 11])
+    _draw_matrix(figure.add_subfigure(grid[0, 0]).add_subplot(), scores, matrix)
+    axes = figure.add_subfigure(grid[0, 1]).subplots(rows, 6, squeeze=False)
+    for first, name, examples in ((0, "best", best), (3, "worst", worst)):
+        for row, example in zip(axes, examples, strict=False):
+            _draw_example(list(row[first : first + 3]), example, name)
     for row in axes:
         for each in row:
             each.set_axis_off()
