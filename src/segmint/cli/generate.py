@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from segmint.cli import options as opt
 from segmint.cli.progress import JsonLines, Quiet, listening, print_summary, summary_fields
 
 if TYPE_CHECKING:
+    from segmint.artifacts import PromptSpec
     from segmint.backbone.base import Backbone
     from segmint.config import Recipe
     from segmint.jobs.generate import Engine, Job
@@ -54,6 +56,7 @@ def generate(
     image_format: opt.ImageFormat = None,
     keep_features: opt.KeepFeatures = False,
     retries: opt.Retries = 0,
+    reject_missing: opt.RejectMissing = None,
     wait: opt.Wait = False,
     repair: opt.Repair = False,
     threads: opt.Threads = None,
@@ -103,14 +106,23 @@ def generate(
     from segmint.jobs.places import files_at
 
     files = files_at(out)
-    settled, plan = _asked(
-        files, recipe=recipe, changes=changes, classes=classes, prompts=prompts, count=count
-    )
+
+    def ask(number: int | None) -> "Request":
+        return _asked(files, recipe=recipe, changes=changes, classes=classes, prompts=prompts, count=number)
+
+    first = count if reject_missing is None else _standing_count(files, count)
+    settled, plan = ask(first)
     job = Job(files=files, recipe=settled, plan=plan, retries=retries, wait=wait, repair=repair)
-    carry_out(job, LocalEngine(load=loader(settled, device, threads)), quiet=quiet, as_json=as_json)
+    engine = LocalEngine(load=loader(settled, device, threads))
+    run = carry_out(job, engine, quiet=quiet, as_json=as_json)
+    while reject_missing is not None:
+        more = _replacements(run, reject_missing, count, ask)
+        if more is None:
+            break
+        run = carry_out(replace(job, plan=more, repair=False), engine, quiet=quiet, as_json=as_json)
 
 
-def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> None:
+def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> "Run":
     """Do a job under a progress display, tell how it ended, and end the command where it was interrupted."""
     from segmint.jobs.generate import generate as do
 
@@ -124,17 +136,50 @@ def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> No
             )
             raise typer.Exit(EXIT_TERMINATED if isinstance(stop, Terminated) else EXIT_INTERRUPTED) from None
     _tell_end(run, listener, quiet=quiet)
+    return run
+
+
+def _standing_count(files: "Files", count: int | None) -> int | None:
+    """The count to begin with: what was asked for, or more where an earlier call topped the run up."""
+    from segmint.jobs.start import find
+
+    run = find(files)
+    return count if run is None or count is None else max(count, len(run.plan()))
+
+
+def _replacements(
+    run: "Run", min_area: float, count: int | None, ask: "Callable[[int | None], Request]"
+) -> "list[PromptSpec] | None":
+    """The longer plan that may bring `count` accepted items; None where that is done, or no more to be had."""
+    from segmint.errors import PromptError
+    from segmint.jobs.topup import next_count, reject_lacking
+
+    standing = reject_lacking(run, min_area)
+    if standing.rejected:
+        typer.echo(f"note: {len(standing.rejected)} items lack a class that they name; rejected", err=True)
+    wanted = standing.accepted if count is None else count
+    number = next_count(standing, wanted)
+    if number is not None:
+        try:
+            return ask(number)[1]
+        except PromptError as error:
+            typer.echo(f"note: {error}", err=True)
+    if standing.accepted < wanted:
+        typer.echo(
+            f"note: {standing.accepted} of {wanted} items show what they name; no more are minted", err=True
+        )
+    return None
 
 
 def loader(recipe: "Recipe", device: str, threads: int | None) -> "Callable[[], Backbone]":
     """A function that loads the recipe's model on a device."""
 
     def load() -> "Backbone":
-        import torch
-
         from segmint.backbone.loading import load as load_model
 
         if threads is not None:
+            import torch
+
             torch.set_num_threads(threads)
         return load_model(recipe.model, device)
 

@@ -15,7 +15,13 @@ def _option(panel: str, text: str, *names: str, metavar: str | None = None, leas
 
 Out = Annotated[
     str,
-    _option(OUTPUT, "Run folder: a new one, or one to go on with.", "--out", "-o", metavar="RUN"),
+    _option(
+        OUTPUT,
+        "Run folder, or URL (s3://, gs://): a new one, or one to go on with.",
+        "--out",
+        "-o",
+        metavar="RUN",
+    ),
 ]
 Classes = Annotated[
     str | None,
@@ -70,6 +76,17 @@ KeepFeatures = Annotated[
     bool, _option(OUTPUT, "Keep the attention, so that masks can be made again.", "--keep-features")
 ]
 Retries = Annotated[int, _option(RUNNING, "Further seeds for an item that fails.", least=0)]
+RejectMissing = Annotated[
+    float | None,
+    typer.Option(
+        "--reject-missing",
+        help="Reject items in which a named class covers less than this share (0.01 is 1 %), and mint more.",
+        metavar="AREA",
+        min=0.0,
+        max=1.0,
+        rich_help_panel=RUNNING,
+    ),
+]
 Wait = Annotated[bool, _option(RUNNING, "Wait while another process writes this run.", "--wait")]
 Repair = Annotated[bool, _option(RUNNING, "Check every file first; make damaged items again.", "--repair")]
 Threads = Annotated[int | None, _option(RUNNING, "CPU threads; default: torch's, one a core.", least=1)]

@@ -74,7 +74,7 @@ def features(item_id: str) -> PurePosixPath:
 
 def mask_settings(mask_set: str) -> PurePosixPath:
     """Path of the settings that made a later mask set (the default one's are in the recipe)."""
-    return MASK_SETS / mask_set / "masks.toml"
+    return MASK_SETS / mask_set / "masks.json"
 
 
 def image_set(name: str) -> PurePosixPath:

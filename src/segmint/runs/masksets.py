@@ -1,10 +1,8 @@
 """Mask sets: masks made again, beside those that came with the images, each with the settings behind it."""
 
+import json
 import re
-import tomllib
 from typing import Any
-
-import tomli_w
 
 from segmint.artifacts import PromptSpec
 from segmint.errors import ConfigError, RunError
@@ -77,14 +75,15 @@ def read_mask_settings(run: Run, mask_set: str = layout.DEFAULT_MASK_SET) -> dic
     if not run.files.exists(path):
         return None
     try:
-        return tomllib.loads(run.files.read(path).decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        found = json.loads(run.files.read(path))
+    except ValueError as error:
         raise RunError(f"{run.files.address}/{path} is damaged: {error}") from None
+    return found if isinstance(found, dict) else {}
 
 
 def write_mask_settings(run: Run, mask_set: str, settings: dict[str, Any]) -> None:
     """Write down what makes a mask set, before its first mask."""
-    run.files.write(layout.mask_settings(mask_set), tomli_w.dumps(settings).encode())
+    run.files.write(layout.mask_settings(mask_set), (json.dumps(settings, indent=1) + "\n").encode())
 
 
 def spec_of(record: ItemRecord) -> PromptSpec:

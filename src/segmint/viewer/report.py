@@ -1,5 +1,6 @@
 """A run in one HTML file, with nothing beside it: to mail, to archive, to print."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -136,10 +137,8 @@ def _recipe(run: Run, mask_set: str) -> Element:
     text = run.files.read(layout.RECIPE).decode("utf-8", errors="replace")
     parts = [el("pre", None, text)]
     if mask_set:
-        import tomli_w
-
         said = read_mask_settings(run, mask_set)
-        parts += [el("h3", None, f"Masks “{mask_set}”"), el("pre", None, tomli_w.dumps(said or {}))]
+        parts += [el("h3", None, f"Masks “{mask_set}”"), el("pre", None, json.dumps(said or {}, indent=1))]
     return section("Recipe", *parts)
 
 
