@@ -29,6 +29,8 @@ def vocabulary(name: str) -> Vocabulary:
     if name not in _NAMES:
         raise VocabularyError(f"no preset is called {name!r}; presets are {', '.join(_NAMES)}")
     text = (files(prompts) / "data" / "presets" / f"{name}.toml").read_text(encoding="utf-8")
-    classes: dict[str, list[str]] = tomllib.loads(text)["classes"]
+    said = tomllib.loads(text)
+    classes: dict[str, list[str]] = said["classes"]
+    colours = {each: (red, green, blue) for each, (red, green, blue) in said.get("colours", {}).items()}
     phrases = {each: own for each, own in classes.items() if own}
-    return Vocabulary.of(classes, phrases=phrases, name=name)
+    return Vocabulary.of(classes, phrases=phrases, colours=colours, name=name)
