@@ -1,6 +1,6 @@
 import json
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,59 +10,15 @@ from torchvision.datasets import VOCSegmentation
 from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, RunError, StorageError
-from segmint.jobs.generate import Job, generate
+from segmint.jobs.generate import generate
 from segmint.jobs.local import LocalEngine
 from segmint.jobs.places import files_at
-from segmint.jobs.request import request
 from segmint.jobs.work import batches_to_do, further_seed
 from segmint.runs import layout
 from segmint.runs.files import LocalFiles
-from segmint.runs.records import ItemRecord
-from segmint.runs.store import Run, open_run
+from segmint.runs.store import open_run
 from segmint.runs.verify import verify
-
-CLASSES = "boat, tree"
-SMALL = {"sampling.height_px": 32, "sampling.width_px": 32}
-
-
-@dataclass
-class Heard:
-    """A listener that remembers, and may break the work off."""
-
-    stop_after: int | None = None
-    todo: int = 0
-    planned: int = 0
-    records: list[ItemRecord] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def starting(self, todo: int, planned: int) -> None:
-        self.todo, self.planned = todo, planned
-
-    def stepped(self, done: int, total: int) -> None: ...
-
-    def finished(self, record: ItemRecord) -> None:
-        self.records.append(record)
-        if self.stop_after is not None and len(self.records) >= self.stop_after:
-            raise KeyboardInterrupt
-
-    def noted(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def job_at(folder: Path, *, count: int = 7, batch: int = 3, changes: dict | None = None, **options) -> Job:
-    fields = {
-        "model.id": "fake",
-        "sampling.batch_size": batch,
-        "sampling.steps": 2,
-        **SMALL,
-        **(changes or {}),
-    }
-    recipe, plan = request(classes=CLASSES, changes=fields, count=count)
-    return Job(files=files_at(folder), recipe=recipe, plan=plan, **options)
-
-
-def mint(job: Job, backbone: FakeBackbone | None = None, heard: Heard | None = None) -> Run:
-    return generate(job, LocalEngine(load=lambda: backbone or FakeBackbone()), heard or Heard())
+from small_jobs import Heard, job_at, mint
 
 
 @pytest.fixture(scope="module")

@@ -50,13 +50,18 @@ def begin_all(work: Work, backbone: Backbone, listener: Listener, unit: Unit) ->
         DeviceError: a single item does not fit the device.
     """
     for batch in work.batches:
-        finish, work = _within_memory(batch, work, backbone, listener, unit)
+        finish, work = within_memory(batch, work, backbone, listener, unit)
         yield finish
 
 
-def _within_memory(
+def within_memory(
     batch: Batch, work: Work, backbone: Backbone, listener: Listener, unit: Unit
 ) -> tuple[Finish, Work]:
+    """One batch through the model, halved as often as memory asks for, and the work with what was learnt.
+
+    Raises:
+        DeviceError: a single item does not fit the device.
+    """
     while True:
         try:
             return unit(batch, work, backbone, listener), work

@@ -88,11 +88,11 @@ class Run:
         Raises:
             RunError: the item is not there or its record is damaged.
         """
-        return self._read_record(layout.record(item_id, mask_set))
+        return read_item(self.files, item_id, mask_set)
 
     def failure(self, item_id: str) -> ItemRecord:
         """The record of an item that failed."""
-        return self._read_record(layout.failure(item_id))
+        return _read_record(self.files, layout.failure(item_id))
 
     def records(self, mask_set: str = layout.DEFAULT_MASK_SET) -> Iterator[ItemRecord]:
         """Records of the whole items, by ascending id."""
@@ -123,8 +123,10 @@ class Run:
     def _where(self, record: ItemRecord, role: Role) -> str:
         return f"{self.files.address}/{record.files[role].path}"
 
-    def _read_record(self, path: PurePosixPath) -> ItemRecord:
-        return decode_record(self.files.read(path), ItemRecord, source=f"{self.files.address}/{path}")
+
+def read_item(files: Files, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> ItemRecord:
+    """The record of a whole item; see `Run.record`."""
+    return _read_record(files, layout.record(item_id, mask_set))
 
 
 def whole_ids(files: Files, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]:
@@ -244,6 +246,10 @@ def link_for_torchvision(folder: Path) -> None:
     except OSError as error:
         if not home.is_dir():
             raise StorageError(f"cannot create {home}: {error.strerror}") from None
+
+
+def _read_record(files: Files, path: PurePosixPath) -> ItemRecord:
+    return decode_record(files.read(path), ItemRecord, source=f"{files.address}/{path}")
 
 
 def _write_blobs(files: Files, draft: Draft, mask_set: str) -> ItemRecord:
