@@ -18,6 +18,7 @@ from segmint.cli import (
     explain,
     export,
     generate,
+    heatmap,
     label,
     models,
     recipe,
@@ -54,6 +55,7 @@ app.command(name="verify", rich_help_panel="Mint")(verify.verify)
 app.command(name="view", rich_help_panel="Look and curate", no_args_is_help=True)(view.view)
 app.command(name="curate", rich_help_panel="Look and curate", no_args_is_help=True)(curate.curate)
 app.command(name="explain", rich_help_panel="Look and curate", no_args_is_help=True)(explain.explain)
+app.command(name="heatmap", rich_help_panel="Look and curate", no_args_is_help=True)(heatmap.heatmap)
 app.command(name="report", rich_help_panel="Look and curate", no_args_is_help=True)(report.report)
 app.command(name="remask", rich_help_panel="Look and curate", no_args_is_help=True)(remask.remask)
 app.command(name="export", rich_help_panel="Take along", no_args_is_help=True)(export.export)
