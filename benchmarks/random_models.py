@@ -1,0 +1,95 @@
+"""Pipelines of true size with random weights, for cost alone: their images are noise."""
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from segmint.toybox import tokenizer as toybox_tokenizer
+
+TOKENS = 77
+NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+
+
+def build_sd21(dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
+    """Stable Diffusion 2.1-base: 512 px, 9 up-block self-attention layers with 105 heads."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=64,
+        cross_attention_dim=1024,
+        attention_head_dim=(5, 10, 20, 20),
+        use_linear_projection=True,
+    )
+    return StableDiffusionPipeline(
+        vae=_vae().to(dtype),
+        text_encoder=CLIPTextModel(_text(1024, heads=16, layers=23)).to(dtype),
+        tokenizer=_words(),
+        unet=unet.to(dtype),
+        scheduler=PNDMScheduler(**NOISE, skip_prk_steps=True),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def build_sdxl(dtype: torch.dtype = torch.float32) -> StableDiffusionXLPipeline:
+    """SDXL base: 1024 px, two text encoders, attention at a half and a quarter of the latents."""
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=128,
+        block_out_channels=(320, 640, 1280),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2, 10),
+        attention_head_dim=(5, 10, 20),
+        cross_attention_dim=2048,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=2816,
+    )
+    return StableDiffusionXLPipeline(
+        vae=_vae().to(dtype),
+        text_encoder=CLIPTextModel(_text(768, heads=12, layers=12)).to(dtype),
+        text_encoder_2=CLIPTextModelWithProjection(_text(1280, heads=20, layers=32)).to(dtype),
+        tokenizer=_words(),
+        tokenizer_2=_words(),
+        unet=unet.to(dtype),
+        scheduler=EulerDiscreteScheduler(**NOISE),
+        add_watermarker=False,
+    )
+
+
+def _vae() -> AutoencoderKL:
+    return AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+        latent_channels=4,
+        sample_size=512,
+    )
+
+
+def _text(width: int, *, heads: int, layers: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=TOKENS,
+        eos_token_id=2,  # 2: find a text's end by its largest id, which suits any tokenizer
+    )
+
+
+def _words() -> CLIPTokenizer:
+    words = toybox_tokenizer.build()
+    words.model_max_length = TOKENS
+    return words
