@@ -12,6 +12,7 @@ from segmint.artifacts import Grid, Image, LayerComponents, Mask
 from segmint.vocabulary import BACKGROUND, Colour, Vocabulary
 
 Picture = UInt8[np.ndarray, "h w 3"]
+Resized = UInt8[np.ndarray, "new_h new_w 3"]
 Palette = UInt8[np.ndarray, "256 3"]
 
 OVERLAY_OPACITY = 0.55
@@ -123,13 +124,13 @@ def heads_rgb(
     return [(heads[i][0], _rgb(heads[i][1])) for i in chosen]
 
 
-def resized(picture: Picture, size: Grid, *, smooth: bool = False) -> Picture:
+def resized(picture: Picture, size: Grid, *, smooth: bool = False) -> Resized:
     """The picture at another (height, width): nearest, or Lanczos where `smooth`."""
     method = PilImage.Resampling.LANCZOS if smooth else PilImage.Resampling.NEAREST
     return np.asarray(PilImage.fromarray(picture).resize((size[1], size[0]), method))
 
 
-def thumbnail(picture: Picture, longest_px: int = THUMBNAIL_PX) -> Picture:
+def thumbnail(picture: Picture, longest_px: int = THUMBNAIL_PX) -> Resized:
     """The picture shrunk to fit a square; a smaller one stays as it is."""
     small = PilImage.fromarray(picture)
     small.thumbnail((longest_px, longest_px), PilImage.Resampling.LANCZOS, reducing_gap=2.0)
