@@ -27,6 +27,10 @@ CLASS_MAPS = "classes"
 """Name under which `Generation.maps` holds the maps of the class phrases (OVAM)."""
 PROMPT_MAPS = "prompt"
 """Name of the maps of the generating prompt's own tokens (DAAM)."""
+FINE_MAPS = "classes@fine"
+"""Name of the class maps of the decoder's layers at the largest grid (segmint)."""
+HALF_MAPS = "classes@half"
+"""Name of the class maps of the decoder's layers at half of the largest grid (segmint)."""
 QUARTER_MAPS = "classes@1/4"
 """Name of the class maps restricted to layers at a quarter of the largest grid (Dataset Diffusion)."""
 
@@ -132,6 +136,7 @@ def capture_request(
     features: bool = True,
     class_maps: bool = True,
     prompt_maps: bool = False,
+    fine_maps: bool = False,
     dataset_diffusion: bool = False,
 ) -> CaptureRequest:
     """The capture that a recipe's settings and a method's needs come to.
@@ -141,6 +146,8 @@ def capture_request(
         features: self-attention features (PCC).
         class_maps: class-phrase maps under the name "classes" (PCC, OVAM).
         prompt_maps: maps of the prompt's own tokens, conditional half, under "prompt" (DAAM).
+        fine_maps: class maps of the decoder's largest grid and of half of it, under "classes@fine" and
+            "classes@half" (segmint).
         dataset_diffusion: class maps of the conditional half at a quarter of the largest grid under
         "classes@1/4", and
             the self-attention affinity at half of it.
@@ -152,6 +159,9 @@ def capture_request(
         maps.append(
             MapRequest(name=PROMPT_MAPS, text="prompt", half="conditional", layers=settings.map_layers)
         )
+    if fine_maps:
+        maps.append(MapRequest(name=FINE_MAPS, half=settings.half, layers=("up_blocks.*",), downscale=1))
+        maps.append(MapRequest(name=HALF_MAPS, half=settings.half, layers=("up_blocks.*",), downscale=2))
     if dataset_diffusion:
         maps.append(MapRequest(name=QUARTER_MAPS, half="conditional", layers=("*",), downscale=4))
     wanted = FeatureRequest(

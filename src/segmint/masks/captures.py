@@ -16,6 +16,8 @@ class Needs:
     """Token maps of the class phrases."""
     prompt_maps: bool = False
     """Token maps of the generating prompt."""
+    fine_maps: bool = False
+    """Class maps of the decoder's two finest grids, each by itself."""
     dataset_diffusion: bool = False
     """Coarse class maps and the self-attention affinity."""
 
@@ -41,5 +43,6 @@ NEEDS: Mapping[str, Callable[[MaskSettings], Needs]] = {
     "ovam": _of_thresholding,
     "daam": _of_thresholding,
     "dataset-diffusion": lambda settings: Needs(dataset_diffusion=True),
+    "segmint": lambda settings: Needs(features=True, fine_maps=True),
 }
 """By method name."""

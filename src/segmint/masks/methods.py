@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from segmint.artifacts import AttentionSummary, Trace
+from segmint.masks.competition import segmint
 from segmint.masks.dataset_diffusion import dataset_diffusion
 from segmint.masks.evidence import ClassQuery
 from segmint.masks.pcc import pcc
@@ -35,5 +36,6 @@ METHODS: Mapping[str, Method] = {
     "ovam": threshold_maps,
     "daam": threshold_maps,
     "dataset-diffusion": dataset_diffusion,
+    "segmint": segmint,
 }
 """Method names with their functions; `settings.PROFILES` holds the settings of each."""

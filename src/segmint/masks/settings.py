@@ -134,6 +134,31 @@ class DatasetDiffusionSettings(BaseModel):
     """A pixel whose best class reaches this, and not `class_from`, is 255; below, it is background."""
 
 
+class CompetitionSettings(BaseModel):
+    """How segmint's own method makes a mask (`masks/competition.py`). Source of all values: docs/log.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    texts: Annotated[tuple[str, ...], Field(min_length=1)] = ("classes@fine", "classes@half")
+    """Names of the class maps that are summed: those of the decoder's finest grid, and of the next."""
+    foreground_levels: Annotated[int, Field(ge=1, le=8)] = 1
+    """Finest grids whose features say what is foreground."""
+    class_levels: Annotated[int, Field(ge=1, le=8)] = 2
+    """Finest grids whose features say which class it is."""
+    ridge: Annotated[float, Field(ge=0.0, le=1e6)] = 0.3
+    """Penalty of both regressions, in mean variances of a feature."""
+    edge: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
+    """Softness of the foreground's edge, in standard deviations of its map."""
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 0.5
+    """Of the softmax among classes, in standard deviations of a class's map within the foreground."""
+    radius_cells: Annotated[float, Field(ge=0.0, le=64.0)] = 3.0
+    """Radius of the guided filter's windows, in positions of the largest grid."""
+    smoothness: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    """Colour variance (colours in [0, 1]) that the guided filter takes for noise."""
+    uncertain_below: Fraction = 0.0
+    """A pixel whose winner holds less than this share is 255; 0 labels every pixel."""
+
+
 PUBLISHED: Mapping[str, Any] = {
     "clusters": {"connectivity": 8},
     "evidence": {"through_image": True},
@@ -148,6 +173,7 @@ PROFILE_VALUES: Mapping[str, Mapping[str, Any]] = {
     "ovam": {"thresholding": {"text": "classes"}},
     "daam": {"thresholding": {"text": "prompt"}},
     "dataset-diffusion": {},
+    "segmint": {},
 }
 """Every method's name with the values in which it departs from the defaults."""
 
@@ -166,6 +192,7 @@ class MaskSettings(BaseModel):
     refine: RefineSettings = Field(default_factory=RefineSettings)
     thresholding: ThresholdSettings = Field(default_factory=ThresholdSettings)
     dataset_diffusion: DatasetDiffusionSettings = Field(default_factory=DatasetDiffusionSettings)
+    competition: CompetitionSettings = Field(default_factory=CompetitionSettings)
 
     @model_validator(mode="before")
     @classmethod

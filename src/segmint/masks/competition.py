@@ -1,0 +1,183 @@
+"""Segmint's own method: what stands out is told from what it is, and each is asked of the features that know.
+
+    start-token map ─ regression on self-attention ─ Otsu's threshold ─> how far each position is foreground
+    class maps ─ standardised in the foreground ─ regression ─ softmax ─> which class it would then be
+    product ─ bilinear ─ guided filter on the image's colours ─ argmax ─> mask
+
+Cross-attention says roughly where, and roughly what; self-attention features say exactly which positions
+belong together. Regressing the one on the other keeps of a map what the image's own structure bears out.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from einops import rearrange
+from jaxtyping import Float32, Float64, UInt8
+from scipy.special import expit
+
+from segmint.artifacts import AttentionSummary, Grid, LayerComponents, RefinedMask, Trace
+from segmint.masks.evidence import SOT_ROW, ClassQuery, class_map, maps_of, scaled_evidence
+from segmint.masks.guided import guided_filter
+from segmint.masks.resample import bilinear
+from segmint.masks.settings import CompetitionSettings, MaskSettings
+from segmint.vocabulary import BACKGROUND, IGNORE
+
+Positions = Float64[np.ndarray, "cell"]
+Columns = Float64[np.ndarray, "cell column"]
+Scores = Float64[np.ndarray, "cell label"]
+
+HISTOGRAM_BINS = 64
+"""Bins of Otsu's histogram; more do not move its threshold noticeably."""
+
+
+def segmint(
+    attention: AttentionSummary,
+    image: UInt8[np.ndarray, "image_h image_w 3"],
+    classes: Sequence[ClassQuery],
+    settings: MaskSettings,
+) -> Trace:
+    """A mask by foreground and class competition.
+
+    Args:
+        attention: components, and class maps of the grids that `settings.competition.texts` names.
+        image: RGB, any size.
+        classes: what to look for; everything else is background.
+        settings: section `competition`.
+
+    Returns:
+        The mask; its agreement is the winner's share of the filtered evidence.
+
+    Raises:
+        ConfigError: maps were not captured, or lack a class's phrase.
+
+    Source: our own; docs/log.md has the ablation.
+    """
+    rules = settings.competition
+    size = image.shape[0], image.shape[1]
+    ordered = sorted(classes, key=lambda each: each.label_id)
+    if not ordered:
+        sure = RefinedMask(labels=np.zeros(size, np.uint8), agreement=np.ones(size, np.float32))
+        return Trace(method=settings.method, mask=sure)
+    raw = summed_maps(attention, ordered, settings)
+    soft = soft_labels(raw, attention, rules)
+    label_ids = (BACKGROUND, *(each.label_id for each in ordered))
+    return Trace(
+        method=settings.method,
+        mask=drawn(soft, image, label_ids, rules),
+        evidence=scaled_evidence(raw, label_ids),
+        unrefined=drawn(soft, image, label_ids, rules, filtered=False).labels,
+    )
+
+
+def summed_maps(
+    attention: AttentionSummary, classes: Sequence[ClassQuery], settings: MaskSettings
+) -> Float32[np.ndarray, "label grid_h grid_w"]:
+    """The start token's map and each class's, summed over the texts' grids at the largest grid."""
+    total = np.zeros((1 + len(classes), *attention.grid), np.float32)
+    for text in settings.competition.texts:
+        maps = maps_of(attention, text, settings.method)
+        rows = np.stack([maps.values[SOT_ROW], *(class_map(maps, each) for each in classes)])
+        total += bilinear(rows, attention.grid)
+    return total
+
+
+def soft_labels(
+    maps: Float32[np.ndarray, "label grid_h grid_w"], attention: AttentionSummary, rules: CompetitionSettings
+) -> Float32[np.ndarray, "label grid_h grid_w"]:
+    """Share of each label: the background's, and the foreground's parted among the classes."""
+    cells = rearrange(maps, "label row col -> (row col) label").astype(np.float64)
+    fine = columns_of(attention.components, attention.grid, levels=rules.foreground_levels, rules=rules)
+    wide = columns_of(attention.components, attention.grid, levels=rules.class_levels, rules=rules)
+    inside = foreground(cells[:, 0], fine, rules)
+    shares = class_shares(cells[:, 1:], wide, inside, rules)
+    found = np.concatenate([1 - inside[:, None], inside[:, None] * shares], axis=1)
+    height, width = attention.grid
+    return rearrange(found.astype(np.float32), "(row col) label -> label row col", row=height, col=width)
+
+
+def foreground(start_token: Positions, features: Columns, rules: CompetitionSettings) -> Positions:
+    """How far each position is foreground, in (0, 1): low where the start token is attended to.
+
+    The regressed map is parted by Otsu's threshold; around it a logistic curve turns distance, in standard
+    deviations of the map, into a share.
+    """
+    smooth = regressed(start_token[:, None], features, np.ones(len(start_token)), rules.ridge)[:, 0]
+    spread = max(float(smooth.std()), 1e-12)
+    return np.asarray(expit((otsu(smooth) - smooth) / (rules.edge * spread)))
+
+
+def class_shares(maps: Scores, features: Columns, inside: Positions, rules: CompetitionSettings) -> Scores:
+    """How the classes part each position among themselves.
+
+    Each map is standardised by its mean and deviation in the foreground, so that a loud class does not win
+    everywhere, regressed there, and the classes compete by softmax.
+    """
+    weight = inside / inside.sum()
+    centred = maps - weight @ maps
+    deviation = np.sqrt(weight @ centred**2)
+    scores = centred / np.where(deviation > 0, deviation, 1)
+    scores = regressed(scores, features, weight, rules.ridge)
+    odds = np.exp((scores - scores.max(axis=1, keepdims=True)) / rules.temperature)
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def regressed(maps: Scores, features: Columns, weight: Positions, ridge: float) -> Scores:
+    """What a weighted ridge regression on the features explains of each map.
+
+    Args:
+        maps: one column each.
+        features: of every position.
+        weight: of every position, any sum.
+        ridge: penalty, in mean variances of a feature column.
+    """
+    weight = weight / weight.sum()
+    centred = features - weight @ features
+    mean = weight @ maps
+    weighted = (centred * weight[:, None]).T
+    normal = weighted @ centred
+    normal[np.diag_indices(len(normal))] += max(ridge * float(np.trace(normal)) / max(len(normal), 1), 1e-12)
+    return np.asarray(centred @ np.linalg.solve(normal, weighted @ (maps - mean)) + mean)
+
+
+def otsu(values: Positions) -> float:
+    """The threshold that parts values into the two groups of least inner variance. Source: Otsu 1979."""
+    counts, edges = np.histogram(values, HISTOGRAM_BINS)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, mass = np.cumsum(counts)[:-1].astype(np.float64), np.cumsum(counts * centres)
+    above = len(values) - below
+    gap = mass[-1] / len(values) * below - mass[:-1]
+    between = gap**2 / np.maximum(below * above, 1)
+    return float(edges[1:-1][between.argmax()])
+
+
+def columns_of(
+    components: Sequence[LayerComponents], grid: Grid, *, levels: int, rules: CompetitionSettings
+) -> Columns:
+    """Leading components of the layers of the finest `levels` grids, at the largest grid, one column each."""
+    sides = sorted({layer.values.shape[1] for layer in components}, reverse=True)[:levels]
+    planes = [bilinear(layer.values, grid) for layer in components if layer.values.shape[1] in sides]
+    stacked = np.concatenate(planes) if planes else np.zeros((0, *grid), np.float32)
+    return rearrange(stacked, "column row col -> (row col) column").astype(np.float64)
+
+
+def drawn(
+    soft: Float32[np.ndarray, "label grid_h grid_w"],
+    image: UInt8[np.ndarray, "image_h image_w 3"],
+    label_ids: Sequence[int],
+    rules: CompetitionSettings,
+    *,
+    filtered: bool = True,
+) -> RefinedMask:
+    """Soft labels as a mask: background where it holds half or more, else the best class."""
+    size = image.shape[0], image.shape[1]
+    shares = bilinear(soft, size)
+    if filtered:
+        cell_px = max(size[0] / soft.shape[1], size[1] / soft.shape[2])
+        radius_px = max(1, round(rules.radius_cells * cell_px))
+        shares = guided_filter(shares, image, radius_px=radius_px, smoothness=rules.smoothness)
+    best = 1 + shares[1:].argmax(axis=0)
+    winner = np.where(shares[0] >= 0.5, 0, best)
+    labels = np.array(label_ids, np.uint8)[winner]
+    agreement = np.clip(np.take_along_axis(shares, winner[None], axis=0)[0], 0, 1)
+    labels = np.where(agreement < rules.uncertain_below, np.uint8(IGNORE), labels)
+    return RefinedMask(labels=labels, agreement=agreement.astype(np.float32))

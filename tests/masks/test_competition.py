@@ -1,0 +1,141 @@
+"""Segmint's own method on hand-made maps whose answer an eye can see."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segmint.artifacts import AttentionSummary, LayerComponents, TokenMaps
+from segmint.errors import ConfigError
+from segmint.masks.competition import class_shares, foreground, otsu, regressed, segmint
+from segmint.masks.evidence import ClassQuery
+from segmint.masks.settings import CompetitionSettings, profile
+
+SETTINGS = profile("segmint")
+RULES = CompetitionSettings()
+BOAT = ClassQuery(name="boat", label_id=1, phrases=("boat",))
+TREE = ClassQuery(name="tree", label_id=4, phrases=("tree",))
+GRID = (16, 16)
+
+
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    """True labels on the grid, and an image of 64 × 64 in which each label has its colour."""
+    truth = np.zeros(GRID, np.uint8)
+    truth[3:8, 2:7] = 1
+    truth[8:14, 9:15] = 4
+    colours = {0: (30, 90, 30), 1: (200, 40, 40), 4: (40, 60, 220)}
+    pixels = np.array([[colours[int(label)] for label in row] for row in truth], np.uint8)
+    return truth, pixels.repeat(4, axis=0).repeat(4, axis=1)
+
+
+def attention(truth: np.ndarray, *, noise: float = 0.3, seed: int = 0) -> AttentionSummary:
+    """Noisy maps that agree with the truth, one class ten times as loud; features that tell labels apart."""
+    rng = np.random.default_rng(seed)
+
+    def noisy(region: np.ndarray, loud: float = 1.0) -> np.ndarray:
+        return (loud * (0.4 + region + noise * rng.random(GRID))).astype(np.float32)
+
+    maps = TokenMaps(
+        tokens=("<SoT>", "boat", "tree", "<EoT>"),
+        phrases=("boat", "tree"),
+        phrase_tokens=((1,), (2,)),
+        values=np.stack([noisy(truth == 0, 30), noisy(truth == 1), noisy(truth == 4, 10), noisy(truth < 0)]),
+    )
+    columns = np.stack([truth == label for label in (0, 1, 4)]) + 0.05 * rng.random((3, *GRID))
+    half = TokenMaps(
+        tokens=maps.tokens,
+        phrases=maps.phrases,
+        phrase_tokens=maps.phrase_tokens,
+        values=np.ascontiguousarray(maps.values[:, ::2, ::2]),
+    )
+    return AttentionSummary(
+        grid=GRID,
+        components=(LayerComponents(layer="up", values=columns.astype(np.float32)),),
+        maps={"classes@fine": maps, "classes@half": half},
+    )
+
+
+def test_noisy_maps_and_unequal_loudness_give_the_exact_mask() -> None:
+    truth, image = scene()
+    trace = segmint(attention(truth), image, [TREE, BOAT], SETTINGS)
+    assert np.mean(trace.mask.labels == truth.repeat(4, axis=0).repeat(4, axis=1)) > 0.99
+    assert not (trace.mask.labels == 255).any()
+    assert trace.mask.agreement.min() >= 0
+    assert trace.mask.agreement.max() <= 1
+
+
+def test_the_order_of_the_classes_changes_nothing() -> None:
+    truth, image = scene()
+    one, other = (segmint(attention(truth), image, order, SETTINGS) for order in ([BOAT, TREE], [TREE, BOAT]))
+    assert np.array_equal(one.mask.labels, other.mask.labels)
+
+
+def test_one_class_takes_the_whole_foreground() -> None:
+    truth, image = scene()
+    labels = segmint(attention(truth), image, [BOAT], SETTINGS).mask.labels
+    assert set(np.unique(labels)) == {0, 1}
+    assert np.mean((labels == 1) == (truth > 0).repeat(4, axis=0).repeat(4, axis=1)) > 0.99
+
+
+def test_without_classes_all_is_background() -> None:
+    truth, image = scene()
+    assert not segmint(attention(truth), image, [], SETTINGS).mask.labels.any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 90), (64, 48)])
+def test_any_image_size(size: tuple[int, int]) -> None:
+    truth, _ = scene()
+    image = np.zeros((*size, 3), np.uint8)
+    assert segmint(attention(truth), image, [BOAT, TREE], SETTINGS).mask.labels.shape == size
+
+
+def test_missing_maps_are_named() -> None:
+    truth, image = scene()
+    bare = AttentionSummary(grid=GRID, components=(), maps={})
+    with pytest.raises(ConfigError, match="classes@fine"):
+        segmint(bare, image, [BOAT], SETTINGS)
+    assert truth.any()
+
+
+def test_constant_maps_do_not_break() -> None:
+    truth, image = scene()
+    found = attention(truth)
+    flat = {
+        name: TokenMaps(
+            tokens=each.tokens,
+            phrases=each.phrases,
+            phrase_tokens=each.phrase_tokens,
+            values=np.ones_like(each.values),
+        )
+        for name, each in found.maps.items()
+    }
+    labels = segmint(
+        AttentionSummary(grid=GRID, components=found.components, maps=flat), image, [BOAT, TREE], SETTINGS
+    ).mask.labels
+    assert set(np.unique(labels)) <= {0, 1, 4}
+
+
+@given(st.floats(0.5, 20), st.floats(-5, 5), st.floats(0.01, 0.3))
+def test_otsu_parts_two_groups_wherever_they_lie(gap: float, low: float, width: float) -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([low + width * gap * rng.random(50), low + gap + width * gap * rng.random(20)])
+    assert ((values > otsu(values)) == (np.arange(70) >= 50)).all()
+
+
+def test_regression_equals_the_closed_form_and_ignores_what_features_cannot_say() -> None:
+    rng = np.random.default_rng(1)
+    features, noise = rng.random((200, 3)), rng.standard_normal((200, 1))
+    target = features @ np.array([[1.0], [-2.0], [0.5]]) + 3
+    assert np.allclose(regressed(target, features, np.ones(200), 0.0), target, atol=1e-6)
+    assert regressed(noise, features, np.ones(200), 0.3).std() < 0.3 * noise.std()
+    assert np.allclose(regressed(noise, features[:, :0], np.ones(200), 0.3), noise.mean())
+
+
+def test_shares_are_shares() -> None:
+    rng = np.random.default_rng(2)
+    features = rng.random((100, 4))
+    inside = foreground(rng.random(100), features, RULES)
+    shares = class_shares(rng.random((100, 3)), features, inside, RULES)
+    assert inside.min() > 0
+    assert inside.max() < 1
+    assert np.allclose(shares.sum(axis=1), 1)
