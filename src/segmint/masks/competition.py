@@ -112,7 +112,8 @@ def class_shares(maps: Scores, features: Columns, inside: Positions, rules: Comp
     Each map is standardised by its mean and deviation in the foreground, so that a loud class does not win
     everywhere, regressed there, and the classes compete by softmax.
     """
-    weight = inside / inside.sum()
+    weight = np.maximum(inside, 1e-9)  # where nothing stands out, every position counts alike
+    weight = weight / weight.sum()
     centred = maps - weight @ maps
     deviation = np.sqrt(weight @ centred**2)
     scores = centred / np.where(deviation > 0, deviation, 1)
