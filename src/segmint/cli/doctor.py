@@ -1,1 +1,98 @@
 """`segmint doctor`: what this machine can do, and with which settings to begin."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from segmint.machine import Advice, Machine
+
+GB = 1e9
+MARKS = {True: "[green]yes[/]", False: "no"}
+
+
+def doctor(
+    *,
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="RUN", help="Where a run would go, for its free space.")
+    ] = ".",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="ID", help="Suggest for this model; default: the best that fits."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> None:
+    """Look at this machine: Python, torch, GPU, memory, disk, extras, models; then suggest settings.
+
+    Nothing is downloaded, loaded or written.
+    """
+    from segmint.machine import advise, look
+
+    machine = look(out)
+    advice = advise(machine, model)
+    if as_json:
+        from dataclasses import asdict
+
+        typer.echo(json.dumps({**asdict(machine), "advice": asdict(advice)}))
+        return
+    _show(machine, advice)
+
+
+def _show(machine: "Machine", advice: "Advice") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(machine):
+        facts.add_row(name, value)
+    console.print(facts)
+    extras = Table("extra", "installed", "for", "to install", box=None, header_style="bold", pad_edge=False)
+    for extra in machine.extras:
+        extras.add_row(
+            extra.name, MARKS[extra.installed], extra.purpose, "" if extra.installed else extra.install
+        )
+    console.print(extras)
+    models = Table("model", "here", box=None, header_style="bold", pad_edge=False)
+    for name, here in machine.models.items():
+        models.add_row(name, MARKS[here])
+    console.print(models)
+    console.print(f"\n[bold]Suggestion[/]  segmint generate {' '.join(advice.flags)}", soft_wrap=True)
+    console.print(advice.why, soft_wrap=True)
+
+
+def _facts(machine: "Machine") -> list[tuple[str, str]]:
+    threads = ", ".join(f"{name}={value}" for name, value in machine.thread_settings.items())
+    rows: list[tuple[str, Any]] = [
+        ("segmint", f"{machine.segmint}, Python {machine.python}, {machine.platform}"),
+        ("torch", machine.torch or f"[red]cannot be used: {machine.torch_error}[/]"),
+    ]
+    for device in machine.devices:
+        free = "" if device.free_bytes is None else f", {device.free_bytes / GB:.1f} GB free"
+        total = "" if device.total_bytes is None else f", {device.total_bytes / GB:.1f} GB{free}"
+        rows.append((device.name, f"{device.description}{total}"))
+    if not machine.devices:
+        rows.append(("GPU", "none that torch can use"))
+    rows += [
+        (
+            "CPU",
+            f"{machine.cores} cores for this process; {threads or 'no thread settings in the environment'}",
+        ),
+        ("memory", _size(machine.ram_total_bytes, machine.ram_free_bytes)),
+        ("disk", f"{_size(None, machine.disk_free_bytes)} at {machine.disk_place}"),
+        (
+            "toybox",
+            "shipped and complete" if machine.models.get("toybox") else "[red]its weights are missing[/]",
+        ),
+    ]
+    return rows
+
+
+def _size(total: int | None, free: int | None) -> str:
+    parts = [f"{total / GB:.1f} GB" if total else "", f"{free / GB:.1f} GB free" if free is not None else ""]
+    return ", ".join(filter(None, parts)) or "unknown"

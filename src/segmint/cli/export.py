@@ -7,7 +7,7 @@ import typer
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL (s3://, gs://).")],
     *,
     to: Annotated[
         str,

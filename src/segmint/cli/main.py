@@ -13,6 +13,7 @@ from segmint._version import __version__
 from segmint.cli import (
     benchmark,
     curate,
+    doctor,
     evaluate,
     experiment,
     explain,
@@ -29,6 +30,7 @@ from segmint.cli import (
     verify,
     view,
 )
+from segmint.cli.urls import refuse_urls
 from segmint.errors import SegmintError
 
 EXIT_BAD_INPUT = 2
@@ -65,6 +67,7 @@ app.command(name="evaluate", rich_help_panel="Train", no_args_is_help=True)(eval
 app.command(name="selftrain", rich_help_panel="Train", no_args_is_help=True)(selftrain.selftrain)
 app.command(name="recipe", rich_help_panel="Train", no_args_is_help=True)(recipe.recipe)
 app.add_typer(experiment.app, name="experiment", rich_help_panel="Judge")
+app.command(name="doctor", rich_help_panel="Machine")(doctor.doctor)
 app.command(name="models", rich_help_panel="Machine")(models.models)
 
 
@@ -93,6 +96,7 @@ def run(args: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if args is None else args)
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # typer carries its own copy of click
     try:
+        refuse_urls(words)
         code = app(words or ["--help"], standalone_mode=False)
     except SegmintError as error:
         tell_error(str(error))
