@@ -72,5 +72,8 @@ def finish(generation: Generation, recipe: Recipe) -> Item:
 
 
 def capture_for(recipe: Recipe) -> CaptureRequest:
-    """The attention that the recipe's method reads."""
-    return capture_request(recipe.capture, **asdict(needs(recipe.masks)))
+    """The attention that the recipe's method reads; with features to be kept, also what PCC and OVAM read."""
+    wanted = asdict(needs(recipe.masks))
+    if recipe.output.keep_features:
+        wanted["class_maps"] = True
+    return capture_request(recipe.capture, **wanted)
