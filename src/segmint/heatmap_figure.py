@@ -16,7 +16,8 @@ from segmint.heatmaps import WHOLE, HeatMaps
 
 MOST_ROWS = 64
 """Groups that a figure shows; the arrays hold all of them."""
-_PANEL_IN, _TITLE_IN, _DPI = 2.2, 0.45, 110
+_PANEL_IN, _DPI = 2.2, 110
+_TITLE_IN, _LINE_IN = 0.28, 0.11
 _COLOURS = "turbo"
 
 
@@ -60,20 +61,17 @@ def save_figure(heat: HeatMaps, path: Path) -> tuple[str, ...]:
     """
     shown = list(heat.maps)[:MOST_ROWS]
     columns = 1 + len(heat.words)
-    ratio = heat.image.shape[0] / heat.image.shape[1]
-    width_in, height_in = columns * _PANEL_IN, len(shown) * (_PANEL_IN * ratio + _TITLE_IN)
-    figure = Figure((width_in, height_in))
-    figure.subplots_adjust(
-        0, 0, 1, 1 - _TITLE_IN / height_in, wspace=0.04, hspace=_TITLE_IN / _PANEL_IN / ratio
-    )
+    title_in = _TITLE_IN + _LINE_IN * max(group.count("/") for group in shown)
+    panel_in = _PANEL_IN * heat.image.shape[0] / heat.image.shape[1]
+    height_in = len(shown) * (panel_in + title_in)
+    figure = Figure((columns * _PANEL_IN, height_in))
+    figure.subplots_adjust(0, 0, 1, 1 - title_in / height_in, wspace=0.04, hspace=title_in / panel_in)
     panels: Any = figure.subplots(len(shown), columns, squeeze=False)
     for panel in panels.flat:
         panel.set_axis_off()
     for row, group in enumerate(shown):
         panels[row, 0].imshow(heat.image)
-        panels[row, 0].set_title(
-            group.replace("/", "\n") if group != WHOLE else heat.kind.upper(), fontsize=7
-        )
+        panels[row, 0].set_title(_title(heat, group), fontsize=7)
         for column, (word, values) in enumerate(zip(heat.words, heat.maps[group], strict=True), start=1):
             panels[row, column].imshow(overlay(heat.image, values))
             panels[row, column].set_title(word, fontsize=10, parse_math=False)
@@ -84,6 +82,15 @@ def save_figure(heat: HeatMaps, path: Path) -> tuple[str, ...]:
         raise StorageError(f"cannot write {path}: {error}") from None
     left = len(heat.maps) - len(shown)
     return (f"{left} of {len(heat.maps)} groups are not in the figure; arrays hold them all",) if left else ()
+
+
+def _title(heat: HeatMaps, group: str) -> str:
+    """A group's name without the parts that all layers share."""
+    if group == WHOLE:
+        return heat.kind.upper()
+    for shared in (".attentions", ".transformer_blocks", ".attn2"):
+        group = group.replace(shared, "")
+    return group.replace("/", "\n")
 
 
 def save_arrays(heat: HeatMaps, path: Path) -> None:

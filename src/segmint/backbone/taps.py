@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from einops import rearrange
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
@@ -55,10 +55,21 @@ class MapTap:
     texts: TextBatch
     items: int
     keys: dict[str, Float32[Tensor, "text head token channel"]] = field(default_factory=dict)
+    padding: Bool[Tensor, "text 1 token 1"] | None = None
+    """Tokens that the softmax must not see; None where there are none."""
+    owners: Int64[Tensor, " text"] | None = None
+    """Items that the texts belong to; None where each item has one text."""
     sums: dict[GroupKey, Tensor] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Project the texts to each layer's keys, once; the scale 1/√d goes into them."""
+        """Project the texts to each layer's keys, once; the scale 1/√d goes into them.
+
+        All that an accelerator would have to be waited for is settled here, not at each reading.
+        """
+        if not self.texts.real.all():
+            self.padding = ~self.texts.real[:, None, :, None]
+        if self.texts.owner != tuple(range(self.items)):
+            self.owners = torch.tensor(self.texts.owner, device=self.texts.embeds.device)
         for layer in self.layers:
             attn = layer.module
             embeds = (
@@ -72,11 +83,11 @@ class MapTap:
     ) -> None:
         """Add one layer's attention of one UNet call."""
         for half in queries[halves_of(self.request.half, len(queries))]:
-            asked = half if len(self.texts.owner) == self.items else half[list(self.texts.owner)]
+            asked = half if self.owners is None else half[self.owners]
             heads = rearrange(asked.float(), "text cell (head d) -> text head d cell", head=layer.heads)
             scores = self.keys[layer.name] @ heads
-            if not self.texts.real.all():
-                scores.masked_fill_(~self.texts.real[:, None, :, None], -torch.inf)
+            if self.padding is not None:
+                scores.masked_fill_(self.padding, -torch.inf)
             shares = scores.softmax(dim=2)
             self._add(layer, grid, shares if "head" in self.request.group_by else shares.sum(1), call)
 
@@ -163,7 +174,7 @@ class FeatureTap:
         for layer in self.layers:
             for name, grid, values in self._merged(layer.name):
                 split = rearrange(
-                    values.float().cpu().numpy(),
+                    values.cpu().float().numpy(),
                     "half item cell (head d) -> item half head cell d",
                     head=layer.heads,
                 )
