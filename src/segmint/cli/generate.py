@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.engines import Where, engine_for, limit_threads
 from segmint.cli.progress import JsonLines, Quiet, listening, print_summary, summary_fields
 
 if TYPE_CHECKING:
     from segmint.artifacts import PromptSpec
-    from segmint.backbone.base import Backbone
-    from segmint.config import Recipe
     from segmint.jobs.generate import Engine, Job
     from segmint.jobs.request import Request
     from segmint.runs.files import Files
@@ -59,6 +58,11 @@ def generate(
     reject_missing: opt.RejectMissing = None,
     wait: opt.Wait = False,
     repair: opt.Repair = False,
+    engine: opt.Engine = "local",
+    devices: opt.Devices = None,
+    workers: opt.Workers = None,
+    address: opt.Address = None,
+    gpus_per_worker: opt.GpusPerWorker = None,
     threads: opt.Threads = None,
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
@@ -81,6 +85,7 @@ def generate(
     The same settings with prompts of your own:
     [cyan]segmint generate --recipe voc/recipe.toml --prompts captions.jsonl --out mine[/cyan]
     """
+    limit_threads(threads or 1)
     flags = {
         "prompts.templates": templates,
         "model.id": model,
@@ -102,7 +107,6 @@ def generate(
     changes = {field: value for field, value in flags.items() if value is not None}
     changes |= opt.parse_settings(settings or [])
     from segmint.jobs.generate import Job
-    from segmint.jobs.local import LocalEngine
     from segmint.jobs.places import files_at
 
     files = files_at(out)
@@ -113,13 +117,22 @@ def generate(
     first = count if reject_missing is None else _standing_count(files, count)
     settled, plan = ask(first)
     job = Job(files=files, recipe=settled, plan=plan, retries=retries, wait=wait, repair=repair)
-    engine = LocalEngine(load=loader(settled, device, threads))
-    run = carry_out(job, engine, quiet=quiet, as_json=as_json)
+    where = Where(
+        engine=engine,
+        device=device,
+        devices=devices,
+        threads=threads,
+        address=address,
+        workers=workers,
+        gpus_per_worker=gpus_per_worker,
+    )
+    hands = engine_for(settled.model, where)
+    run = carry_out(job, hands, quiet=quiet, as_json=as_json)
     while reject_missing is not None:
         more = _replacements(run, reject_missing, count, ask)
         if more is None:
             break
-        run = carry_out(replace(job, plan=more, repair=False), engine, quiet=quiet, as_json=as_json)
+        run = carry_out(replace(job, plan=more, repair=False), hands, quiet=quiet, as_json=as_json)
 
 
 def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> "Run":
@@ -150,7 +163,7 @@ def _standing_count(files: "Files", count: int | None) -> int | None:
 def _replacements(
     run: "Run", min_area: float, count: int | None, ask: "Callable[[int | None], Request]"
 ) -> "list[PromptSpec] | None":
-    """The longer plan that may bring `count` accepted items; None where that is done, or no more to be had."""
+    """The longer plan that may bring `count` accepted items; None where there is none."""
     from segmint.errors import PromptError
     from segmint.jobs.topup import next_count, reject_lacking
 
@@ -169,21 +182,6 @@ def _replacements(
             f"note: {standing.accepted} of {wanted} items show what they name; no more are minted", err=True
         )
     return None
-
-
-def loader(recipe: "Recipe", device: str, threads: int | None) -> "Callable[[], Backbone]":
-    """A function that loads the recipe's model on a device."""
-
-    def load() -> "Backbone":
-        from segmint.backbone.loading import load as load_model
-
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
-        return load_model(recipe.model, device)
-
-    return load
 
 
 def _asked(

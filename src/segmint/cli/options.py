@@ -89,7 +89,20 @@ RejectMissing = Annotated[
 ]
 Wait = Annotated[bool, _option(RUNNING, "Wait while another process writes this run.", "--wait")]
 Repair = Annotated[bool, _option(RUNNING, "Check every file first; make damaged items again.", "--repair")]
-Threads = Annotated[int | None, _option(RUNNING, "CPU threads; default: torch's, one a core.", least=1)]
+Engine = Annotated[str, _option(RUNNING, "local, or ray: spread the work over a Ray cluster.")]
+Devices = Annotated[
+    str | None,
+    _option(RUNNING, "Several devices of this machine, as cuda:0,cuda:1.", metavar="DEVICE,…"),
+]
+Workers = Annotated[int | None, _option(RUNNING, "With --engine ray: how many workers (1).", least=1)]
+Address = Annotated[
+    str | None, _option(RUNNING, "With --engine ray: a cluster's address, or auto; default: start one here.")
+]
+GpusPerWorker = Annotated[float | None, _option(RUNNING, "With --engine ray: GPUs of each worker (0).")]
+Threads = Annotated[
+    int | None,
+    _option(RUNNING, "CPU threads of each process (1); others give other last bits.", least=1),
+]
 Quiet = Annotated[bool, _option(RUNNING, "Say nothing but errors and notes.", "--quiet", "-q")]
 AsJson = Annotated[
     bool, _option(RUNNING, "One JSON object a line on stdout: start, item, note, end.", "--json")
