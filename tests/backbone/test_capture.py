@@ -21,6 +21,7 @@ from segmint.backbone.base import (
     group_key,
 )
 from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.encoding import TextEncoder
 from segmint.backbone.loading import load
 from segmint.backbone.settings import CaptureSettings, ModelSettings, SamplingSettings
 from segmint.errors import ConfigError, GenerationError
@@ -281,6 +282,24 @@ def test_bad_items_come_back_as_errors(
     assert isinstance(second, Generation)
     assert isinstance(third, GenerationError)
     assert "black" in str(third)
+
+
+def test_withheld_images_come_back_as_errors(
+    backbone: DiffusersBackbone, make_spec: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbone.pipe, "run_safety_checker", lambda image, *_: (image, [True, False]))
+    first, second = backbone.generate([make_spec(0), make_spec(1)], QUICK, NOTHING)
+    assert "safety checker withheld" in str(first)
+    assert isinstance(second, Generation)
+
+
+def test_texts_are_remembered_for_a_while(backbone: DiffusersBackbone) -> None:
+    encoder = TextEncoder(pipe=backbone.pipe)
+    first = encoder.encode("dog")
+    for number in range(100):
+        encoder.encode(f"tree {number}")
+        assert encoder.encode("dog") is first
+    assert len(encoder.memory) == 64
 
 
 def test_negative_prompts_are_each_items_own(backbone: DiffusersBackbone, make_spec: Make) -> None:

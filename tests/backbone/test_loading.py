@@ -167,6 +167,11 @@ def test_a_model_that_cannot_be_fetched_says_where_it_is(monkeypatch: pytest.Mon
         load(ModelSettings(id="someone/model", revision="v1"), "cpu")
 
 
+def test_a_safety_checker_must_be_there_to_be_used(tiny: Tiny) -> None:
+    with pytest.raises(ModelError, match="has no safety checker"):
+        load(ModelSettings(id=str(tiny("sd1")), safety_checker=True), "cpu")
+
+
 def test_weights_of_one_variant_are_found(broken: Path) -> None:
     for path in broken.rglob("*.safetensors"):
         path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))

@@ -10,8 +10,10 @@ from torch import Tensor
 from segmint.backbone.taps import TextBatch
 from segmint.backbone.text import Text
 
-_REMEMBERED = 512
-"""Texts whose embeddings are kept: class texts and negative prompts come back in every batch."""
+_REMEMBERED = 64
+"""Texts whose embeddings are kept, the newest used: class texts and negative prompts come back in every
+batch.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,7 @@ class Embedding:
 
 @dataclass(slots=True, kw_only=True)
 class TextEncoder:
-    """Encodes texts with a pipeline's own encoder or encoders, and remembers the newest."""
+    """Encodes texts with a pipeline's own encoder or encoders, and remembers those used last."""
 
     pipe: Any
     memory: dict[tuple[str | None, bool], Embedding] = field(default_factory=dict)
@@ -67,11 +69,11 @@ class TextEncoder:
     def encode(self, text: str | None, *, negative: bool = False) -> Embedding:
         """One text's embedding; a negative None is what the pipeline makes of no negative prompt."""
         key = (text, negative)
-        if key not in self.memory:
-            if len(self.memory) >= _REMEMBERED:
-                self.memory.pop(next(iter(self.memory)))
-            self.memory[key] = self._encode(text, negative=negative)
-        return self.memory[key]
+        found = self.memory.pop(key, None) or self._encode(text, negative=negative)
+        self.memory[key] = found
+        if len(self.memory) > _REMEMBERED:
+            del self.memory[next(iter(self.memory))]
+        return found
 
     def _encode(self, text: str | None, *, negative: bool) -> Embedding:
         """SD pipelines answer (positive, negative), SDXL's the same and both pooled."""

@@ -1,0 +1,70 @@
+"""Models at full size with random weights: the layers, grids and memory that the small ones stand for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from segmint.artifacts import Generation, PromptSpec
+from segmint.backbone.base import CaptureRequest, capture_request
+from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.loading import describe
+from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+Make = Callable[..., PromptSpec]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], DiffusersBackbone]:
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import random_models
+
+    def made(name: str) -> DiffusersBackbone:
+        pipe: Any = getattr(random_models, name)(torch.bfloat16)
+        pipe.set_progress_bar_config(disable=True)
+        info = describe(pipe, ModelSettings(id=name), Path(), torch.device("cpu"))
+        return DiffusersBackbone(pipe=pipe, info=info)
+
+    return made
+
+
+def test_stable_diffusion_21(build: Callable[[str], DiffusersBackbone], make_spec: Make) -> None:
+    backbone = build("build_sd21")
+    request = capture_request(CaptureSettings(), prompt_maps=True, dataset_diffusion=True)
+    (item,) = backbone.generate([make_spec()], SamplingSettings(steps=1), request)
+    assert isinstance(item, Generation)
+    assert (backbone.info.family, item.image.shape) == ("sd2", (512, 512, 3))
+    shapes = [(head.grid, head.values.shape) for head in item.heads]
+    assert shapes == [
+        *[((16, 16), (2, 20, 256, 64))] * 3,
+        *[((32, 32), (2, 10, 1024, 64))] * 3,
+        *[((64, 64), (2, 5, 4096, 64))] * 3,
+    ]  # 210 heads: 630 columns
+    assert {name: maps.values.shape[1:] for name, maps in item.maps.items()} == {
+        "classes": (64, 64),
+        "prompt": (64, 64),
+        "classes@1/4": (16, 16),
+    }
+    assert item.affinity is not None
+    assert item.affinity.grid == (32, 32)
+    captured = sum(head.values.nbytes for head in item.heads) + item.maps["classes"].values.nbytes
+    assert captured <= 150e6
+    (seen,) = backbone.observe([item.image], [make_spec()], ObserveSettings(), CaptureRequest())
+    assert isinstance(seen, Generation)
+    assert [head.values.shape for head in seen.heads] == [shape for _, shape in shapes]
+
+
+def test_sdxl_that_is_not_square(build: Callable[[str], DiffusersBackbone], make_spec: Make) -> None:
+    backbone = build("build_sdxl")
+    sampling = SamplingSettings(steps=1, height_px=512, width_px=768, guidance=1.0)
+    (item,) = backbone.generate([make_spec()], sampling, CaptureRequest())
+    assert isinstance(item, Generation)
+    assert (backbone.info.family, item.image.shape) == ("sdxl", (512, 768, 3))
+    assert backbone.info.default_guidance == 5.0
+    grids = [head.grid for head in item.heads]
+    assert grids == [(16, 24)] * 30 + [(32, 48)] * 6
+    assert item.maps["classes"].values.shape[1:] == (32, 48)
