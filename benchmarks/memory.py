@@ -1,1 +1,252 @@
-"""Peak memory by number of denoising steps and batch: the toybox model as it is, SD 2.1 by its shapes."""
+"""Memory by number of denoising steps and batch: `python -m benchmarks.memory`.
+
+Peaks are of live tensors (see `live_tensors`) beyond the weights. The toybox model draws whole images. SD 2.1
+and SDXL, at full size on the meta device, make single UNet calls with both guidance halves and one VAE
+decoding: a sampling is those calls one after the other, with the capture held between them. Mask-making works
+on numpy arrays and is measured by tracemalloc at the same shapes.
+"""
+
+import argparse
+import json
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarks import random_models
+from benchmarks.live_tensors import peak_bytes
+from benchmarks.masks import ours
+from benchmarks.synthetic_scene import SD21, TOYBOX, Shape, scene
+from rich.console import Console
+from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
+
+from segmint.artifacts import PromptSpec
+from segmint.backbone.base import NOTHING, CaptureRequest
+from segmint.backbone.capture import Capture, capturing
+from segmint.backbone.loading import load
+from segmint.backbone.settings import ModelSettings, SamplingSettings
+from segmint.backbone.taps import FeatureTap, MapTap, TextBatch
+from segmint.backbone.text import Text
+from segmint.backbone.unet import attention_layers, select
+
+MB = 1e6
+WORDS = ("boat", "tree")
+FULL_SIZE: dict[str, tuple[Callable[..., Any], int]] = {
+    "SD 2.1-base": (random_models.build_sd21, 512),
+    "SDXL base": (random_models.build_sdxl, 1024),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """Whole images: peaks in MB, without and with capture."""
+
+    model: str
+    steps: int
+    batch: int
+    plain_mb: float
+    captured_mb: float
+    extra_mb_an_image: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """UNet calls of a full-size model in float16, both guidance halves."""
+
+    model: str
+    image_px: int
+    parameters: int
+    batch: int
+    calls: int
+    plain_mb: float
+    captured_mb: float
+    extra_mb_an_image: float
+    held_mb_an_image: float
+    """What the capture holds on to between calls."""
+    decode_mb: float
+    """The VAE's peak for the batch."""
+    unet_tflop_an_image: float
+    """Of one call, both halves."""
+    decode_tflop_an_image: float
+    text_tflop_an_image: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Masks:
+    """Making one mask: its input (the captured features and maps in float32), and the peak beside that."""
+
+    shape: str
+    input_mb: float
+    peak_mb: float
+
+
+def drawn(steps: Sequence[int], batches: Sequence[int]) -> Iterator[Drawn]:
+    """The toybox model: every number of steps with the smallest batch, every batch with the fewest steps."""
+    backbone = load(ModelSettings(), "cpu")
+    cases = [(each, batches[0]) for each in steps] + [(steps[0], each) for each in batches[1:]]
+    for step, batch in cases:
+        specs = [_spec(index) for index in range(batch)]
+
+        def peak(capture: CaptureRequest, specs: list[PromptSpec] = specs, step: int = step) -> float:
+            sampling = SamplingSettings(steps=step)
+            return peak_bytes(lambda: backbone.generate(specs, sampling, capture)) / MB
+
+        plain, captured = peak(NOTHING), peak(CaptureRequest())
+        yield Drawn(
+            model="toybox",
+            steps=step,
+            batch=batch,
+            plain_mb=plain,
+            captured_mb=captured,
+            extra_mb_an_image=(captured - plain) / batch,
+        )
+
+
+def called(model: str, cases: Sequence[tuple[int, int]]) -> Iterator[Called]:
+    """A full-size model, for each (batch, UNet calls)."""
+    build, size = FULL_SIZE[model]
+    with torch.device("meta"):
+        pipe = build(torch.float16)
+    texts = [part for part in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None)) if part is not None]
+    parameters = sum(each.numel() for part in (pipe.unet, pipe.vae, *texts) for each in part.parameters())
+    for batch, calls in cases:
+        run, capture = _calls(pipe.unet, size, batch, calls), _capture(pipe.unet, size, batch)
+        plain = peak_bytes(run) / MB
+        captured = peak_bytes(partial(_captured, pipe.unet, capture, run)) / MB
+        decode = partial(pipe.vae.decode, _meta(batch, 4, size // 8, size // 8))
+        tokens = torch.zeros(2, 77, dtype=torch.long, device="meta")
+        yield Called(
+            model=model,
+            image_px=size,
+            parameters=parameters,
+            batch=batch,
+            calls=calls,
+            plain_mb=plain,
+            captured_mb=captured,
+            extra_mb_an_image=(captured - plain) / batch,
+            held_mb_an_image=capture.held_bytes() / MB / batch,
+            decode_mb=peak_bytes(decode) / MB,
+            unet_tflop_an_image=_tflop(_calls(pipe.unet, size, 1, 1)),
+            decode_tflop_an_image=_tflop(decode) / batch,
+            text_tflop_an_image=sum(_tflop(partial(part, tokens)) for part in texts),
+        )
+
+
+def masks(shape: Shape) -> Masks:
+    """One mask at a shape."""
+    raw = scene(shape, 1)
+    ours(raw, shape)
+    tracemalloc.start()
+    ours(raw, shape)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    size = sum(each.values.nbytes for each in raw.heads) + raw.maps.values.nbytes
+    return Masks(shape=shape.name, input_mb=size / MB, peak_mb=peak / MB)
+
+
+def _captured(unet: Any, capture: Capture, run: Callable[[], None]) -> None:
+    with capturing(unet, capture):
+        run()
+
+
+def _calls(unet: Any, size: int, batch: int, calls: int) -> Callable[[], None]:
+    rows, side = 2 * batch, size // 8
+    arguments: dict[str, Any] = {
+        "encoder_hidden_states": _meta(rows, 77, unet.config.cross_attention_dim),
+    }
+    if unet.config.addition_embed_type == "text_time":
+        ids = {"text_embeds": _meta(rows, 1280), "time_ids": _meta(rows, 6)}
+        arguments["added_cond_kwargs"] = ids
+    latents, step = _meta(rows, 4, side, side), torch.tensor(1, device="meta")
+
+    def run() -> None:
+        for _ in range(calls):
+            unet(latents, step, **arguments)
+
+    return run
+
+
+def _capture(unet: Any, size: int, batch: int) -> Capture:
+    layers, request = attention_layers(unet), CaptureRequest()
+    assert request.features is not None
+    text = Text(
+        text=" ".join(WORDS),
+        tokens=("<SoT>", *WORDS, "<EoT>"),
+        phrases=WORDS,
+        phrase_rows=tuple((row,) for row in range(1, 1 + len(WORDS))),
+    )
+    rows = len(text.tokens)
+    texts = TextBatch(
+        texts=(text,) * batch,
+        owner=tuple(range(batch)),
+        embeds=_meta(batch, rows, unet.config.cross_attention_dim),
+        real=torch.ones(batch, rows, dtype=torch.bool),
+    )
+    [wanted] = request.maps
+    maps = MapTap(request=wanted, layers=select(layers, "cross", wanted.layers), texts=texts, items=batch)
+    features = FeatureTap(
+        request=request.features, layers=select(layers, "self", request.features.layers), items=batch
+    )
+    side = size // 8
+    return Capture(layers=layers, items=batch, latent=(side, side), maps=[maps], features=features)
+
+
+def _meta(*shape: int) -> torch.Tensor:
+    return torch.zeros(*shape, dtype=torch.float16, device="meta")
+
+
+def _tflop(work: Callable[[], Any]) -> float:
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops() / 1e12
+
+
+def _spec(index: int) -> PromptSpec:
+    return PromptSpec(
+        item_id=f"{index:06d}",
+        index=index,
+        prompt="a boat and a tree",
+        classes=WORDS,
+        label_ids=(1, 2),
+        phrases=tuple((word,) for word in WORDS),
+        seed=index,
+    )
+
+
+def table(title: str, rows: Sequence[Any]) -> Table:
+    """Rows of one kind for a terminal."""
+    names = [each.name for each in fields(rows[0])]
+    out = Table(*(name.replace("_", " ") for name in names), title=title)
+    for row in rows:
+        cells = [getattr(row, name) for name in names]
+        out.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in cells))
+    return out
+
+
+def main() -> None:
+    """Print the tables, and write the figures as JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, nargs="+", default=[2, 10, 20], help="of the toybox model")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cases = [(batch, 1) for batch in arguments.batches] + [(arguments.batches[0], 3)]
+    found: dict[str, list[Any]] = {
+        "called": [row for model in FULL_SIZE for row in called(model, cases)],
+        "masks": [masks(SD21), masks(TOYBOX)],
+        "drawn": list(drawn(arguments.steps, arguments.batches)),
+    }
+    for title, rows in found.items():
+        Console(width=160).print(table(title, rows))
+    text = json.dumps({title: [asdict(row) for row in rows] for title, rows in found.items()}, indent=1)
+    if arguments.json:
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -61,9 +61,14 @@ def build_sdxl(dtype: torch.dtype = torch.float32) -> StableDiffusionXLPipeline:
         tokenizer=_words(),
         tokenizer_2=_words(),
         unet=unet.to(dtype),
-        scheduler=EulerDiscreteScheduler(**NOISE),
+        scheduler=_euler(),
         add_watermarker=False,
     )
+
+
+def _euler() -> EulerDiscreteScheduler:
+    with torch.device("cpu"):  # also where the model is built on the meta device, for its shapes alone
+        return EulerDiscreteScheduler(**NOISE)
 
 
 def _vae() -> AutoencoderKL:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import fields as fields_of
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +16,8 @@ SEED_LIMIT = 2**63
 ITEM_ID_RULE = "1 to 100 of A–Z a–z 0–9 _ -, not starting with -, and no device name of Windows such as con"
 """What an item id may be, in words: a file name on any system, and an archive key, which ends at a dot."""
 
+_FIELDS = tuple(each.name for each in fields_of(PromptSpec))
+"""In the order in which they are written."""
 _ITEM_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 _WINDOWS_DEVICES = {
     "con",
@@ -33,7 +35,7 @@ def is_item_id(text: str) -> bool:
 
 def spec_to_json(spec: PromptSpec) -> str:
     """One line of ASCII JSON without a line break."""
-    return json.dumps(asdict(spec), separators=(",", ":"))
+    return json.dumps({name: getattr(spec, name) for name in _FIELDS}, separators=(",", ":"))
 
 
 def spec_from_json(line: str) -> PromptSpec:
@@ -50,7 +52,7 @@ def spec_from_json(line: str) -> PromptSpec:
         fields = _Line.model_validate_json(line.encode("utf-8", "surrogatepass"))
     except ValidationError as error:
         raise PromptError(f"not a plan line: {_one_line(error)}") from None
-    return PromptSpec(**fields.model_dump())
+    return PromptSpec(**{name: getattr(fields, name) for name in _FIELDS})
 
 
 def _checked_id(text: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-ON_URLS = frozenset({"generate", "label", "verify", "export", "remask"})
+ON_URLS = frozenset({"generate", "label", "verify", "export", "remask", "doctor"})
 """Commands that take `s3://…` where they take a run folder; the others read many small files at random and
 need the run on a disk of this machine.
 """

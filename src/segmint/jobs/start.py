@@ -36,7 +36,9 @@ def adopt(run: Run, recipe: Recipe, plan: Sequence[PromptSpec]) -> Run:
         RunError: the recipe differs, or the plan is not the run's own or its beginning.
     """
     check_same_recipe(run, recipe)
-    wanted, standing = encode_plan(plan), encode_plan(run.plan())
+    wanted, standing = encode_plan(plan), run.files.read(layout.PLAN)
+    if wanted != standing:
+        standing = encode_plan(run.plan())  # reads every line, and so refuses a damaged plan by name
     if wanted == standing and run.header.items == len(plan):
         return run
     check_extends(run, wanted, standing)
