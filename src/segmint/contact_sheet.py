@@ -20,7 +20,7 @@ ITEMS = 12
 TILE_PX = 200
 ACROSS = 2
 """Items side by side."""
-GAP_PX, MARGIN_PX, CAPTION_PX, ROW_GAP_PX = 6, 28, 40, 22
+GAP_PX, MARGIN_PX, CAPTION_PX, ROW_GAP_PX = 6, 28, 40, 8
 PAPER, INK, FAINT = (252, 252, 250), (32, 34, 38), (120, 124, 130)
 OVERLAY = 0.55
 """Opacity of the mask's colours over the image."""

@@ -7,6 +7,7 @@ place.
 
 import hashlib
 import os
+import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -253,12 +254,16 @@ def _read_record(files: Files, path: PurePosixPath) -> ItemRecord:
 
 
 def _write_blobs(files: Files, draft: Draft, mask_set: str) -> ItemRecord:
+    start = time.perf_counter()
     written: dict[str, FileRecord] = dict(draft.record.files)
     for role, data in draft.blobs.items():
         path = _path(role, draft.record.id, mask_set, data)
         files.write(path, data)
         written[role] = _seal(path, data)
-    return draft.record.model_copy(update={"files": written})
+    spent = dict(draft.record.timings_s)
+    if draft.blobs:
+        spent["writing"] = spent.get("writing", 0.0) + time.perf_counter() - start
+    return draft.record.model_copy(update={"files": written, "timings_s": spent})
 
 
 def _path(role: Role, item_id: str, mask_set: str, data: bytes) -> PurePosixPath:
