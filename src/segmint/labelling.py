@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from segmint.artifacts import Generation, Image, PromptSpec, Trace
-from segmint.backbone.base import Backbone, Callback, Outcome
+from segmint.backbone.base import Backbone, Callback, CaptureRequest, Outcome, capture_request
 from segmint.config import Recipe
 from segmint.errors import GenerationError, ImageError
 from segmint.masks import METHODS, ClassQuery, mask_statistics, summarise
+from segmint.masks.presence import present_classes
 from segmint.photos.fitting import drawing_size, resized, to_size
 from segmint.photos.plan import plan_photos
 from segmint.photos.reading import read_photo
@@ -87,7 +88,7 @@ def observe_photos(
     """
     size = (backbone.info.height_px, backbone.info.width_px)
     squeezed = [resized(image, size) for image in images]
-    return backbone.observe(squeezed, specs, recipe.observation, capture_for(recipe), callback)
+    return backbone.observe(squeezed, specs, recipe.observation, photo_capture(recipe), callback)
 
 
 def finish_photo(generation: Generation, image: Image, recipe: Recipe) -> Item:
@@ -101,6 +102,8 @@ def finish_photo(generation: Generation, image: Image, recipe: Recipe) -> Item:
     size = image.shape[0], image.shape[1]
     drawn_at = drawing_size(size, model_size=generation.image.shape[:2], finest=recipe.photos.finest)
     classes = ClassQuery.of_spec(generation.spec)
+    if looks_for_absent(generation.spec, recipe):
+        classes = present_classes(summary, classes, recipe.masks)
     trace = METHODS[recipe.masks.method](summary, resized(image, drawn_at), classes, recipe.masks)
     trace = at_own_size(trace, size)
     return Item(
@@ -112,6 +115,25 @@ def finish_photo(generation: Generation, image: Image, recipe: Recipe) -> Item:
         seconds={**generation.seconds, "masks": time.perf_counter() - start},
         prompt_truncated=generation.prompt_truncated,
     )
+
+
+def looks_for_absent(spec: PromptSpec, recipe: Recipe) -> bool:
+    """Whether an item is searched for all of the run's classes, so that some may not be there.
+
+    An image that brings classes of its own is believed, and so is a lone class.
+    """
+    whole = len(spec.classes) == len(recipe.vocabulary.classes)
+    return recipe.photos.absent == "suppress" and whole and len(spec.classes) > 1
+
+
+def photo_capture(recipe: Recipe) -> CaptureRequest:
+    """What the recipe's method reads, and what tells absent classes."""
+    own = capture_for(recipe)
+    if recipe.photos.absent == "keep":
+        return own
+    extra = capture_request(recipe.capture, class_maps=False, fine_maps=True)
+    maps = {each.name: each for each in (*own.maps, *extra.maps)}
+    return replace(own, features=own.features or extra.features, maps=tuple(maps.values()))
 
 
 def at_own_size(trace: Trace, size: tuple[int, int]) -> Trace:

@@ -47,7 +47,7 @@ def test_a_run_is_a_voc_dataset_with_a_record_an_item(whole):
     assert values <= {0, 255, *record.label_ids}
     assert record.seed == 2026
     assert record.model == "fake"
-    assert record.method == "pcc"
+    assert record.method == "segmint"
     assert set(record.timings_s) >= {"sampling", "capture", "masks", "writing"}
     shares = sum(record.areas.values()) + record.uncertain_fraction
     assert shares == pytest.approx(1.0, abs=1e-6)

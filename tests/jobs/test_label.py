@@ -11,6 +11,7 @@ from PIL import Image
 
 from segmint.artifacts import PromptSpec
 from segmint.backbone.fake import FakeBackbone, draw
+from segmint.config import Recipe
 from segmint.errors import ImageError, RunError, VocabularyError
 from segmint.jobs.generate import Job, generate
 from segmint.jobs.label import label_unit
@@ -163,3 +164,12 @@ def test_one_image_from_python(tmp_path: Path) -> None:
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(ImageError, match="expected an RGB image"):
             label(FakeBackbone(), wrong, ["boat"])
+
+
+def test_classes_that_are_not_there_leave_no_mark_unless_asked(tmp_path: Path) -> None:
+    recipe = Recipe.parse({"masks": {"method": "segmint"}})
+    names = ["boat", "tree", "car", "house"]
+    kept = label(FakeBackbone(), picture(), names, recipe=recipe.merged({"photos.absent": "keep"}))
+    strict = label(FakeBackbone(), picture(), names, recipe=recipe.merged({"masks.presence.share": 1.0}))
+    assert kept.trace.mask.labels.any()
+    assert not strict.trace.mask.labels.any()

@@ -38,7 +38,10 @@ def toybox(
     *,
     split: Annotated[str, typer.Option(help="val to choose by, test to report.")] = "val",
     seeds: Annotated[str, typer.Option(help="Each seed has images and noise of its own.")] = "0, 1, 2",
-    count: Annotated[int, typer.Option(min=1, help="Images of each seed, in each mode.")] = 200,
+    count: Annotated[int, typer.Option(min=1, help="Images of each seed.")] = 200,
+    generated: Annotated[
+        int | None, typer.Option(min=1, help="Generated images of each seed, if not --count.")
+    ] = None,
     modes: Annotated[str, typer.Option(help="What is scored.")] = "label, generate",
     methods: MethodsOption = "all",
     model: ModelOption = "toybox",
@@ -48,8 +51,8 @@ def toybox(
 ) -> None:
     """Score methods on the toybox world: exact masks of renders, the oracle's masks of generated images.
 
-    One row for each method, mode and seed. The same seeds give the same masks, image by image; val and test share
-    no scene and no noise. Choose settings on val, and look at test once.
+    One row for each method, mode and seed. The same seeds give the same masks, image by image; val and test
+    share no scene and no noise. Choose settings on val, and look at test once.
     """
     from segmint.benchmark import toybox as world
     from segmint.benchmark.run import draw, look, rows_of
@@ -72,11 +75,11 @@ def toybox(
                 keep = album.keep if not rows else None
                 rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
             if "generate" in kinds:
-                prompts = world.specs(part, seed=number, count=count)  # type: ignore[arg-type]
+                prompts = world.specs(part, seed=number, count=generated or count)  # type: ignore[arg-type]
                 drawn = draw(prompts, setup.backbone, setup.recipe, setup.capture, judge=world.judge)
-                watched = bar.watch(drawn, f"generate, seed {number}", count)
+                watched = bar.watch(drawn, f"generate, seed {number}", generated or count)
                 rows += rows_of(watched, setup.methods, setup.recipe, mode="generate", seed=number)
-    settings = {"split": split, "seeds": numbers, "count": count}
+    settings = {"split": split, "seeds": numbers, "count": count, "generated": generated or count}
     _finish(out, rows, album, setup, dataset=f"toybox {split}", settings=settings, quiet=quiet)
 
 

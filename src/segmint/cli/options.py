@@ -61,7 +61,10 @@ Scheduler = Annotated[str | None, _option(DRAWING, "default, ddim, pndm, euler, 
 Height = Annotated[int | None, _option(DRAWING, "Image height in pixels.")]
 Width = Annotated[int | None, _option(DRAWING, "Image width in pixels.")]
 BatchSize = Annotated[int | None, _option(DRAWING, "Images drawn together.", "--batch-size", "-b")]
-Method = Annotated[str | None, _option(MASKS, "How masks are made: pcc, pcc-published …")]
+Method = Annotated[
+    str | None,
+    _option(MASKS, "How masks are made: segmint, pcc, pcc-published, ovam, daam, dataset-diffusion."),
+]
 Set = Annotated[
     list[str] | None,
     _option(

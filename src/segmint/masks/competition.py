@@ -85,9 +85,9 @@ def soft_labels(
     maps: Float32[np.ndarray, "label grid_h grid_w"], attention: AttentionSummary, rules: CompetitionSettings
 ) -> Float32[np.ndarray, "label grid_h grid_w"]:
     """Share of each label: the background's, and the foreground's parted among the classes."""
-    cells = rearrange(maps, "label row col -> (row col) label").astype(np.float64)
-    fine = columns_of(attention.components, attention.grid, levels=rules.foreground_levels, rules=rules)
-    wide = columns_of(attention.components, attention.grid, levels=rules.class_levels, rules=rules)
+    cells = cells_of(maps)
+    fine = columns_of(attention.components, attention.grid, levels=rules.foreground_levels)
+    wide = columns_of(attention.components, attention.grid, levels=rules.class_levels)
     inside = foreground(cells[:, 0], fine, rules)
     shares = class_shares(cells[:, 1:], wide, inside, rules)
     found = np.concatenate([1 - inside[:, None], inside[:, None] * shares], axis=1)
@@ -118,8 +118,18 @@ def class_shares(maps: Scores, features: Columns, inside: Positions, rules: Comp
     deviation = np.sqrt(weight @ centred**2)
     scores = centred / np.where(deviation > 0, deviation, 1)
     scores = regressed(scores, features, weight, rules.ridge)
-    odds = np.exp((scores - scores.max(axis=1, keepdims=True)) / rules.temperature)
+    return parted(scores, rules.temperature)
+
+
+def parted(scores: Scores, temperature: float) -> Scores:
+    """Softmax over the labels."""
+    odds = np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature)
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def cells_of(maps: Float32[np.ndarray, "label grid_h grid_w"]) -> Scores:
+    """Maps as one row a position."""
+    return rearrange(maps, "label row col -> (row col) label").astype(np.float64)
 
 
 def regressed(maps: Scores, features: Columns, weight: Positions, ridge: float) -> Scores:
@@ -151,9 +161,7 @@ def otsu(values: Positions) -> float:
     return float(edges[1:-1][between.argmax()])
 
 
-def columns_of(
-    components: Sequence[LayerComponents], grid: Grid, *, levels: int, rules: CompetitionSettings
-) -> Columns:
+def columns_of(components: Sequence[LayerComponents], grid: Grid, *, levels: int) -> Columns:
     """Leading components of the layers of the finest `levels` grids, at the largest grid, one column each."""
     sides = sorted({layer.values.shape[1] for layer in components}, reverse=True)[:levels]
     planes = [bilinear(layer.values, grid) for layer in components if layer.values.shape[1] in sides]

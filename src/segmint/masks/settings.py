@@ -159,6 +159,19 @@ class CompetitionSettings(BaseModel):
     """A pixel whose winner holds less than this share is 255; 0 labels every pixel."""
 
 
+class PresenceSettings(BaseModel):
+    """Which of the classes asked for an image shows at all (`masks/presence.py`). Source: docs/log.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: Fraction = 0.6
+    """Share of the competition that a class must hold at its peak to be looked for at all."""
+    peak: Annotated[float, Field(gt=0.0, le=1.0)] = 0.08
+    """A class's peak: the part of the foreground's area where it holds most."""
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 0.3
+    """Of the softmax among classes, in standard deviations of all class maps within the foreground."""
+
+
 PUBLISHED: Mapping[str, Any] = {
     "clusters": {"connectivity": 8},
     "evidence": {"through_image": True},
@@ -183,7 +196,7 @@ class MaskSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: str = "pcc"
+    method: str = "segmint"
     """Name of the method; see `PROFILES`."""
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     clusters: ClusterSettings = Field(default_factory=ClusterSettings)
@@ -193,6 +206,7 @@ class MaskSettings(BaseModel):
     thresholding: ThresholdSettings = Field(default_factory=ThresholdSettings)
     dataset_diffusion: DatasetDiffusionSettings = Field(default_factory=DatasetDiffusionSettings)
     competition: CompetitionSettings = Field(default_factory=CompetitionSettings)
+    presence: PresenceSettings = Field(default_factory=PresenceSettings)
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """Settings of how existing images are taken: the recipe's section `photos`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -17,6 +17,9 @@ class PhotoSettings(BaseModel):
     finest: Annotated[float, Field(ge=1.0, le=64.0)] = 4.0
     """Masks are refined on the image scaled to at most this many times the pixels of the model's own size (4:
     1024 × 1024 px for a model of 512 × 512), and at least once; from there labels go to the image's size."""
+    absent: Literal["suppress", "keep"] = "suppress"
+    """Whether classes that an image does not seem to show are left out (`masks/presence.py`). An image that
+    brings classes of its own is believed."""
     sources_sha256: str | None = None
     """SHA-256 of the list of images, filled in when the run starts, so that a changed list is noticed."""
 
