@@ -27,7 +27,12 @@ FLAGS = [
 ]  # fmt: skip
 COUNT = 1500
 NASTY = "</span><script>document.title='owned'</script> \"quoted\" 'n' 🦊 " + "long " * 2000
-PAGES = {"viewer-grid": "#/", "viewer-item": "#/item/{item}", "viewer-statistics": "#/statistics"}
+PAGES = {  # address, height of the window, what to wait for
+    "viewer-grid": ("#/", 800, ".tile[data-item]:not(.waiting)"),
+    "viewer-item": ("#/item/{item}", 1560, ".stage-row img"),
+    "viewer-statistics": ("#/statistics", 1500, "img.heat"),
+}
+COMPARE = ("#/item/{item}?compare=", 800, ".pane:nth-child(3) canvas")
 
 
 def find_chromium():
@@ -341,18 +346,18 @@ def test_screenshots_of_every_page(browser, run, tmp_path):
         if (folder / layout.MASK_SETS).is_dir()
         else []
     )
-    pages = PAGES | ({"viewer-compare": "#/item/{item}?compare=" + sets[0]} if sets else {})
+    pages = PAGES | ({"viewer-compare": (COMPARE[0] + sets[0], *COMPARE[1:])} if sets else {})
     with Serving(folder, tmp_path / "cache") as serving:
-        for name, hash_ in pages.items():
-            for scheme in ("light", "dark") if name == "viewer-grid" else ("light",):
-                page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
-                if name == "viewer-item":
-                    page.add_init_script("sessionStorage.setItem('segmint-why', 'yes')")
-                page.goto(serving.url + hash_.format(item=item))
-                page.wait_for_load_state("networkidle")
-                page.wait_for_timeout(1200)
-                suffix = "-dark" if scheme == "dark" else ""
-                path = target / f"{name}{suffix}.png"
-                page.screenshot(path=path, full_page=False)
-                assert path.stat().st_size > 5000
-                page.close()
+        for name, (hash_, height, sign) in pages.items():
+            page = browser.new_page(viewport={"width": 1280, "height": height})
+            if name == "viewer-item":
+                page.add_init_script("sessionStorage.setItem('segmint-why', 'yes')")
+            page.goto(serving.url + hash_.format(item=item))
+            page.wait_for_selector(
+                sign if named or name != "viewer-item" else "#toggles label", timeout=60_000
+            )
+            page.wait_for_timeout(1500)
+            path = target / f"{name}.png"
+            page.screenshot(path=path)
+            assert path.stat().st_size > 5000
+            page.close()

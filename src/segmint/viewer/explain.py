@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32
 from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
@@ -102,9 +103,7 @@ def _class_maps(known: Explanation) -> Panel:
     )
 
 
-def _segments(
-    picture: render.Picture, numbers: "np.ndarray[tuple[int, int], np.dtype[np.int32]]"
-) -> render.Picture:
+def _segments(picture: render.Picture, numbers: Int32[np.ndarray, "grid_h grid_w"]) -> render.Resized:
     size = (CELL, CELL)
     large = render.resized(picture, size)
     shown = np.asarray(
@@ -113,7 +112,7 @@ def _segments(
     return render.outlined(large, shown)
 
 
-def _named(picture: render.Picture, name: str) -> render.Picture:
+def _named(picture: render.Picture, name: str) -> render.Resized:
     cell = PilImage.fromarray(render.resized(picture, (CELL, CELL)))
     draw = ImageDraw.Draw(cell)
     draw.text(
@@ -128,7 +127,7 @@ def _named(picture: render.Picture, name: str) -> render.Picture:
     return np.asarray(cell)
 
 
-def _grid(pictures: Sequence[render.Picture], *, rows: int) -> PilImage.Image:
+def _grid(pictures: Sequence[render.AnyPicture], *, rows: int) -> PilImage.Image:
     """Pictures in columns of `rows`, together as high as a large one."""
     side = (LARGE - GAP * (rows - 1)) // rows
     columns = max(1, -(-len(pictures) // rows))
@@ -222,7 +221,7 @@ def _legend(draw: ImageDraw.ImageDraw, known: Explanation, y: int) -> None:
         x += 34 + draw.textlength(name, font=_font(21, name)) + 34
 
 
-def _fitted(text: str, size: int, room: float) -> str:
+def _fitted(text: str, size: int, room: int | float) -> str:
     """The text, shortened where it is longer than its place."""
     font = _font(size, text)
     if font.getlength(text) <= room:

@@ -13,6 +13,8 @@ from segmint.vocabulary import BACKGROUND, Colour, Vocabulary
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Resized = UInt8[np.ndarray, "new_h new_w 3"]
+AnyPicture = UInt8[np.ndarray, "_h _w 3"]
+"""One of several pictures that need not agree in size."""
 Palette = UInt8[np.ndarray, "256 3"]
 
 OVERLAY_OPACITY = 0.55
@@ -113,7 +115,7 @@ def features_rgb(components: tuple[LayerComponents, ...], grid: Grid) -> Picture
 
 def heads_rgb(
     components: tuple[LayerComponents, ...], count: int, per_head: int = 3
-) -> list[tuple[str, Picture]]:
+) -> list[tuple[str, AnyPicture]]:
     """Single heads, spread evenly over all layers: a head's first three components as red, green and blue."""
     heads = [
         (layer.layer, layer.values[start : start + 3])

@@ -102,7 +102,13 @@ def _features(known: Explanation) -> list[Stage]:
     )
     heads = render.heads_rgb(known.summary.components, HEADS_SHOWN)
     singles = [
-        Stage(key=f"head-{i}", group=whole.group, title=f"Head {i + 1}", caption=f"{layer}", picture=picture)
+        Stage(
+            key=f"head-{i}",
+            group=whole.group,
+            title=f"One head of {layer}",
+            caption=f"{picture.shape[0]} × {picture.shape[1]} positions",
+            picture=picture,
+        )
         for i, (layer, picture) in enumerate(heads)
     ]
     return [whole, *singles]

@@ -39,7 +39,7 @@ export function showCounts(status) {
 
 function search(set) {
   let timer = 0;
-  const input = el("input", { type: "search", id: "search", value: store.filters.text, placeholder: "words in the prompt, or an id" });
+  const input = el("input", { type: "search", id: "search", value: store.filters.text, placeholder: "prompt or id" });
   input.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(() => set("text", input.value), 180);
