@@ -6,15 +6,16 @@ import pytest
 
 from segmint.errors import DatasetError, MissingDependency, RunError
 from segmint.runs.curation import decide
+from segmint.runs.files import LocalFiles
 from segmint.training.data import match, read_pair
 from segmint.training.inspection import inspect
 from segmint.training.readers.coco import read_coco
 from segmint.training.readers.opening import Address, open_set, parse_address
 from segmint.training.readers.run import read_run
 from segmint.training.readers.voc import download_voc, read_voc
+from small_runs import fill
 from synthetic_runs import CLASSES as RUN_CLASSES
-from synthetic_runs import scene, write_header, write_mask_set, write_record, write_run
-from synthetic_runs import vocabulary as run_vocabulary
+from synthetic_runs import scene, write_mask_set, write_record, write_run
 from tiny_datasets import write_coco, write_voc
 
 
@@ -51,7 +52,7 @@ def test_a_mask_set_made_later(tmp_path):
 
 
 def test_a_run_with_no_finished_item(tmp_path):
-    write_header(tmp_path, run_vocabulary())
+    fill(LocalFiles(tmp_path), planned=2, done=0)
     with pytest.raises(DatasetError, match="no finished item; run `segmint generate"):
         read_run(tmp_path)
 
