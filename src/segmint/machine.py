@@ -28,22 +28,26 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """Memory of one model family at its own image size, shapes alone: see `benchmarks/memory.py`."""
+    """Memory of one model family, by its shapes: see `benchmarks/memory.py`."""
 
+    image_px: int
+    """The size that `values_an_image` is for; it grows with the image's area."""
     parameters: int
     """Of UNet, text encoders and VAE."""
     values_an_image: int
-    """Peak of live tensor elements for one more image of a batch, guidance and capture included."""
+    """Peak of live tensor elements for one more image of a batch: the decoder's, with what the capture
+    holds. SDXL decodes in float32 and so counts twice.
+    """
 
 
 FOOTPRINTS: Mapping[str, Footprint] = {
-    "toybox": Footprint(parameters=12_000_000, values_an_image=25_000_000),
-    "sd1": Footprint(parameters=1_066_000_000, values_an_image=700_000_000),
-    "sd2": Footprint(parameters=1_290_000_000, values_an_image=700_000_000),
-    "sdxl": Footprint(parameters=3_470_000_000, values_an_image=2_700_000_000),
+    "toybox": Footprint(image_px=128, parameters=12_000_000, values_an_image=13_500_000),
+    "sd1": Footprint(image_px=512, parameters=1_066_000_000, values_an_image=216_000_000),
+    "sd2": Footprint(image_px=512, parameters=1_290_000_000, values_an_image=216_000_000),
+    "sdxl": Footprint(image_px=1024, parameters=3_470_000_000, values_an_image=1_660_000_000),
 }
-USABLE = 0.8
-"""Share of the free memory to plan with: the rest is for the libraries' workspaces and fragmentation."""
+USABLE = 0.6
+"""Share of the free memory to plan with: shapes do not show the libraries' workspaces and fragmentation."""
 MOST = 32
 """Larger batches bring no more images a second."""
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -157,7 +161,8 @@ def _advice(machine: Machine, device: Device | None, model: str) -> Advice:
     size = FOOTPRINTS[known.family if known else TOYBOX]
     dtype = "float32" if device is None or device.name == "mps" else "float16"
     free = machine.ram_free_bytes if device is None else device.free_bytes
-    weights, image = size.parameters * BYTES[dtype], size.values_an_image * BYTES[dtype]
+    area = (known.size_px / size.image_px) ** 2 if known else 1.0
+    weights, image = size.parameters * BYTES[dtype], area * size.values_an_image * BYTES[dtype]
     room = None if free is None else USABLE * free - weights
     fitting = MOST if room is None else max(0, min(MOST, int(room // image)))
     batch = _power_of_two(min(fitting, 4) if device is None else fitting)
