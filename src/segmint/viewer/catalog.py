@@ -18,6 +18,8 @@ from segmint.viewer.table import CHUNK, Query, Table
 
 POLL_S = 1.0
 """How often the folder is looked at for new items."""
+BREATH_S = 0.002
+"""Rest between two chunks, in which a waiting request gets its turn."""
 SETTLE_S = 0.5
 """Rest after the last decision before the image-set lists are written again."""
 KEPT_ORDERS = 16
@@ -157,6 +159,7 @@ class Catalog:
             with self.lock:
                 table.read(pending[start : start + CHUNK])
                 table.set_states(dict(self._log.states))
+            self._stop.wait(BREATH_S)
         if len(starts) * CHUNK < len(pending):
             table.look_again()
 

@@ -98,9 +98,7 @@ def _class_maps(known: Explanation) -> Panel:
         _named(render.heat(values), names.get(label_id, str(label_id)))
         for label_id, values in zip(evidence.label_ids, evidence.values, strict=True)
     ]
-    return Panel(
-        title="Where words look", text="cross-attention, one map a class", canvas=_grid(cells, rows=2)
-    )
+    return Panel(title="Where words look", text="cross-attention maps", canvas=_grid(cells, rows=2))
 
 
 def _segments(picture: render.Picture, numbers: Int32[np.ndarray, "grid_h grid_w"]) -> render.Resized:
@@ -128,13 +126,12 @@ def _named(picture: render.Picture, name: str) -> render.Resized:
 
 
 def _grid(pictures: Sequence[render.AnyPicture], *, rows: int) -> PilImage.Image:
-    """Pictures in columns of `rows`, together as high as a large one."""
+    """Pictures in so many rows, together as high as a large one."""
     side = (LARGE - GAP * (rows - 1)) // rows
     columns = max(1, -(-len(pictures) // rows))
     canvas = PilImage.new("RGB", (columns * side + (columns - 1) * GAP, LARGE), GROUND)
-    across = rows == 2 and len(pictures) == 2 * columns and columns > 1
     for i, picture in enumerate(pictures):
-        column, row = (i % columns, i // columns) if across or rows == 3 else (i // rows, i % rows)
+        column, row = i % columns, i // columns
         cell = PilImage.fromarray(picture).resize((side, side), PilImage.Resampling.NEAREST)
         canvas.paste(cell, (column * (side + GAP), row * (side + GAP)), _rounded(side))
     return canvas

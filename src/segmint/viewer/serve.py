@@ -54,7 +54,7 @@ def serve(
         allow_remote: listen to other machines, to those who bring the token.
         token: the secret to ask for; None makes one.
         cache: folder for thumbnails; None takes the user's cache folder.
-        ready: called with the address once the port is bound.
+        ready: called with the address once requests are answered.
 
     Raises:
         ConfigError: the host is not the loopback and `allow_remote` is off, or the port is taken.
@@ -84,9 +84,17 @@ def serve(
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
     )
-    with catalog.watching(), listening:
+
+    server = uvicorn.Server(config)
+    begin = server.startup
+
+    async def begin_and_tell(sockets: list[socket.socket] | None = None) -> None:
+        await begin(sockets=sockets)
         ready(address)
-        uvicorn.Server(config).run(sockets=[listening])
+
+    server.startup = begin_and_tell
+    with catalog.watching(), listening:
+        server.run(sockets=[listening])
 
 
 def bind(host: str, port: int) -> socket.socket:
