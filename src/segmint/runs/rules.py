@@ -13,8 +13,9 @@
     text       = '"' … '"' | "'" … "'"        a backslash keeps the next character
 
 Words are matched without regard to case, text too. `smallest` is the area of the named class that covers
-least of the image (0 where it did not appear), `classes` as a number counts the named classes. A record without
-the value asked for (a method that casts no votes has no agreement) matches neither a rule nor its opposite.
+least of the image (0 where it did not appear), `classes` as a number counts the named classes. A record
+without the value asked for (a method that casts no votes has no agreement) matches neither a rule nor its
+opposite.
 Nothing is evaluated: a rule is parsed into a tree of comparisons, and the tree is walked.
 """
 

@@ -1,5 +1,6 @@
 """Why a mask is what it is: every stage of the method for one item, as titled pictures."""
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -105,13 +106,19 @@ def _features(known: Explanation) -> list[Stage]:
         Stage(
             key=f"head-{i}",
             group=whole.group,
-            title=f"One head of {layer}",
-            caption=f"{picture.shape[0]} × {picture.shape[1]} positions",
+            title="One head",
+            caption=f"{_short(layer)}, {picture.shape[0]} × {picture.shape[1]} positions",
             picture=picture,
         )
         for i, (layer, picture) in enumerate(heads)
     ]
     return [whole, *singles]
+
+
+def _short(layer: str) -> str:
+    """A layer's place in words, where its name follows diffusers; else the name."""
+    place = re.match(r"(up|down)_blocks\.(\d+)\.attentions\.(\d+)", layer)
+    return f"{place[1]} block {place[2]}, attention {place[3]}" if place else layer
 
 
 def _clusters(known: Explanation) -> list[Stage]:

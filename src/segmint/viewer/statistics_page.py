@@ -20,6 +20,8 @@ IDLE_S = 15.0
 """Reading masks stops when nobody has looked at the page for this long."""
 CHUNK = 64
 """Masks read between two looks at the clock."""
+HEAT_SPREAD_CELLS = 1.2
+"""Standard deviation by which each centre is spread, so that a few of them read as a cloud."""
 HEAT_PX = 120
 """Side of a centre-of-mass map on the page."""
 MATRIX_LABELS = 40
@@ -231,5 +233,8 @@ def _heat_charts(heat: Heat, vocabulary: Vocabulary) -> Element:
 
 
 def _heat_picture(cells: Float[np.ndarray, "y x"]) -> render.Picture:
-    smooth = render.upsampled(cells.astype(np.float32), (HEAT_PX, HEAT_PX))
+    from scipy.ndimage import gaussian_filter
+
+    spread = gaussian_filter(cells.astype(np.float32), HEAT_SPREAD_CELLS)
+    smooth = render.upsampled(spread / max(float(spread.max()), 1e-9), (HEAT_PX, HEAT_PX))
     return render.heat(smooth, "magma")
