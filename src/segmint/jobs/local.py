@@ -1,5 +1,6 @@
 """The local engine: one batch after the other in this process."""
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -71,6 +72,7 @@ def within_memory(
                 raise
             work = replace(work, most=at_once // 2)
             listener.noted(f"out of memory: going on with {at_once // 2} images at once")
+        gc.collect()  # what the failed batch held hangs on the frames of its traceback, in cycles
 
 
 def _one_behind(begun: Iterable[Finish]) -> Iterator[list[ItemRecord]]:
