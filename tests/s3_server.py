@@ -15,6 +15,8 @@ KEYS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+PAGE = 10
+"""Names in one answer to a listing, instead of S3's thousand: so that a test can pass it."""
 START_S = 60
 
 
@@ -26,7 +28,10 @@ def s3_server() -> Iterator[str]:
         port = free.getsockname()[1]
     words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **KEYS}
+        words,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **KEYS, "MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE)},
     )
     address = f"http://127.0.0.1:{port}"
     try:
