@@ -74,6 +74,8 @@ def test_on_a_gpu_the_published_model_and_a_batch_by_its_memory(bare):
         assert (advice.model, advice.dtype, advice.threads) == (SD2, "float16", None)
         sizes[free] = advice.batch_size
     assert list(sizes.values()) == sorted(sizes.values())
+    two = advise(replace(bare, devices=(gpu(24), replace(gpu(24), name="cuda:1"))))
+    assert "--devices cuda:0,cuda:1" in two.flags
     assert sizes[8] < sizes[80] <= machines.MOST
     assert all(size & (size - 1) == 0 for size in sizes.values())
 

@@ -41,7 +41,7 @@ class Footprint:
 
 
 FOOTPRINTS: Mapping[str, Footprint] = {
-    "toybox": Footprint(image_px=128, parameters=12_000_000, values_an_image=13_500_000),
+    "toybox": Footprint(image_px=128, parameters=8_636_000, values_an_image=13_500_000),
     "sd1": Footprint(image_px=512, parameters=1_066_000_000, values_an_image=216_000_000),
     "sd2": Footprint(image_px=512, parameters=1_290_000_000, values_an_image=216_000_000),
     "sdxl": Footprint(image_px=1024, parameters=3_470_000_000, values_an_image=1_660_000_000),
@@ -50,6 +50,7 @@ USABLE = 0.6
 """Share of the free memory to plan with: shapes do not show the libraries' workspaces and fragmentation."""
 MOST = 32
 """Larger batches bring no more images a second."""
+MOST_ON_CPU = 4
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -157,26 +158,19 @@ def advise(machine: Machine, model: str | None = None) -> Advice:
 
 
 def _advice(machine: Machine, device: Device | None, model: str) -> Advice:
-    known = known_model(model)
-    size = FOOTPRINTS[known.family if known else TOYBOX]
     dtype = "float32" if device is None or device.name == "mps" else "float16"
     free = machine.ram_free_bytes if device is None else device.free_bytes
-    area = (known.size_px / size.image_px) ** 2 if known else 1.0
-    weights, image = size.parameters * BYTES[dtype], area * size.values_an_image * BYTES[dtype]
-    room = None if free is None else USABLE * free - weights
-    fitting = MOST if room is None else max(0, min(MOST, int(room // image)))
-    batch = _power_of_two(min(fitting, 4) if device is None else fitting)
+    weights, image = _bytes(model, dtype)
+    fitting = MOST if free is None else max(0, min(MOST, int((USABLE * free - weights) // image)))
+    batch = _power_of_two(min(fitting, MOST_ON_CPU) if device is None else fitting)
     threads = machine.cores if device is None else None
     flags = [f"--model {model}", f"--batch-size {batch}", f"--dtype {dtype}"]
     flags += [f"--threads {threads}"] if threads else []
+    cards = [each.name for each in machine.devices if each.name.startswith("cuda")]
+    flags += [f"--devices {','.join(cards)}"] if len(cards) > 1 else []
     where = f"{device.name} ({device.description})" if device else "the CPU"
     said = "an unknown amount" if free is None else f"{free / 1e9:.1f} GB"
-    sum_ = f"{weights / 1e9:.2f} GB of weights and {image / 1e9:.2f} GB an image in {dtype}"
-    why = f"{where} has {said} free; {model} takes {sum_}, planned with {USABLE:.0%} of what is free"
-    if not fitting:
-        why += ": not even one image fits; expect out of memory"
-    elif device is None:
-        why += "; on a CPU larger batches bring nothing, so it is at most 4"
+    takes = f"{weights / 1e9:.2f} GB of weights and {image / 1e9:.2f} GB an image in {dtype}"
     return Advice(
         model=model,
         device=device.name if device else "cpu",
@@ -185,8 +179,28 @@ def _advice(machine: Machine, device: Device | None, model: str) -> Advice:
         threads=threads,
         fits=fitting > 0,
         flags=tuple(flags),
-        why=f"{why}. Where that is wrong, generate halves the batch, says so and goes on.",
+        why=f"{where} has {said} free; {model} takes {takes}, planned with {USABLE:.0%} of what is free"
+        f"{_caveat(fitting, device)}. Where that is wrong, generate halves the batch, says so and goes on.",
     )
+
+
+def _bytes(model: str, dtype: str) -> tuple[float, float]:
+    """What the weights take, and each image of a batch."""
+    known = known_model(model)
+    size = FOOTPRINTS[known.family if known else TOYBOX]
+    area = (known.size_px / size.image_px) ** 2 if known else 1.0
+    return float(size.parameters * BYTES[dtype]), area * size.values_an_image * BYTES[dtype]
+
+
+def _caveat(fitting: int, device: Device | None) -> str:
+    if not fitting:
+        return ": not even one image fits; expect out of memory"
+    if device is None:
+        return (
+            f"; on a CPU larger batches bring nothing, so it is at most {MOST_ON_CPU}, and every core gets a "
+            "thread (another number of threads gives other last bits)"
+        )
+    return ""
 
 
 def _power_of_two(count: int) -> int:
