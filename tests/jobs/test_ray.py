@@ -1,5 +1,6 @@
 """The same run from a real Ray on this machine, with one worker killed."""
 
+import json
 import os
 import signal
 import sys
@@ -14,7 +15,8 @@ from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, ModelError, StorageError
 from segmint.jobs.generate import generate
-from segmint.jobs.ray import RayEngine, decode_batch, encode_batch
+from segmint.jobs.ray import RayEngine, batch_fields, batch_of_fields
+from segmint.jobs.remask import remask, settle_masks
 from segmint.jobs.work import batches_to_do
 from segmint.runs.files import LocalFiles
 from small_jobs import Heard, job_at, mint
@@ -86,9 +88,9 @@ class Killer(Heard):
             os.kill(self.killed, signal.SIGKILL)
 
 
-def test_a_batch_travels_as_json():
+def test_a_batch_travels_as_plain_data():
     [batch] = batches_to_do(job_at(Path("x"), count=3).plan, {"000001"}, 3)
-    assert decode_batch(encode_batch(batch)) == batch
+    assert batch_of_fields(json.loads(json.dumps(batch_fields(batch)))) == batch
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -136,6 +138,18 @@ def test_a_cluster_that_is_too_small_is_refused_with_what_would_fit(tmp_path):
     with pytest.raises(DeviceError, match="has 0 GPUs"):
         generate(job_at(tmp_path / "run"), RayEngine(load=fake, gpus_per_worker=1), Heard())
     assert not (tmp_path / "run").exists()
+
+
+def test_masks_are_made_again_on_the_cluster_as_on_one_machine(tmp_path):
+    job = job_at(tmp_path / "run", changes={"output.keep_features": True})
+    run = mint(job)
+    settings = settle_masks(run, method="pcc-published", changes={})
+    here = remask(run, "here", settings, Heard())
+    there = remask(run, "there", settings, Heard(), spread=RayEngine(load=fake, workers=2).spread)
+    assert here.made == there.made == 7
+    folders = [tmp_path / "run/masks" / name / "SegmentationClass" for name in ("here", "there")]
+    one, other = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert one == other
 
 
 @dataclass(frozen=True)

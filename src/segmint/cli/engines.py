@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from segmint.backbone.settings import ModelSettings
     from segmint.jobs.generate import Engine
+    from segmint.jobs.remask import Spread
     from segmint.jobs.work import Unit
 
 
@@ -68,6 +69,20 @@ def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None)
             unit=unit,
         )
     return LocalEngine(load=load, unit=unit)
+
+
+def spread_by(where: Where) -> "Spread":
+    """What carries work without a model out.
+
+    Raises:
+        ConfigError: flags that do not go together.
+    """
+    from segmint.backbone.settings import ModelSettings
+    from segmint.jobs.ray import RayEngine
+    from segmint.jobs.remask import spread_here
+
+    engine = engine_for(ModelSettings(), where)
+    return engine.spread if isinstance(engine, RayEngine) else spread_here
 
 
 def limit_threads(threads: int) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.engines import Where, spread_by
 from segmint.cli.progress import listening
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ def remask(
     method: opt.Method = None,
     settings: opt.Set = None,
     wait: opt.Wait = False,
+    engine: opt.Engine = "local",
+    workers: opt.Workers = None,
+    address: opt.Address = None,
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -43,8 +47,9 @@ def remask(
 
     opened = read_run(files_at(run))
     chosen = settle_masks(opened, method=method, changes=opt.parse_settings(settings or []))
+    spread = spread_by(Where(engine=engine, workers=workers, address=address))
     with listening(quiet=quiet, as_json=as_json) as listener:
-        made = make_again(opened, name or _default_name(chosen), chosen, listener, wait=wait)
+        made = make_again(opened, name or _default_name(chosen), chosen, listener, wait=wait, spread=spread)
     if not (quiet or as_json):
         left = f", {len(made.unreadable)} left out" if made.unreadable else ""
         typer.echo(

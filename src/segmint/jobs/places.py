@@ -1,6 +1,7 @@
 """Where a run lives, from what the user wrote."""
 
 import os
+from dataclasses import replace
 
 from segmint.errors import StorageError
 from segmint.runs.files import Files, LocalFiles
@@ -18,3 +19,8 @@ def files_at(where: str | os.PathLike[str]) -> Files:
     if isinstance(files, LocalFiles) and files.root.exists() and not files.root.is_dir():
         raise StorageError(f"{files.root} is a file; a run is a folder: choose another --out")
     return files
+
+
+def within_reach(files: Files) -> Files:
+    """The same place, named so that a process in another folder finds it."""
+    return replace(files, root=files.root.absolute()) if isinstance(files, LocalFiles) else files

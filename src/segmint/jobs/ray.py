@@ -8,6 +8,7 @@ are records.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from segmint import errors
@@ -15,16 +16,18 @@ from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.config import Recipe
 from segmint.errors import DeviceError, MissingDependency, SegmintError
+from segmint.jobs.places import within_reach
 from segmint.jobs.stubborn import Worker
 from segmint.jobs.work import Batch, Listener, Unit, Work, mint_batch
 from segmint.pipeline import capture_for
-from segmint.runs.files import LocalFiles
 from segmint.runs.records import ItemRecord
 from segmint.specs import spec_from_json, spec_to_json
 
 CPUS_FOR_READING = 1
 """CPUs that actors never take: without one, Ray Data's own tasks would wait for ever."""
 
+Errand = Callable[[Any], Any]
+"""What a worker does with a row: plain data in, plain data out."""
 MOST_BLOCKS = 2000
 """Blocks of batches that Ray Data schedules; what a lost block had finished is found in place."""
 
@@ -57,31 +60,43 @@ class RayEngine:
 
     def run(self, work: Work, listener: Listener) -> None:
         """As `Engine.run`. A worker that dies is replaced, and its batch done again."""
-        self._connect()
-        for reply in self._replies(work):
-            _raise_told(reply)
+        bare = replace(work, files=within_reach(work.files), batches=())
+        make = partial(_minter, self.load, bare, self.unit)
+        for reply in self.spread(make, [batch_fields(batch) for batch in work.batches]):
             for note in reply["notes"]:
                 listener.noted(note)
             for record in reply["records"]:
                 listener.finished(ItemRecord.model_validate(record))
 
-    def _replies(self, work: Work) -> Iterator[dict[str, Any]]:
+    def spread(self, make: Callable[[], Errand], rows: Sequence[Any]) -> Iterator[Any]:
+        """Every row through one of the workers; answers come as they are ready, in any order.
+
+        Args:
+            make: called once in each worker, gives the function that does a row.
+            rows: plain data, as JSON knows it; the answers are too.
+
+        Raises:
+            SegmintError: what a worker raised.
+        """
         import ray.data
 
-        files = work.files
-        if isinstance(files, LocalFiles):
-            files = replace(files, root=files.root.absolute())
-        bare = replace(work, files=files, batches=())
-        rows = [{"batch": encode_batch(batch)} for batch in work.batches]
-        done = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS)).map(
+        self._connect()
+        if not rows:
+            return
+        asked = [{"row": json.dumps(row)} for row in rows]
+        answers = ray.data.from_items(asked, override_num_blocks=min(len(rows), MOST_BLOCKS)).map(
             _Actor,
-            fn_constructor_args=(self.load, bare, self.unit),
-            compute=ray.data.ActorPoolStrategy(size=self.workers, max_tasks_in_flight_per_actor=2),
+            fn_constructor_args=(make,),
+            compute=ray.data.ActorPoolStrategy(
+                size=min(self.workers, len(rows)), max_tasks_in_flight_per_actor=2
+            ),
             num_cpus=self.cpus_per_worker,
             num_gpus=self.gpus_per_worker,
         )
-        for row in done.iter_rows():
-            yield json.loads(row["reply"])
+        for each in answers.iter_rows():
+            reply = json.loads(each["reply"])
+            _raise_told(reply)
+            yield reply["value"]
 
     def _connect(self) -> Any:
         try:
@@ -116,27 +131,35 @@ class RayEngine:
 
 
 class _Actor:
-    """One worker of the pool: loads its model once, then does batch after batch."""
+    """One worker of the pool: prepares once, then does row after row."""
 
-    def __init__(self, load: Callable[[], Backbone], work: Work, unit: Unit) -> None:
-        self._listener = _Notes()
-        self._error: dict[str, Any] | None = None
+    def __init__(self, make: Callable[[], Errand]) -> None:
+        self._error: SegmintError | None = None
         try:
-            self._worker = Worker(work=work, backbone=load(), unit=unit, listener=self._listener)
+            self._do = make()
         except SegmintError as error:
-            self._error = _tell(error)
+            self._error = error
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A batch in, its records out, as JSON."""
-        if self._error is not None:
-            return {"reply": json.dumps(self._error)}
+        """A row in, its answer out, as JSON."""
         try:
-            records = self._worker.do(decode_batch(row["batch"]))
+            if self._error is not None:
+                raise self._error
+            return {"reply": json.dumps({"value": self._do(json.loads(row["row"]))})}
         except SegmintError as error:
             return {"reply": json.dumps(_tell(error))}
-        notes, self._listener.notes = self._listener.notes, []
-        said = {"records": [record.model_dump(mode="json") for record in records], "notes": notes}
-        return {"reply": json.dumps(said)}
+
+
+def _minter(load: Callable[[], Backbone], work: Work, unit: Unit) -> Errand:
+    listener = _Notes()
+    worker = Worker(work=work, backbone=load(), unit=unit, listener=listener)
+
+    def do(row: Any) -> dict[str, Any]:
+        records = worker.do(batch_of_fields(row))
+        notes, listener.notes = listener.notes, []
+        return {"records": [record.model_dump(mode="json") for record in records], "notes": notes}
+
+    return do
 
 
 class _Notes:
@@ -159,15 +182,14 @@ class _Notes:
         self.notes.append(text)
 
 
-def encode_batch(batch: Batch) -> str:
-    """A batch as JSON."""
-    return json.dumps({"specs": [spec_to_json(spec) for spec in batch.specs], "wanted": sorted(batch.wanted)})
+def batch_fields(batch: Batch) -> dict[str, list[str]]:
+    """A batch as plain data."""
+    return {"specs": [spec_to_json(spec) for spec in batch.specs], "wanted": sorted(batch.wanted)}
 
 
-def decode_batch(text: str) -> Batch:
-    """The batch that `encode_batch` wrote."""
-    said = json.loads(text)
-    return Batch(specs=tuple(map(spec_from_json, said["specs"])), wanted=frozenset(said["wanted"]))
+def batch_of_fields(fields: dict[str, list[str]]) -> Batch:
+    """The batch that `batch_fields` described."""
+    return Batch(specs=tuple(map(spec_from_json, fields["specs"])), wanted=frozenset(fields["wanted"]))
 
 
 def _prepare(load: Callable[[], Backbone], recipe: Recipe, specs: list[PromptSpec]) -> str:

@@ -1,14 +1,15 @@
 """Masks made again from stored attention, with other settings or another method, beside the old ones."""
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from segmint._version import __version__
 from segmint.config import Recipe, changed_fields
 from segmint.errors import ConfigError, ImageError, RunError
+from segmint.jobs.places import within_reach
 from segmint.masks import METHODS, ClassQuery, mask_statistics
 from segmint.masks.settings import MaskSettings
 from segmint.runs import codec
@@ -18,6 +19,10 @@ from segmint.runs.store import Draft, Run, commit
 
 AT_ONCE = 16
 """Items put in place together: one flush of the folders for all."""
+Errand = Callable[[Any], Any]
+"""What is done with a row of items: plain data in, plain data out."""
+Spread = Callable[[Callable[[], Errand], Sequence[Any]], Iterator[Any]]
+"""Carries rows out, here or elsewhere; the function that does them is made once in each worker."""
 
 
 @runtime_checkable
@@ -75,8 +80,23 @@ def settle_masks(run: Run, *, method: str | None, changes: dict[str, Any]) -> Ma
     return start.merged(changes).masks
 
 
-def remask(run: Run, name: str, settings: MaskSettings, listener: Listener, *, wait: bool = False) -> Remade:
+def spread_here(make: Callable[[], Errand], rows: Sequence[Any]) -> Iterator[Any]:
+    """Every row through this process."""
+    return map(make(), rows)
+
+
+def remask(
+    run: Run,
+    name: str,
+    settings: MaskSettings,
+    listener: Listener,
+    *,
+    wait: bool = False,
+    spread: Spread = spread_here,
+) -> Remade:
     """Make every item's mask again, into mask set `name`; goes on with one begun with the same settings.
+
+    `spread` carries the work out: `spread_here`, or `RayEngine.spread`.
 
     Raises:
         RunError: no item has features, the mask set was made with other settings, or the run is locked.
@@ -90,13 +110,17 @@ def remask(run: Run, name: str, settings: MaskSettings, listener: Listener, *, w
         items, standing = sorted(run.done_ids()), run.done_ids(name)
         todo = [item_id for item_id in items if item_id not in standing]
         listener.starting(len(todo), len(items))
+        rows = [todo[at : at + AT_ONCE] for at in range(0, len(todo), AT_ONCE)]
+        make = partial(_remasker, replace(run, files=within_reach(run.files)), name, settings)
         unreadable: list[str] = []
-        drafts = _drafts(run, todo, settings, unreadable, listener)
         made = 0
-        while batch := list(islice(drafts, AT_ONCE)):
-            for record in commit(run.files, batch, mask_set=name):
-                listener.finished(record)
-            made += len(batch)
+        for answer in spread(make, rows):
+            for item_id, error in answer["unreadable"]:
+                unreadable.append(item_id)
+                listener.noted(f"item {item_id} is left out: {error}")
+            for record in answer["records"]:
+                made += 1
+                listener.finished(ItemRecord.model_validate(record))
     return Remade(mask_set=name, made=made, standing=len(items) - len(todo), unreadable=tuple(unreadable))
 
 
@@ -121,34 +145,43 @@ def _claim(run: Run, name: str, settings: MaskSettings) -> None:
         )
 
 
-def _drafts(
-    run: Run, todo: Iterable[str], settings: MaskSettings, unreadable: list[str], listener: Listener
-) -> Iterator[Draft]:
+def _remasker(run: Run, name: str, settings: MaskSettings) -> Errand:
     palette = run.vocabulary().palette()
     names = {0: "background"} | {each.label_id: each.name for each in run.vocabulary().entries}
-    for item_id in todo:
-        record, start = run.record(item_id), time.perf_counter()
-        try:
-            image, summary = run.image(record), run.summary(record)
-        except (ImageError, RunError) as error:
-            unreadable.append(item_id)
-            listener.noted(f"item {item_id} is left out: {error}")
-            continue
-        trace = METHODS[settings.method](summary, image, ClassQuery.of_spec(spec_of(record)), settings)
-        statistics = mask_statistics(trace)
-        changed = {
-            "segmint_version": __version__,
-            "method": settings.method,
-            "files": {role: file for role, file in record.files.items() if role in ("image", "features")},
-            "areas": statistics.by_name(names),
-            "uncertain_fraction": statistics.uncertain_fraction,
-            "agreement": statistics.agreement,
-            "timings_s": {"masks": time.perf_counter() - start},
-        }
-        yield Draft(
-            record=record.model_copy(update=changed),
-            blobs={
-                "mask": codec.encode_mask(trace.mask.labels, palette),
-                "agreement": codec.encode_agreement(trace.mask.agreement),
-            },
-        )
+
+    def make_again(item_ids: list[str]) -> dict[str, Any]:
+        drafts, unreadable = [], []
+        for item_id in item_ids:
+            try:
+                drafts.append(_draft(run, item_id, settings, palette, names))
+            except (ImageError, RunError) as error:
+                unreadable.append([item_id, str(error)])
+        records = commit(run.files, drafts, mask_set=name)
+        return {"records": [each.model_dump(mode="json") for each in records], "unreadable": unreadable}
+
+    return make_again
+
+
+def _draft(
+    run: Run, item_id: str, settings: MaskSettings, palette: list[int], names: Mapping[int, str]
+) -> Draft:
+    record, start = run.record(item_id), time.perf_counter()
+    image, summary = run.image(record), run.summary(record)
+    trace = METHODS[settings.method](summary, image, ClassQuery.of_spec(spec_of(record)), settings)
+    statistics = mask_statistics(trace)
+    changed = {
+        "segmint_version": __version__,
+        "method": settings.method,
+        "files": {role: file for role, file in record.files.items() if role in ("image", "features")},
+        "areas": statistics.by_name(names),
+        "uncertain_fraction": statistics.uncertain_fraction,
+        "agreement": statistics.agreement,
+        "timings_s": {"masks": time.perf_counter() - start},
+    }
+    return Draft(
+        record=record.model_copy(update=changed),
+        blobs={
+            "mask": codec.encode_mask(trace.mask.labels, palette),
+            "agreement": codec.encode_agreement(trace.mask.agreement),
+        },
+    )
