@@ -182,6 +182,16 @@ def test_the_callers_random_state_is_left_alone(sets, tmp_path):
     assert before[1] == np.random.get_state()[1].tolist()
 
 
+def test_without_tensorboard_it_trains_and_says_so(sets, tmp_path, monkeypatch):
+    monkeypatch.setattr("segmint.training.log.find_spec", lambda _: None)
+    recorder = Recorder()
+    changes = {"schedule.iterations": 1}
+    train(*sets, tmp_path, tiny(**changes), device="cpu", workers=0, observer=recorder)
+    assert any("no TensorBoard logs" in note for note in recorder.notes)
+    assert not (tmp_path / "tensorboard").exists()
+    assert losses(tmp_path)
+
+
 def test_a_folder_in_use_is_refused_without_resume(sets, whole):
     with pytest.raises(TrainingError, match="not empty; pass --resume"):
         train(*sets, whole[0], tiny(), device="cpu")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,7 +35,8 @@ class TrainingLog:
     ) -> None:
         if self._writes:
             self._file.close()
-            self._board.close()
+            if self._board is not None:
+                self._board.close()
 
     def add(self, iteration: int, values: Mapping[str, Any]) -> None:
         """Write one entry; numbers also go to TensorBoard under their names.
@@ -49,7 +51,7 @@ class TrainingLog:
         try:
             self._file.write(f"{json.dumps(entry)}\n")
             for name, value in values.items():
-                if isinstance(value, int | float):
+                if self._board is not None and isinstance(value, int | float):
                     self._board.add_scalar(name, value, iteration)
         except OSError as error:
             raise StorageError(f"the log in {self._folder} could not be written: {error.strerror}") from None
@@ -81,7 +83,14 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def board_missing() -> bool:
+    """Whether TensorBoard, an optional extra, is not installed; its event files are left out then."""
+    return find_spec("tensorboard") is None
+
+
 def _open_board(folder: Path, *, purge_from: int) -> Any:
+    if board_missing():
+        return None
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=purge_from)

@@ -13,7 +13,7 @@ from segmint.training import checkpoint
 from segmint.training.checkpoint import BEST, LAST
 from segmint.training.data import LabelledSet, Others
 from segmint.training.loading import AugmentedSamples, Batch, batches
-from segmint.training.log import TrainingLog
+from segmint.training.log import TrainingLog, board_missing
 from segmint.training.model import loss, normalise
 from segmint.training.observer import Observer, Silent, Step
 from segmint.training.optim import rate_at, set_rate
@@ -99,6 +99,10 @@ def train(
         if (out / LAST).is_file():
             reload(session)
             observer.note(f"resuming after iteration {session.iteration} of {settings.schedule.iterations}")
+        if board_missing():
+            observer.note(
+                "no TensorBoard logs: pip install 'segmint[train]' for them; loss.png and log.jsonl are made"
+            )
         with _explained_memory(), _log(session) as log:
             _run(session, data, log, workers=workers, observer=observer)
     return _result(out, session.best)
