@@ -203,6 +203,25 @@ def test_groups_add_up_to_the_whole(backbone: DiffusersBackbone, make_spec: Make
     assert group_key("step", step=3) in item.maps
 
 
+def test_requests_that_share_attention_do_not_disturb_each_other(
+    backbone: DiffusersBackbone, make_spec: Make
+) -> None:
+    requests = (
+        MapRequest(),
+        MapRequest(name="again"),
+        MapRequest(name="upper", layers=("up_blocks.*",), downscale=1),
+        MapRequest(name="by layer", group_by=("layer",)),
+        MapRequest(name="by head", group_by=("head",)),
+        MapRequest(name="all heads", group_by=("head", "layer")),
+    )
+    (item,) = drawn(backbone.generate([make_spec()], QUICK, CaptureRequest(features=None, maps=requests)))
+    for request in requests:
+        only = CaptureRequest(features=None, maps=(request,))
+        (alone,) = drawn(backbone.generate([make_spec()], QUICK, only))
+        for key, maps in alone.maps.items():
+            np.testing.assert_array_equal(maps.values, item.maps[key].values)
+
+
 def test_prompt_maps_are_the_models_own_attention(backbone: DiffusersBackbone, make_spec: Make) -> None:
     """Against probabilities recomputed from the layer's own queries and keys, padding included."""
     layer = "up_blocks.2.attentions.1.transformer_blocks.0.attn2"

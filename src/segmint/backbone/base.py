@@ -149,8 +149,7 @@ def capture_request(
         fine_maps: class maps of the decoder's largest grid and of half of it, under "classes@fine" and
             "classes@half" (segmint).
         dataset_diffusion: class maps of the conditional half at a quarter of the largest grid under
-        "classes@1/4", and
-            the self-attention affinity at half of it.
+            "classes@1/4", and the self-attention affinity at half of it.
     """
     maps: list[MapRequest] = []
     if class_maps:

@@ -99,10 +99,20 @@ def _install(unet: Any, capture: Capture) -> Iterator[Any]:
 
 
 def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -> Callable[..., None]:
+    alike: list[list[MapTap]] = []
+    for tap in taps:
+        found = next((group for group in alike if group[0].shares_with(tap)), None)
+        if found is None:
+            alike.append([tap])
+        else:
+            found.append(tap)
+
     def hook(_module: Any, _inputs: Any, output: Tensor) -> None:
         queries, grid = _by_half(capture, layer, output)
-        for tap in taps:
-            tap.read(layer, grid, queries, capture.calls - 1)
+        for group in alike:
+            shares = group[0].attend(layer, queries)
+            for tap in group:
+                tap.add(layer, grid, shares, capture.calls - 1)
 
     return hook
 

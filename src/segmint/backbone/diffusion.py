@@ -20,7 +20,7 @@ from segmint.backbone.encoding import TextEncoder
 from segmint.backbone.latents import add_noise, draw_noise, encode_images, item_generators, to_pixels
 from segmint.backbone.schedulers import build_scheduler
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
-from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap
+from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, TextBatch
 from segmint.backbone.text import Text, class_texts, prompt_text, require_phrases
 from segmint.backbone.unet import AttentionLayer, attention_layers, select
 from segmint.errors import ConfigError, DeviceError, GenerationError, PromptError
@@ -163,8 +163,12 @@ class DiffusersBackbone:
 
     def _capture(self, specs: Sequence[PromptSpec], request: CaptureRequest, latent: Grid) -> Capture:
         capture = Capture(layers=self.layers, items=len(specs), latent=latent)
+        batches: dict[tuple[str, str], TextBatch] = {}
         for each in request.maps:
-            texts = self.encoder.batch([self._texts(spec, each) for spec in specs])
+            key = (each.text, each.given)
+            if key not in batches:
+                batches[key] = self.encoder.batch([self._texts(spec, each) for spec in specs])
+            texts = batches[key]
             layers = select(self.layers, "cross", each.layers, each.downscale)
             capture.maps.append(MapTap(request=each, layers=layers, texts=texts, items=len(specs)))
         if request.features:

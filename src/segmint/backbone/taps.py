@@ -78,10 +78,18 @@ class MapTap:
             keys = rearrange(attn.to_k(embeds), "text token (head d) -> text head token d", head=attn.heads)
             self.keys[layer.name] = keys.float() * attn.scale
 
-    def read(
-        self, layer: AttentionLayer, grid: Grid, queries: Float[Tensor, "half item cell width"], call: int
-    ) -> None:
-        """Add one layer's attention of one UNet call."""
+    def shares_with(self, other: "MapTap") -> bool:
+        """Whether both want the same attention of a layer, and differ only in what they add up."""
+        same_text = self.texts is other.texts and self.request.half == other.request.half
+        return same_text and ("head" in self.request.group_by) == ("head" in other.request.group_by)
+
+    def attend(
+        self, layer: AttentionLayer, queries: Float[Tensor, "half item cell width"]
+    ) -> Float32[Tensor, "text *head token cell"]:
+        """One layer's attention to the texts in one UNet call, summed over halves, and over heads if not
+        kept.
+        """
+        total: Tensor | None = None
         for half in queries[halves_of(self.request.half, len(queries))]:
             asked = half if self.owners is None else half[self.owners]
             heads = rearrange(asked.float(), "text cell (head d) -> text head d cell", head=layer.heads)
@@ -89,17 +97,23 @@ class MapTap:
             if self.padding is not None:
                 scores.masked_fill_(self.padding, -torch.inf)
             shares = scores.softmax(dim=2)
-            self._add(layer, grid, shares if "head" in self.request.group_by else shares.sum(1), call)
+            shares = shares if "head" in self.request.group_by else shares.sum(1)
+            total = shares if total is None else total + shares
+        assert total is not None
+        return total
 
-    def _add(self, layer: AttentionLayer, grid: Grid, shares: Tensor, call: int) -> None:
+    def add(
+        self, layer: AttentionLayer, grid: Grid, shares: Float32[Tensor, "text *head token cell"], call: int
+    ) -> None:
+        """Add what `attend` found to the sum of its group; `shares` itself is left as it is."""
         groups = self.request.group_by
         key = (grid, layer.name if "layer" in groups else None, call if "step" in groups else None)
         if key not in self.sums:
-            self.sums[key] = shares
+            self.sums[key] = shares.clone()
         elif "head" in groups and self.sums[key].shape[1] != shares.shape[1]:
             fewer, more = sorted((self.sums[key], shares), key=lambda each: each.shape[1])
-            more[:, : fewer.shape[1]] += fewer
-            self.sums[key] = more
+            self.sums[key] = more.clone()
+            self.sums[key][:, : fewer.shape[1]] += fewer
         else:
             self.sums[key] += shares
 
