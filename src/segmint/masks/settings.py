@@ -143,17 +143,17 @@ class CompetitionSettings(BaseModel):
     """Names of the class maps that are summed: those of the decoder's finest grid, and of the next."""
     foreground_levels: Annotated[int, Field(ge=1, le=8)] = 1
     """Finest grids whose features say what is foreground."""
-    class_levels: Annotated[int, Field(ge=1, le=8)] = 2
+    class_levels: Annotated[int, Field(ge=1, le=8)] = 3
     """Finest grids whose features say which class it is."""
     ridge: Annotated[float, Field(ge=0.0, le=1e6)] = 0.3
     """Penalty of both regressions, in mean variances of a feature."""
     edge: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
     """Softness of the foreground's edge, in standard deviations of its map."""
-    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 0.5
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
     """Of the softmax among classes, in standard deviations of a class's map within the foreground."""
-    radius_cells: Annotated[float, Field(ge=0.0, le=64.0)] = 3.0
+    radius_cells: Annotated[float, Field(ge=0.0, le=64.0)] = 4.0
     """Radius of the guided filter's windows, in positions of the largest grid."""
-    smoothness: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-3
+    smoothness: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-4
     """Colour variance (colours in [0, 1]) that the guided filter takes for noise."""
     uncertain_below: Fraction = 0.0
     """A pixel whose winner holds less than this share is 255; 0 labels every pixel."""
