@@ -41,10 +41,10 @@ class Footprint:
 
 
 FOOTPRINTS: Mapping[str, Footprint] = {
-    "toybox": Footprint(image_px=128, parameters=8_636_000, values_an_image=13_500_000),
+    "toybox": Footprint(image_px=128, parameters=8_636_000, values_an_image=3_700_000),
     "sd1": Footprint(image_px=512, parameters=1_066_000_000, values_an_image=216_000_000),
     "sd2": Footprint(image_px=512, parameters=1_290_000_000, values_an_image=216_000_000),
-    "sdxl": Footprint(image_px=1024, parameters=3_470_000_000, values_an_image=1_660_000_000),
+    "sdxl": Footprint(image_px=1024, parameters=3_470_000_000, values_an_image=1_722_000_000),
 }
 USABLE = 0.6
 """Share of the free memory to plan with: shapes do not show the libraries' workspaces and fragmentation."""
