@@ -16,6 +16,7 @@ PUBLIC = [
     "Vocabulary",
     "__version__",
     "generate",
+    "label",
     "load",
     "load_recipe",
     "mint",

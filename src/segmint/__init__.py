@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from segmint._version import __version__
 
 if TYPE_CHECKING:
-    from segmint.api import Model, generate, load, mint
+    from segmint.api import Model, generate, label, load, mint
     from segmint.config import Recipe, load_recipe
     from segmint.errors import SegmintError
     from segmint.pipeline import Item
@@ -30,6 +30,7 @@ __all__ = [
     "Vocabulary",
     "__version__",
     "generate",
+    "label",
     "load",
     "load_recipe",
     "mint",
@@ -44,6 +45,7 @@ _HOMES = {
     "SegmintError": "segmint.errors",
     "Vocabulary": "segmint.vocabulary",
     "generate": "segmint.api",
+    "label": "segmint.api",
     "load": "segmint.api",
     "load_recipe": "segmint.config",
     "mint": "segmint.api",

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Shaped
+
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone
 from segmint.backbone.settings import ModelSettings
@@ -25,13 +28,14 @@ from segmint.jobs.local import LocalEngine
 from segmint.jobs.places import files_at
 from segmint.jobs.request import request
 from segmint.jobs.work import Listener
+from segmint.labelling import label as label_image
 from segmint.pipeline import Item
 from segmint.pipeline import mint as mint_specs
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run, open_run
 from segmint.vocabulary import Vocabulary
 
-__all__ = ["Model", "generate", "load", "mint", "open_run"]
+__all__ = ["Model", "generate", "label", "load", "mint", "open_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,38 @@ def mint(
     if isinstance(item, GenerationError):
         raise item
     return item
+
+
+def label(
+    model: Model,
+    image: Shaped[np.ndarray, "..."] | str | Path,
+    classes: Sequence[str] | Vocabulary,
+    *,
+    caption: str | None = None,
+    recipe: Recipe | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Item:
+    """The mask of one existing image, in memory, at the image's own size.
+
+    Args:
+        model: from `load`.
+        image: an image file of any kind, or RGB as (height, width, 3) of uint8.
+        classes: what to look for, with ids 1, 2, … in this order; or a vocabulary with ids of its own. Of
+            several, those that the image does not seem to show are left out (`photos.absent`).
+        caption: what the image shows; by default the classes.
+        recipe: settings; None takes the defaults.
+        settings: dotted fields over the recipe, such as `{"observation.timesteps": [50, 100]}`.
+
+    Returns:
+        The item: `item.trace.mask.labels` holds the mask, 255 where uncertain.
+
+    Raises:
+        ConfigError, VocabularyError: what is asked for cannot be.
+        ImageError: the image cannot be read, or is no 8-bit RGB array.
+    """
+    return label_image(
+        model.backbone, image, classes, caption=caption, recipe=_recipe(model, recipe, settings or {})
+    )
 
 
 def generate(

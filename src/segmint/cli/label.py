@@ -73,7 +73,8 @@ def label(  # noqa: PLR0917 - typer makes flags of these
 
     Classes are looked for by name; one that an image does not show leaves no mark (see docs/method.md).
     Items keep the files' names; where two share one, both take their folder's. An image that cannot be read
-    is named and left out. The run folder is a PASCAL VOC dataset; stopped in any way, the same command goes on.
+    is named and left out. The run folder is a PASCAL VOC dataset; stopped in any way, the same command goes
+    on.
 
     [bold]Examples[/bold]
 
