@@ -38,8 +38,14 @@ def test_mean_iou_by_hand() -> None:
         truth[0].flat[label] = label
     found[:] = truth
     assert oracle.mean_iou(found, truth) == 1.0
-    found[0].flat[8] = 0  # class 8 is lost; the background is 8 of 9 pixels right
-    assert oracle.mean_iou(found, truth) == pytest.approx((7 + 8 / 9) / 9)
+    found[0].flat[8] = 0
+    # The background has 8 of its 8 pixels and one too many; labels 1 to 7 are right; label 8 has none.
+    assert oracle.mean_iou(found, truth) == pytest.approx((8 / 9 + 7 + 0) / 9)
+
+
+def test_mean_iou_leaves_out_labels_that_do_not_occur() -> None:
+    truth = np.array([[[0, 0], [1, 1]]], np.uint8)
+    assert oracle.mean_iou(truth, truth) == 1.0
 
 
 def test_agreement_counts_words_and_pictures() -> None:

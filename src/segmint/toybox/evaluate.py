@@ -113,7 +113,9 @@ def run_gate(backbone: Backbone, settings: GateSettings) -> tuple[Report, list[G
         renders=len(scenes),
         class_auc=float(np.mean([area for name, area in areas if name])),
         class_auc_by_class={
-            name: round(float(np.mean([area for each, area in areas if each == name])), 4) for name in CLASSES
+            name: round(float(np.mean([area for each, area in areas if each == name])), 4)
+            for name in CLASSES
+            if any(each == name for each, _ in areas)
         },
         background_auc=float(np.mean([area for name, area in areas if not name])),
         steps=settings.steps or backbone.info.default_steps,

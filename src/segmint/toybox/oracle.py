@@ -88,12 +88,13 @@ def predict(
 def mean_iou(
     found: UInt8[np.ndarray, "picture row col"], truth: UInt8[np.ndarray, "picture row col"]
 ) -> float:
-    """Mean over background and classes of intersection over union, each summed over all pictures."""
+    """Mean over the labels that occur of intersection over union, each summed over all pictures."""
     count = len(CLASSES) + 1
     table = np.bincount(truth.astype(np.int64).ravel() * count + found.ravel(), minlength=count**2)
     table = table.reshape(count, count)
     hits = np.diag(table)
-    return float(np.mean(hits / np.maximum(table.sum(axis=0) + table.sum(axis=1) - hits, 1)))
+    union = table.sum(axis=0) + table.sum(axis=1) - hits
+    return float(np.mean(hits[union > 0] / union[union > 0]))
 
 
 def load(path: Path) -> Oracle:
