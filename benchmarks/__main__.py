@@ -27,7 +27,9 @@ ONE_THREAD: typing.Final = {
 def main(names: list[str]) -> int:
     unknown = sorted(set(names) - set(COMMANDS))
     if unknown:
-        print(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        print(
+            f"no benchmark is called {', '.join(unknown)}; there are {', '.join(COMMANDS)}", file=sys.stderr
+        )
         return 2
     failed = [name for name in names or COMMANDS if _run(name)]
     if failed:

@@ -1,6 +1,6 @@
 """The published profile of PCC restated plainly with scikit-learn and scipy.
 
-Written to be read beside METHOD.md, the way a researcher would write it: one PCA a head, upsampled copies,
+Written to be read beside method.md, the way a researcher would write it: one PCA a head, upsampled copies,
 scikit-learn's K-means, one `scipy.ndimage.label` a cluster, one loop over components. Features pass through
 float16 once, as segmint's do, so that both see the same numbers.
 """

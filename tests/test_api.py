@@ -55,3 +55,10 @@ def test_a_failed_item_is_raised():
     broken = Model(settings=ModelSettings(id="fake"), backbone=FakeBackbone(fail_items=frozenset({"000000"})))
     with pytest.raises(GenerationError, match="told to fail"):
         segmint.mint(broken, "a boat", ["boat"], settings=SMALL)
+
+
+def test_attention_maps_of_a_loaded_model() -> None:
+    model = segmint.Model(settings=ModelSettings(), backbone=FakeBackbone())
+    found = segmint.attention_maps(model, "a boat and a tree", ["boat"])
+    assert found.words == ("boat",)
+    assert found.maps[""].shape[0] == 1

@@ -15,6 +15,7 @@ PUBLIC = [
     "SegmintError",
     "Vocabulary",
     "__version__",
+    "attention_maps",
     "generate",
     "label",
     "load",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from segmint._version import __version__
 
 if TYPE_CHECKING:
-    from segmint.api import Model, generate, label, load, mint
+    from segmint.api import Model, attention_maps, generate, label, load, mint
     from segmint.config import Recipe, load_recipe
     from segmint.errors import SegmintError
     from segmint.pipeline import Item
@@ -29,6 +29,7 @@ __all__ = [
     "SegmintError",
     "Vocabulary",
     "__version__",
+    "attention_maps",
     "generate",
     "label",
     "load",
@@ -44,6 +45,7 @@ _HOMES = {
     "Run": "segmint.runs.store",
     "SegmintError": "segmint.errors",
     "Vocabulary": "segmint.vocabulary",
+    "attention_maps": "segmint.api",
     "generate": "segmint.api",
     "label": "segmint.api",
     "load": "segmint.api",

@@ -22,6 +22,8 @@ from segmint.backbone.base import Backbone
 from segmint.backbone.settings import ModelSettings
 from segmint.config import Recipe, compose
 from segmint.errors import GenerationError
+from segmint.heatmaps import HeatMaps
+from segmint.heatmaps import attention_maps as read_attention
 from segmint.jobs.generate import Job
 from segmint.jobs.generate import generate as do
 from segmint.jobs.local import LocalEngine
@@ -35,7 +37,7 @@ from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run, open_run
 from segmint.vocabulary import Vocabulary
 
-__all__ = ["Model", "generate", "label", "load", "mint", "open_run"]
+__all__ = ["Model", "attention_maps", "generate", "label", "load", "mint", "open_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,25 @@ def label(
     return label_image(
         model.backbone, image, classes, caption=caption, recipe=_recipe(model, recipe, settings or {})
     )
+
+
+def attention_maps(model: Model, prompt: str, words: Sequence[str] = (), **options: Any) -> HeatMaps:
+    """Draw an image, or look at one, and map the model's attention to words, as DAAM and OVAM do.
+
+    Args:
+        model: from `load`.
+        prompt: what to draw, or what `image` among the options shows.
+        words: words or phrases to map; none: every word of the prompt.
+        options: as `segmint.heatmaps.attention_maps` has them: `kind`, `text`, `image`, `half`, `group_by`, …
+
+    Returns:
+        The maps, one a word, as `maps.maps[""]` with shape (word, grid_h, grid_w), and the image.
+
+    Raises:
+        PromptError: a word is empty or does not stand in the text.
+        GenerationError: the image came out black or not at all.
+    """
+    return read_attention(model.backbone, prompt, words, **options)
 
 
 def generate(

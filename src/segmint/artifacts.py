@@ -1,14 +1,17 @@
 """Every typed intermediate of the method, in the order in which they are made.
 
-Axis glossary. One name is one frame; jaxtyping checks them in tests, so that a latent grid never passes for pixels.
+Axis glossary. One name is one frame; jaxtyping checks them in tests, so that a latent grid never
+passes for pixels.
 
     image_h image_w   pixels of the image
     grid_h grid_w     positions of the largest attention grid (64 × 64 for a 512 px image of SD 2.1)
     layer_h layer_w   positions of one attention layer's own grid
     cell              grid or layer positions, flattened row by row
-    half              guidance halves, unconditional first; 1 without guidance, where it is the conditional one
+    half              guidance halves, unconditional first; 1 without guidance, where it is the
+                      conditional one
     head channel      attention heads, and the dimensions of one head
-    column            principal components of all heads and halves of a layer: half-major, then head, then component
+    column            principal components of all heads and halves of a layer: half-major, then head,
+                      then component
     token             tokens of a text that is held against the image, [SoT, …, EoT]
     label             label ids that can be given: 0 (background), then class ids, ascending
     trial             K-means runs, one for each number of clusters
@@ -31,7 +34,8 @@ Grid = tuple[int, int]
 class PromptSpec:
     """One item to mint: what to draw, and which phrases to look for in it.
 
-    `item_id` is a file name without suffix; `index` the place in the plan; `seed` alone fixes the item's noise.
+    `item_id` is a file name without suffix; `index` the place in the plan; `seed` alone fixes the item's
+    noise.
     `classes` are vocabulary names, `label_ids` their ids, `phrases` the words that stand for each class.
     """
 
@@ -47,7 +51,7 @@ class PromptSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadFeatures:
-    """One self-attention layer's per-head output softmax(QKᵀ/√d)V, before `to_out` (METHOD.md step 2)."""
+    """One self-attention layer's per-head output softmax(QKᵀ/√d)V, before `to_out` (method.md step 2)."""
 
     layer: str
     grid: Grid
@@ -56,9 +60,10 @@ class HeadFeatures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenMaps:
-    """Cross-attention of the image to one text, summed over steps, heads and layers (METHOD.md step 5).
+    """Cross-attention of the image to one text, summed over steps, heads and layers (method.md step 5).
 
-    `tokens` names each row ("<SoT>", "dog", …, "<EoT>"); `phrase_tokens` gives, for each of `phrases`, its rows.
+    `tokens` names each row ("<SoT>", "dog", …, "<EoT>"); `phrase_tokens` gives, for each of `phrases`,
+    its rows.
     Values are sums of probabilities: ≥ 0, on no fixed scale.
     """
 
@@ -70,7 +75,8 @@ class TokenMaps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Affinity:
-    """Self-attention probabilities at one grid, mean over heads, layers and steps; rows sum to 1 (Dataset Diffusion)."""
+    """Self-attention probabilities at one grid, mean over heads, layers and steps; rows sum to 1
+    (Dataset Diffusion)."""
 
     grid: Grid
     values: Float32[np.ndarray, "cell cell"]
@@ -80,9 +86,9 @@ class Affinity:
 class Generation:
     """What the backbone hands over for one item: the image and the attention that made it, raw.
 
-    `heads` are those of the last UNet call (the largest part in memory: drop it once condensed). `maps` holds the
-    token maps of each text asked for, by name: "classes" is the separate text of class phrases (OVAM), "prompt"
-    the generating prompt (DAAM). `prompt_tokens` counts the prompt's tokens before truncation.
+    `heads` are those of the last UNet call (the largest part in memory: drop it once condensed). `maps`
+    holds the token maps of each text asked for, by name: "classes" is the separate text of class phrases
+    (OVAM), "prompt" the generating prompt (DAAM).
     """
 
     spec: PromptSpec
@@ -96,9 +102,11 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerComponents:
-    """Principal components of every head of one layer, each column min-max scaled to [0, 1], at the layer's own grid.
+    """Principal components of every head of one layer, each column min-max scaled to [0, 1], at the
+    layer's own grid.
 
-    Values pass through float16 once (`features.condense`), so that stored components make exactly the same mask.
+    Values pass through float16 once (`features.condense`), so that stored components make exactly the
+    same mask.
     """
 
     layer: str
@@ -117,9 +125,10 @@ class AttentionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clusters:
-    """K-means partitions of the grid and their connected components (METHOD.md step 4).
+    """K-means partitions of the grid and their connected components (method.md step 4).
 
-    `clusters[t]` holds ids 0…counts[t]−1; `segments[t]` numbers the connected components of that partition from 0.
+    `clusters[t]` holds ids 0…counts[t]−1; `segments[t]` numbers the connected components of that
+    partition from 0.
     """
 
     counts: tuple[int, ...]
@@ -129,7 +138,8 @@ class Clusters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassEvidence:
-    """How much each position looks like each label, in [0, 1] (METHOD.md steps 5–6). Row 0 is the background (SoT)."""
+    """How much each position looks like each label, in [0, 1] (method.md steps 5–6). Row 0 is the
+    background (SoT)."""
 
     label_ids: tuple[int, ...]
     values: Float32[np.ndarray, "label grid_h grid_w"]
@@ -139,7 +149,7 @@ class ClassEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VotedMask:
-    """Labels on the grid with the share of ballots that agree (METHOD.md steps 7–8)."""
+    """Labels on the grid with the share of ballots that agree (method.md steps 7–8)."""
 
     ballots: UInt8[np.ndarray, "ballot grid_h grid_w"]
     labels: UInt8[np.ndarray, "grid_h grid_w"]
@@ -148,7 +158,7 @@ class VotedMask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefinedMask:
-    """Labels of the image's pixels, 255 where uncertain, with the agreement behind each (METHOD.md step 9)."""
+    """Labels of the image's pixels, 255 where uncertain, with the agreement behind each (step 9)."""
 
     labels: UInt8[np.ndarray, "image_h image_w"]
     agreement: Float32[np.ndarray, "image_h image_w"]

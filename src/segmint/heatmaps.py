@@ -83,7 +83,7 @@ def attention_maps(
         ConfigError: an image size that the model cannot take, or layers that it has not.
         GenerationError: the image came out black or not at all.
 
-    Source: DAAM, Tang et al. 2022; OVAM, Marcos-Manchón et al. 2024; both summed as in METHOD.md step 5.
+    Source: DAAM, Tang et al. 2022; OVAM, Marcos-Manchón et al. 2024; both summed as in method.md step 5.
     """
     kind = kind or ("daam" if text is None else "ovam")
     if kind == "daam" and text is not None:

@@ -1,4 +1,4 @@
-"""The published method's own captures (METHOD.md, reference data), reproduced through the ordinary loader."""
+"""The published method's own captures (method.md, reference data), reproduced through the ordinary loader."""
 
 import json
 import zlib

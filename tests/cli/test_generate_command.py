@@ -222,5 +222,6 @@ def test_ctrl_c_stops_with_a_sentence_and_the_same_command_goes_on(capsys, tmp_p
     assert 2 <= len(done) < 12
     assert (out / "ImageSets/Segmentation/train.txt").read_text().split() == sorted(done)
     words[words.index("12")] = "13"
-    assert call(capsys, *words)[0] == 0
+    ended, _, err = call(capsys, *words)
+    assert ended == 0, err
     assert len(open_run(out).done_ids()) == 13

@@ -136,7 +136,7 @@ def test_a_cluster_that_is_too_small_is_refused_with_what_would_fit(tmp_path):
     with pytest.raises(DeviceError, match=r"has 4 CPUs; 4 workers of 1 .* use --workers 3"):
         generate(job_at(tmp_path / "run"), RayEngine(load=fake, workers=4), Heard())
     with pytest.raises(DeviceError, match="has 0 GPUs"):
-        generate(job_at(tmp_path / "run"), RayEngine(load=fake, gpus_per_worker=1), Heard())
+        generate(job_at(tmp_path / "run"), RayEngine(load=fake, gpus_per_worker=1.0), Heard())
     assert not (tmp_path / "run").exists()
 
 

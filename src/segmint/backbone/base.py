@@ -64,7 +64,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapRequest:
-    """One set of cross-attention maps to accumulate while the model runs (METHOD.md step 5).
+    """One set of cross-attention maps to accumulate while the model runs (method.md step 5).
 
     `name`: its key in `Generation.maps`.
     `text`: "classes" holds the image against a separate text of the class phrases alone, softmax over
@@ -105,7 +105,7 @@ class AffinityRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureRequest:
-    """Per-head self-attention outputs to keep from the end of sampling (METHOD.md step 2).
+    """Per-head self-attention outputs to keep from the end of sampling (method.md step 2).
 
     `layers`: shell patterns of module names; the default is every up-block self-attention layer.
     `calls`: how many of the last UNet calls; `merge` says whether several calls (or an observation's several

@@ -3,7 +3,7 @@
 Hooks are set on the projections of the attention modules that a request names, and taken off again whatever
 happens. The modules' own processors stay as they are (so any of them works, and the image cannot change), and
 nothing is computed
-twice: the input of `to_out` is the feature of METHOD.md step 2, the output of `to_q` the queries of step 5.
+twice: the input of `to_out` is the feature of method.md step 2, the output of `to_q` the queries of step 5.
 """
 
 import time

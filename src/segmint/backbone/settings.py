@@ -70,13 +70,13 @@ class CaptureSettings(BaseModel):
     block's).
     """
     feature_halves: Half = "both"
-    """Guidance halves whose self-attention features are kept (METHOD.md step 2: both)."""
+    """Guidance halves whose self-attention features are kept (method.md step 2: both)."""
     feature_layers: tuple[str, ...] = ("up_blocks.*",)
-    """Self-attention layers whose features are kept, as shell patterns of UNet module names (METHOD.md step
+    """Self-attention layers whose features are kept, as shell patterns of UNet module names (method.md step
     2: up blocks).
     """
     feature_calls: Annotated[int, Field(ge=1, le=1000)] = 1
-    """How many of the last UNet calls' features are kept (METHOD.md step 2: the last)."""
+    """How many of the last UNet calls' features are kept (method.md step 2: the last)."""
     feature_merge: Literal["mean", "each"] = "mean"
     """Whether features of several calls, or of an observation's passes, are averaged or kept side by side."""
 

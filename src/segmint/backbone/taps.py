@@ -48,7 +48,7 @@ class TextBatch:
 
 @dataclass(slots=True, kw_only=True)
 class MapTap:
-    """Running sums of softmax(QKᵀ/√d) over the tokens of a text, by grid (METHOD.md step 5)."""
+    """Running sums of softmax(QKᵀ/√d) over the tokens of a text, by grid (method.md step 5)."""
 
     request: MapRequest
     layers: tuple[AttentionLayer, ...]

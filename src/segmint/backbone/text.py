@@ -44,7 +44,7 @@ def class_texts(tokenizer: Any, phrases: Sequence[str], limit: int) -> tuple[Tex
         PromptError: a phrase has no token, is longer than the limit, or reads differently alone than in the
         text.
 
-    Source: METHOD.md step 5.
+    Source: method.md step 5.
     """
     pieces = [(phrase, _phrase_ids(tokenizer, phrase, limit)) for phrase in dict.fromkeys(phrases)]
     texts: list[Text] = []

@@ -83,7 +83,7 @@ def attention_layers(unet: Any) -> tuple[AttentionLayer, ...]:
 
 
 def largest_grid(layers: Sequence[AttentionLayer], latent: Grid) -> Grid:
-    """The largest attention grid G (METHOD.md), which need not be the latents' own (SDXL has none there)."""
+    """The largest attention grid G (method.md), which need not be the latents' own (SDXL has none there)."""
     return min(layers, key=lambda layer: layer.level).grid(latent)
 
 

@@ -17,7 +17,8 @@ WORDS, OUTPUT = "Words", "Output"
 def heatmap(  # noqa: PLR0917 - typer makes flags of these
     prompt: Annotated[str, typer.Argument(help="What to draw, or what --image shows.")],
     more_words: Annotated[
-        list[str] | None, typer.Argument(metavar="MORE", help="Further words, after --words.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="MORE", help="Further words, after --words.", show_default=False),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE.png", help="Overlays.", rich_help_panel=OUTPUT)

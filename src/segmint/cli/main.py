@@ -26,6 +26,7 @@ from segmint.cli import (
     remask,
     report,
     selftrain,
+    toybox,
     train,
     verify,
     view,
@@ -62,6 +63,7 @@ app.command(name="report", rich_help_panel="Look and curate", no_args_is_help=Tr
 app.command(name="remask", rich_help_panel="Look and curate", no_args_is_help=True)(remask.remask)
 app.command(name="export", rich_help_panel="Take along", no_args_is_help=True)(export.export)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Judge")
+app.add_typer(toybox.app, name="toybox", rich_help_panel="Judge")
 app.command(name="train", rich_help_panel="Train", no_args_is_help=True)(train.train)
 app.command(name="evaluate", rich_help_panel="Train", no_args_is_help=True)(evaluate.evaluate)
 app.command(name="selftrain", rich_help_panel="Train", no_args_is_help=True)(selftrain.selftrain)

@@ -175,7 +175,11 @@ def print_summary(summary: "RunSummary", *, title: str) -> None:
 
     console = Console(file=sys.stdout)
     failed = f", [red]{summary.failed} failed[/]" if summary.failed else ""
-    console.print(f"[bold]{title}[/]: {summary.done} of {summary.planned} items{failed}", highlight=False)
+    console.print(
+        f"[bold]{title}[/]: {summary.done} of {summary.planned} items{failed}",
+        highlight=False,
+        soft_wrap=True,
+    )
     if summary.truncated_prompts:
         console.print(
             f"[yellow]{summary.truncated_prompts} prompts were longer than the model reads; "

@@ -1,4 +1,4 @@
-"""The grid cut into clusters, and clusters into connected segments (METHOD.md step 4)."""
+"""The grid cut into clusters, and clusters into connected segments (method.md step 4)."""
 
 from collections.abc import Callable, Sequence
 

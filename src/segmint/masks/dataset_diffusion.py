@@ -38,7 +38,7 @@ def dataset_diffusion(
     Raises:
         ConfigError: maps or affinity were not captured, or lack a class's phrase.
 
-    Source: Nguyen et al. 2023 as METHOD.md tells it. Of a class's several tokens, the maximum is taken.
+    Source: Nguyen et al. 2023 as method.md tells it. Of a class's several tokens, the maximum is taken.
     """
     rules = settings.dataset_diffusion
     maps = maps_of(attention, rules.text, settings.method)

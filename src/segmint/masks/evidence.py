@@ -1,4 +1,4 @@
-"""Token maps turned into evidence for each class (METHOD.md steps 5–6)."""
+"""Token maps turned into evidence for each class (method.md steps 5–6)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def class_evidence(
     Raises:
         ConfigError: a phrase of a class was not looked for in `maps`.
 
-    Source: report 2.2; METHOD.md table row 6 for `through_image` and constant maps.
+    Source: report 2.2; method.md table row 6 for `through_image` and constant maps.
     """
     ordered = sorted(classes, key=lambda each: each.label_id)
     tokens = through_image(maps.values, image_size) if settings.through_image else maps.values

@@ -1,4 +1,4 @@
-"""Self-attention heads condensed to a few principal components each (METHOD.md steps 2–3)."""
+"""Self-attention heads condensed to a few principal components each (method.md steps 2–3)."""
 
 from collections.abc import Sequence
 

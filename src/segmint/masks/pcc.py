@@ -38,7 +38,7 @@ def pcc(
     Raises:
         ConfigError: the text that `settings.evidence` names was not captured, or lacks a class's phrase.
 
-    Source: METHOD.md steps 3–9.
+    Source: method.md steps 3–9.
     """
     maps = maps_of(attention, settings.evidence.text, settings.method)
     size = image.shape[0], image.shape[1]

@@ -19,7 +19,7 @@ def colour_position_points(
 ) -> Float64[np.ndarray, "pixel 5"]:
     """(R, G, B, x·span/W, y·span/H) of every pixel, row by row; colours are 0–255.
 
-    Source: report 2.3; METHOD.md step 9.
+    Source: report 2.3; method.md step 9.
     """
     height, width = image.shape[:2]
     y, x = np.mgrid[0:height, 0:width]

@@ -1,4 +1,4 @@
-"""Grid labels carried to the image's pixels by regions of like colour (METHOD.md step 9)."""
+"""Grid labels carried to the image's pixels by regions of like colour (method.md step 9)."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -42,7 +42,7 @@ def refine(
     Returns:
         Labels, and the agreement of the grid position behind each pixel.
 
-    Source: report 2.3; METHOD.md table rows 3–5 and 8 for the published code's variants.
+    Source: report 2.3; method.md table rows 3–5 and 8 for the published code's variants.
     """
     size = image.shape[0], image.shape[1]
     regions = colour_regions(image, settings, partition)
@@ -81,7 +81,7 @@ def own_partition(
 
 
 def merged_small(regions: Regions, merge_below_px: int) -> Regions:
-    """Regions with all those under `merge_below_px` pixels made one. Source: METHOD.md table row 4."""
+    """Regions with all those under `merge_below_px` pixels made one. Source: method.md table row 4."""
     size = np.bincount(regions.ravel())
     small = np.flatnonzero(size < merge_below_px)
     if len(small) == 0:
@@ -95,7 +95,7 @@ def merged_small(regions: Regions, merge_below_px: int) -> Regions:
 def dominant_labels(regions: Regions, labels: Labels, settings: RefineSettings) -> Labels:
     """Each region painted with the label that dominates it, or 255 where none does.
 
-    Source: report 2.3 (`rule` "share"); METHOD.md table row 3 ("ratio"). The lowest id wins a tie.
+    Source: report 2.3 (`rule` "share"); method.md table row 3 ("ratio"). The lowest id wins a tie.
     """
     count = int(regions.max()) + 1
     counts = np.bincount(regions.ravel() * LABELS + labels.ravel(), minlength=count * LABELS).reshape(
@@ -117,7 +117,7 @@ def smoothed(labels: Labels, settings: RefineSettings) -> Labels:
 
     Pixels that a class loses become background, unless another class or the uncertain label takes them.
 
-    Source: METHOD.md table row 5; the order is the one that reproduces the reference masks.
+    Source: method.md table row 5; the order is the one that reproduces the reference masks.
     """
     painted = np.full_like(labels, BACKGROUND)
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=LABELS))

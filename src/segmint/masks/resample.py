@@ -55,7 +55,7 @@ def through_image(
 ) -> Float32[np.ndarray, "token grid_h grid_w"]:
     """Block means of the maps' bilinear enlargement to the image: a slight smoothing, as one matrix product.
 
-    Source: METHOD.md, table row 6 (block sums there; the factor vanishes in the min-max scaling after it).
+    Source: method.md, table row 6 (block sums there; the factor vanishes in the min-max scaling after it).
     """
     down_h, down_w = (_area_matrix(high, low) for high, low in zip(image_size, maps.shape[1:], strict=True))
     up_h, up_w = (_bilinear_matrix(low, high) for high, low in zip(image_size, maps.shape[1:], strict=True))

@@ -1,6 +1,6 @@
 """Settings of mask-making: the recipe's section `masks`, and the profiles that fill it.
 
-"Report" and "published code" are the two descriptions of PCC that METHOD.md tells apart; docs/method.md has
+"Report" and "published code" are the two descriptions of PCC that method.md tells apart; docs/method.md has
 the table and names the setting of each row. Defaults are the report's.
 """
 
@@ -17,7 +17,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class FeatureSettings(BaseModel):
-    """How self-attention heads are condensed (METHOD.md steps 2–3)."""
+    """How self-attention heads are condensed (method.md steps 2–3)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,12 +26,12 @@ class FeatureSettings(BaseModel):
 
 
 class ClusterSettings(BaseModel):
-    """How the grid is cut into clusters (METHOD.md step 4)."""
+    """How the grid is cut into clusters (method.md step 4)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     counts: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)] = (4, 7, 10)
-    """Cluster counts, one K-means trial each. Source: METHOD.md step 4 (its list is lost in the report)."""
+    """Cluster counts, one K-means trial each. Source: method.md step 4 (its list is lost in the report)."""
     position_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
     """Span of x/(W−1) and y/(H−1) beside features of span 1; 0 leaves positions out. Source: report 2.2."""
     connectivity: Connectivity = 4
@@ -45,7 +45,7 @@ class ClusterSettings(BaseModel):
 
 
 class EvidenceSettings(BaseModel):
-    """How token maps become class evidence (METHOD.md steps 5–6)."""
+    """How token maps become class evidence (method.md steps 5–6)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,7 +56,7 @@ class EvidenceSettings(BaseModel):
 
 
 class VoteSettings(BaseModel):
-    """How clusters are classified and the labelings vote (METHOD.md steps 6–8)."""
+    """How clusters are classified and the labelings vote (method.md steps 6–8)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,14 +69,14 @@ class VoteSettings(BaseModel):
 
 
 class RefineSettings(BaseModel):
-    """How grid labels are carried to pixels (METHOD.md step 9)."""
+    """How grid labels are carried to pixels (method.md step 9)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     clusters: Annotated[int, Field(ge=1, le=1024)] = 20
     """Cluster count of the pixel K-means. Source: report 2.3."""
     position_span: Annotated[float, Field(ge=0.0, le=25_500.0)] = 255.0
-    """Span of x/W and y/H beside colours of 0–255. Source: METHOD.md step 9; published code (row 8)."""
+    """Span of x/W and y/H beside colours of 0–255. Source: method.md step 9; published code (row 8)."""
     connectivity: Connectivity = 4
     """Neighbours that hold a component together. Source: as stage 2; published code: 8 (row 1)."""
     rule: Literal["share", "ratio"] = "share"
@@ -109,7 +109,7 @@ class RefineSettings(BaseModel):
 
 
 class ThresholdSettings(BaseModel):
-    """How OVAM and DAAM maps become a mask by themselves (METHOD.md, "Other methods")."""
+    """How OVAM and DAAM maps become a mask by themselves (method.md, "Other methods")."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -120,7 +120,7 @@ class ThresholdSettings(BaseModel):
 
 
 class DatasetDiffusionSettings(BaseModel):
-    """How Dataset Diffusion's maps become a mask. Source: Nguyen et al. 2023; METHOD.md, "Other methods"."""
+    """How Dataset Diffusion's maps become a mask. Source: Nguyen et al. 2023; method.md, "Other methods"."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -178,7 +178,7 @@ PUBLISHED: Mapping[str, Any] = {
     "vote": {"share": 0.56},
     "refine": {"connectivity": 8, "rule": "ratio", "merge_below_px": 10, "smooth": True, "jpeg_quality": 75},
 }
-"""Where the published code departs from the report (METHOD.md, table rows 1–8)."""
+"""Where the published code departs from the report (method.md, table rows 1–8)."""
 
 PROFILE_VALUES: Mapping[str, Mapping[str, Any]] = {
     "pcc": {},

@@ -36,7 +36,7 @@ def threshold_maps(
     Raises:
         ConfigError: the text was not captured, or lacks a class's phrase.
 
-    Source: Marcos-Manchón et al. 2024 (OVAM), Tang et al. 2022 (DAAM); METHOD.md, "Other methods".
+    Source: Marcos-Manchón et al. 2024 (OVAM), Tang et al. 2022 (DAAM); method.md, "Other methods".
     """
     rules = settings.thresholding
     maps = maps_of(attention, rules.text, settings.method)

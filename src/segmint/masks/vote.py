@@ -1,4 +1,4 @@
-"""Clusters classified by evidence at several thresholds, and the labelings' vote (METHOD.md steps 6–8)."""
+"""Clusters classified by evidence at several thresholds, and the labelings' vote (method.md steps 6–8)."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64, UInt8
@@ -20,7 +20,7 @@ def vote(clusters: Clusters, evidence: ClassEvidence, settings: VoteSettings) ->
         All ballots (trial-major, then threshold), the labels, and the winner's share at each position, kept
         where the label is 255 too.
 
-    Source: report 2.2. Ties go to the lowest label id (METHOD.md table row 7).
+    Source: report 2.2. Ties go to the lowest label id (method.md table row 7).
     """
     binary = binarised(evidence, settings)
     label_ids = np.array(evidence.label_ids, dtype=np.uint8)
