@@ -1,7 +1,7 @@
 """Settings of mask-making: the recipe's section `masks`, and the profiles that fill it.
 
 "Report" and "published code" are the two descriptions of PCC that method.md tells apart; docs/method.md has
-the table and names the setting of each row. Defaults are the report's.
+the table and names the setting of each row. Defaults of PCC's sections are the report's.
 """
 
 from collections.abc import Mapping
