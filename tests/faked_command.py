@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SCRIPT = """
-import sys, types
+import signal, sys, types
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it switched off
 from segmint.backbone.fake import FakeBackbone
 loading = types.ModuleType("segmint.backbone.loading")
 loading.load = lambda settings, device: FakeBackbone(delay_s={delay_s})

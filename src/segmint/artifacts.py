@@ -179,4 +179,6 @@ class Trace:
 
 Mask = UInt8[np.ndarray, "image_h image_w"]
 Image = UInt8[np.ndarray, "image_h image_w 3"]
+AnyImage = UInt8[np.ndarray, "_ _ 3"]
+"""An image whose size need not be that of its neighbours in a list."""
 Binary = Bool[np.ndarray, "grid_h grid_w"]

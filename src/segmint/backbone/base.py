@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from segmint.artifacts import Generation, Image, PromptSpec
+from segmint.artifacts import AnyImage, Generation, PromptSpec
 from segmint.backbone.settings import CaptureSettings, Half, ObserveSettings, SamplingSettings
 from segmint.errors import ConfigError, GenerationError
 
@@ -247,7 +247,7 @@ class Backbone(Protocol):
 
     def observe(
         self,
-        images: Sequence[Image],
+        images: Sequence[AnyImage],
         specs: Sequence[PromptSpec],
         observation: ObserveSettings,
         capture: CaptureRequest,

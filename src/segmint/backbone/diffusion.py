@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segmint.artifacts import Generation, Grid, Image, PromptSpec
+from segmint.artifacts import AnyImage, Generation, Grid, Image, PromptSpec
 from segmint.backbone.base import Callback, CaptureRequest, MapRequest, ModelInfo, Outcome, image_size
 from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.encoding import TextEncoder
@@ -86,7 +86,7 @@ class DiffusersBackbone:
 
     def observe(
         self,
-        images: Sequence[Image],
+        images: Sequence[AnyImage],
         specs: Sequence[PromptSpec],
         observation: ObserveSettings,
         capture: CaptureRequest,
@@ -109,7 +109,7 @@ class DiffusersBackbone:
 
     def _observe(
         self,
-        images: Sequence[Image],
+        images: Sequence[AnyImage],
         specs: Sequence[PromptSpec],
         observation: ObserveSettings,
         capture: CaptureRequest,

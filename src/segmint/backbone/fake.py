@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32
 
-from segmint.artifacts import Affinity, Generation, Grid, HeadFeatures, Image, PromptSpec, TokenMaps
+from segmint.artifacts import Affinity, AnyImage, Generation, Grid, HeadFeatures, Image, PromptSpec, TokenMaps
 from segmint.backbone.base import (
     Callback,
     CaptureRequest,
@@ -103,7 +103,7 @@ class FakeBackbone:
 
     def observe(
         self,
-        images: Sequence[Image],
+        images: Sequence[AnyImage],
         specs: Sequence[PromptSpec],
         observation: ObserveSettings,
         capture: CaptureRequest,

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image as PilImage
 from PIL import ImageDraw
 
-from segmint.artifacts import Image, Mask
+from segmint.artifacts import AnyImage, Mask
 
 TILE_PX = 128
 GAP_PX = 4
@@ -16,7 +16,7 @@ INK = (30, 30, 30)
 
 
 def side_by_side(
-    images: Sequence[Image], columns: Mapping[str, Sequence[Mask]], palette: Sequence[int]
+    images: Sequence[AnyImage], columns: Mapping[str, Sequence[Mask]], palette: Sequence[int]
 ) -> PilImage.Image:
     """One row an image: the image, then each column's mask in the palette's colours, headed by its name."""
     width = GAP_PX + (1 + len(columns)) * (TILE_PX + GAP_PX)
