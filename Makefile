@@ -43,7 +43,9 @@ format: install-dev  ## rewrite the files in the house's format
 	$(BIN)/ruff format src tests benchmarks docs
 	$(BIN)/ruff check --fix src tests benchmarks docs
 
-exam: install-dev  ## the slow exams: quality gate, kill exams, full-size models
+exam: install-dev  ## the slow exams (an hour or more): toybox gate, kill exams, full-size models, benches
+	$(ONE_THREAD) $(BIN)/segmint toybox evaluate
+	$(ONE_THREAD) $(BIN)/python -m benchmarks
 	$(PYTEST) -m "slow and not gpu and not weights" --durations=20
 
 bench: install-dev  ## print the figures of docs/benchmarks.md for this machine

@@ -29,7 +29,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_images_meet_their_masks(folder: Path) -> None:
-    pairs = pair_files([folder / "images"], folder / "masks")
+    pairs, lone = pair_files([folder / "images"], folder / "masks")
+    assert lone == ["lone.png"]
     assert [(source.path.stem, mask.name) for source, mask in pairs] == [("a", "a.png"), ("b", "b.png")]
     sample = read_sample(*pairs[0], TOWN)
     assert sample.classes == ("boat",)
@@ -45,7 +46,7 @@ def test_no_partner_at_all_is_an_error(folder: Path) -> None:
 
 def test_sizes_must_agree(folder: Path) -> None:
     save(folder / "masks" / "a.png", np.zeros((3, 2), np.uint8))
-    pairs = pair_files([folder / "images"], folder / "masks")
+    pairs, _ = pair_files([folder / "images"], folder / "masks")
     with pytest.raises(ImageError, match=r"2×3 px, but its image a\.png has 3×2 px"):
         read_sample(*pairs[0], TOWN)
 

@@ -31,12 +31,15 @@ class Sample:
     caption: str | None = None
 
 
-def pair_files(images: Sequence[str | Path], masks: Path) -> list[tuple[Source, Path]]:
+def pair_files(images: Sequence[str | Path], masks: Path) -> tuple[list[tuple[Source, Path]], list[str]]:
     """Each image with the mask of its name, a PNG in the folder `masks`, in the images' order.
+
+    Returns:
+        The pairs, and the names of images that have no mask (most of VOC's have none).
 
     Raises:
         ImageError: no image is found.
-        DatasetError: no folder of masks, or images without a mask; the message counts and names them.
+        DatasetError: no folder of masks, or not one image has a mask.
     """
     if not masks.is_dir():
         raise DatasetError(f"{masks}: no such folder of masks; give a folder of PNGs named like the images")
@@ -46,7 +49,7 @@ def pair_files(images: Sequence[str | Path], masks: Path) -> list[tuple[Source, 
         raise DatasetError(
             f"{masks}: holds no mask for any of the {len(pairs)} images; expected {lone[0]!r} as .png"
         )
-    return [(source, mask) for source, mask in pairs if mask.is_file()]
+    return [(source, mask) for source, mask in pairs if mask.is_file()], lone
 
 
 def read_sample(source: Source, mask: Path, vocabulary: Vocabulary) -> Sample:

@@ -107,7 +107,10 @@ def folder(
     from segmint.benchmark.run import look, rows_of
     from segmint.benchmark.samples import pair_files, read_sample
 
-    pairs = pair_files(images, masks)[:count]
+    pairs, lone = pair_files(images, masks)
+    pairs = pairs[:count]
+    if lone and not quiet:
+        typer.echo(f"{len(lone)} images have no mask and are left out, {lone[0]} first", err=True)
     numbers = _numbers(seeds)
     setup = _Setup(methods, model, recipe, device, vocabulary=classes)
     vocabulary = setup.recipe.vocabulary.to_vocabulary()
