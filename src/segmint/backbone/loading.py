@@ -146,6 +146,8 @@ def _folder(settings: ModelSettings) -> Path:
 
 
 def _download(settings: ModelSettings) -> Path:
+    loudness = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()  # what it would warn of is in the error
     try:
         found = DiffusionPipeline.download(
             settings.id, revision=settings.revision, variant=settings.variant, use_safetensors=True
@@ -157,6 +159,8 @@ def _download(settings: ModelSettings) -> Path:
             f"fetched from https://huggingface.co/{settings.id}: {_first_line(error)}. Check the id and the "
             "network; without a network, fetch it elsewhere with `hf download` and give its folder"
         ) from None
+    finally:
+        diffusers_logging.set_verbosity(loudness)
     return Path(found)
 
 
@@ -231,4 +235,7 @@ def _card_licence(folder: Path) -> str | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    """The first sentence of the first line: libraries add advice about their own arguments."""
+    return re.split(r"\.? \(|\. ", (str(error).strip() or type(error).__name__).splitlines()[0])[0].rstrip(
+        "."
+    )
