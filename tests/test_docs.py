@@ -66,3 +66,20 @@ def test_the_examples_of_the_prompts_page_can_be_used(tmp_path: Path) -> None:
     assert Recipe.parse(tomllib.loads(recipe_toml)).vocabulary.name == "voc"
     entries = read_prompts(tmp_path / "d.jsonl", presets.vocabulary("voc"))
     assert [entry.classes for entry in entries] == [("cat", "sofa"), ("dog",)]
+
+
+def test_readmes_five_lines_run(tmp_path, monkeypatch) -> None:
+    """The Python of the README, as it stands there, on the stand-in model."""
+    import segmint
+    from segmint.api import Model
+    from segmint.backbone.fake import FakeBackbone
+    from segmint.backbone.settings import ModelSettings
+
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    code = readme.split("```python")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "segmint.api.load", lambda name: Model(settings=ModelSettings(id="fake"), backbone=FakeBackbone())
+    )
+    exec(compile(code, "README.md", "exec"), {})
+    assert len(segmint.open_run(tmp_path / "demo-run").done_ids()) == 12
