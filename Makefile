@@ -34,22 +34,26 @@ test: lint  ## everything that must hold: format, lint, types, import contract, 
 	$(PYTEST) -n 2 -m "not slow and not gpu and not weights"
 
 lint: install-dev  ## format check, lint, types, import contract
-	$(BIN)/ruff format --check --quiet src tests benchmarks docs
-	$(BIN)/ruff check --quiet src tests benchmarks docs
+	$(BIN)/ruff format --check --quiet src tests docs
+	$(BIN)/ruff check --quiet src tests docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
 format: install-dev  ## rewrite the files in the house's format
-	$(BIN)/ruff format src tests benchmarks docs
-	$(BIN)/ruff check --fix src tests benchmarks docs
+	$(BIN)/ruff format src tests docs
+	$(BIN)/ruff check --fix src tests docs
 
 exam: install-dev  ## the slow exams (an hour or more): toybox gate, kill exams, full-size models, benches
 	$(ONE_THREAD) $(BIN)/segmint toybox evaluate
-	$(ONE_THREAD) $(BIN)/python -m benchmarks
+	$(MAKE) bench
 	$(PYTEST) -m "slow and not gpu and not weights" --durations=20
 
 bench: install-dev  ## print the figures of docs/benchmarks.md for this machine
-	$(ONE_THREAD) $(BIN)/python -m benchmarks
+	$(ONE_THREAD) $(BIN)/segmint bench masks
+	$(ONE_THREAD) $(BIN)/segmint bench overhead
+	$(ONE_THREAD) $(BIN)/segmint bench memory
+	$(ONE_THREAD) $(BIN)/segmint bench store
+	$(ONE_THREAD) $(BIN)/segmint bench training
 
 docs: install-dev  ## write the generated pages of docs/
 	$(BIN)/python docs/generate.py

@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/: the recipe's fields and the command reference. Run by `make docs`."""
+"""Write the generated pages of docs/: recipe, commands, cost of scaling. Run by `make docs`."""
 
 import ast
 import inspect
@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import scaling
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -25,7 +26,11 @@ HUGE = 2**31
 
 def pages() -> dict[str, str]:
     """Text of every generated page by its file name."""
-    return {"cli.md": command_page(), "recipe.md": recipe_page()}
+    return {
+        "cli.md": command_page(),
+        "recipe.md": recipe_page(),
+        "scaling.md": scaling.page(scaling.read_measured(), scaling.Assumptions()),
+    }
 
 
 def recipe_page() -> str:

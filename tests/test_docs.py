@@ -28,7 +28,7 @@ def generator() -> types.ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["cli.md", "recipe.md"])
+@pytest.mark.parametrize("page", ["cli.md", "recipe.md", "scaling.md"])
 def test_a_generated_page_is_up_to_date(generator: types.ModuleType, page: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == generator.pages()[page], "run `make docs`"
 

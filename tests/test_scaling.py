@@ -1,31 +1,17 @@
-"""The page on scaling is what its script prints from the measured figures."""
+"""The sums behind the page on scaling, and the doctor's footprints, which rest on the same measurements."""
 
 import json
 from pathlib import Path
 
 import pytest
+import scaling
 
 from segmint.machine import FOOTPRINTS
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 
-@pytest.fixture
-def scaling(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(ROOT))
-    from benchmarks import scaling
-
-    return scaling
-
-
-def test_the_page_is_up_to_date(scaling):
-    found = scaling.page(scaling.read_measured(), scaling.Assumptions())
-    message = "run `python -m benchmarks.scaling --write docs/scaling.md`"
-    assert (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8") == found, message
-
-
-def test_costs_follow_from_their_parts(scaling):
+def test_costs_follow_from_their_parts():
     measured = scaling.read_measured()
     once = scaling.costs(measured, scaling.Assumptions())
     twice = scaling.costs(measured, scaling.Assumptions(gpu_utilisation=0.7))

@@ -21,6 +21,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "export": ("COCO masks, Hugging Face, WebDataset", ("pycocotools", "datasets", "webdataset")),
     "train": ("TensorBoard logs", ("tensorboard",)),
     "ray": ("clusters", ("ray",)),
+    "bench": ("measuring costs beside scikit-learn", ("sklearn", "threadpoolctl")),
     "remote": ("runs on s3:// and other URLs", ("fsspec", "s3fs")),
 }
 """What each extra is for, and the modules that it brings."""
@@ -28,7 +29,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """Memory of one model family, by its shapes: see `benchmarks/memory.py`."""
+    """Memory of one model family, by its shapes: see `cost/memory.py`."""
 
     image_px: int
     """The size that `values_an_image` is for; it grows with the image's area."""

@@ -1,39 +1,20 @@
 """Models at full size with random weights: the layers, grids and memory that the small ones stand for."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
 from segmint.artifacts import Generation, PromptSpec
 from segmint.backbone.base import CaptureRequest, capture_request
-from segmint.backbone.diffusion import DiffusersBackbone
-from segmint.backbone.loading import describe
-from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
+from segmint.backbone.settings import CaptureSettings, ObserveSettings, SamplingSettings
+from segmint.cost.random_models import random_backbone
 
-ROOT = Path(__file__).resolve().parents[2]
 Make = Callable[..., PromptSpec]
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def build(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], DiffusersBackbone]:
-    monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import random_models
-
-    def made(name: str) -> DiffusersBackbone:
-        pipe: Any = getattr(random_models, name)(torch.bfloat16)
-        pipe.set_progress_bar_config(disable=True)
-        info = describe(pipe, ModelSettings(id=name), Path(), torch.device("cpu"))
-        return DiffusersBackbone(pipe=pipe, info=info)
-
-    return made
-
-
-def test_stable_diffusion_21(build: Callable[[str], DiffusersBackbone], make_spec: Make) -> None:
-    backbone = build("build_sd21")
+def test_stable_diffusion_21(make_spec: Make) -> None:
+    backbone = random_backbone("sd21-random", dtype="bfloat16")
     request = capture_request(CaptureSettings(), prompt_maps=True, dataset_diffusion=True)
     (item,) = backbone.generate([make_spec()], SamplingSettings(steps=1), request)
     assert isinstance(item, Generation)
@@ -58,8 +39,9 @@ def test_stable_diffusion_21(build: Callable[[str], DiffusersBackbone], make_spe
     assert [head.values.shape for head in seen.heads] == [shape for _, shape in shapes]
 
 
-def test_sdxl_that_is_not_square(build: Callable[[str], DiffusersBackbone], make_spec: Make) -> None:
-    backbone = build("build_sdxl")
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # schedulers of diffusers with numpy 2
+def test_sdxl_that_is_not_square(make_spec: Make) -> None:
+    backbone = random_backbone("sdxl-random", dtype="bfloat16")
     sampling = SamplingSettings(steps=1, height_px=512, width_px=768, guidance=1.0)
     (item,) = backbone.generate([make_spec()], sampling, CaptureRequest())
     assert isinstance(item, Generation)

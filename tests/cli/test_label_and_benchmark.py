@@ -9,7 +9,8 @@ from PIL import Image
 
 from segmint.artifacts import PromptSpec
 from segmint.backbone.fake import FakeBackbone, draw
-from segmint.cli import benchmark, main
+from segmint.cli import main
+from segmint.cli.lists import split_list
 
 METHODS = "segmint, pcc"
 
@@ -113,4 +114,4 @@ def test_a_benchmark_of_the_toybox(photos: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_lists_on_the_command_line() -> None:
-    assert benchmark._parts("a, b,a,, c") == ["a", "b", "c"]
+    assert split_list("a, b,a,, c") == ["a", "b", "c"]

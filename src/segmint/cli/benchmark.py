@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from segmint.cli.lists import one_of, parts, whole_numbers
+
 if TYPE_CHECKING:
     from segmint.artifacts import Image, Mask
     from segmint.backbone.base import Backbone
@@ -57,9 +59,9 @@ def toybox(
     from segmint.benchmark import toybox as world
     from segmint.benchmark.run import draw, look, rows_of
 
-    kinds = _modes(modes)
-    part = _one_of(split, ("val", "test"), "--split")
-    numbers = _numbers(seeds)
+    kinds = parts(modes, "--modes", ("label", "generate"))
+    part = one_of(split, "--split", ("val", "test"))
+    numbers = whole_numbers(seeds, "--seeds")
     for number in numbers:
         world.first_seed(number, count)
     setup = _Setup(methods, model, recipe, device, vocabulary="toybox")
@@ -111,7 +113,7 @@ def folder(
     pairs = pairs[:count]
     if lone and not quiet:
         typer.echo(f"{len(lone)} images have no mask and are left out, {lone[0]} first", err=True)
-    numbers = _numbers(seeds)
+    numbers = whole_numbers(seeds, "--seeds")
     setup = _Setup(methods, model, recipe, device, vocabulary=classes)
     vocabulary = setup.recipe.vocabulary.to_vocabulary()
     rows: list[Row] = []
@@ -239,34 +241,6 @@ def _table(report: "Report", mode: "Mode") -> Table:
 def _methods(text: str) -> list[str]:
     from segmint.masks.settings import PROFILES, profile
 
-    return list(PROFILES) if text.strip() == "all" else [profile(each).method for each in _parts(text)]
-
-
-def _modes(text: str) -> list[str]:
-    return [_one_of(each, ("label", "generate"), "--modes") for each in _parts(text)]
-
-
-def _one_of(text: str, known: Sequence[str], option: str) -> str:
-    from segmint.errors import ConfigError
-
-    if text not in known:
-        raise ConfigError(f"{option} {text!r}; expected {' or '.join(known)}")
-    return text
-
-
-def _numbers(text: str) -> list[int]:
-    from segmint.errors import ConfigError
-
-    try:
-        return [int(each) for each in _parts(text)]
-    except ValueError:
-        raise ConfigError(f"--seeds {text!r}; expected whole numbers, for example 0,1,2") from None
-
-
-def _parts(text: str) -> list[str]:
-    from segmint.errors import ConfigError
-
-    parts = list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
-    if not parts:
-        raise ConfigError("an option that takes a list is empty; give one value or more, parted by commas")
-    return parts
+    if text.strip() == "all":
+        return list(PROFILES)
+    return [profile(each).method for each in parts(text, "--methods")]

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from segmint.cli.datasets import HELP, downloaded, open_dataset
+from segmint.cli.lists import split_list
 from segmint.cli.train import Others
-from segmint.cli.watching import percent, split_list, watched
+from segmint.cli.watching import percent, watched
 
 if TYPE_CHECKING:
     from segmint.training.inference import Views

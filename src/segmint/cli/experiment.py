@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from segmint.cli.watching import split_list
+from segmint.cli.lists import split_list
 
 app = typer.Typer(no_args_is_help=True, help="Experiments of the project, each reproducible by one command.")
 

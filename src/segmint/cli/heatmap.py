@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.lists import parts
 
 if TYPE_CHECKING:
     from segmint.backbone.diffusion import DiffusersBackbone
@@ -108,7 +109,7 @@ def heatmap(  # noqa: PLR0917 - typer makes flags of these
     if half not in (None, "unconditional", "conditional", "both"):
         raise ConfigError(f"--half {half!r}: expected unconditional, conditional or both")
     recipe = Recipe().merged({field: value for field, value in flags.items() if value is not None})
-    groups = _groups(by)
+    groups: list[Any] = parts(by, "--by", ("layer", "step", "head")) if by else []
     backbone = _load(recipe, device, threads)
     found = attention_maps(
         backbone,
@@ -129,16 +130,6 @@ def heatmap(  # noqa: PLR0917 - typer makes flags of these
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(f"{', '.join(found.words)} ({found.kind.upper()}) → {out}{f', {arrays}' if arrays else ''}")
-
-
-def _groups(by: str | None) -> list[Any]:
-    from segmint.errors import ConfigError
-
-    found = [each.strip() for each in (by or "").split(",") if each.strip()]
-    odd = [each for each in found if each not in ("layer", "step", "head")]
-    if odd:
-        raise ConfigError(f"--by {odd[0]!r}: expected layer, step, head, or several of them with commas")
-    return found
 
 
 def _load(recipe: "Recipe", device: str, threads: int | None) -> "DiffusersBackbone":

@@ -7,6 +7,7 @@ import typer
 from segmint.cli import options as opt
 from segmint.cli.engines import Where, engine_for, limit_threads
 from segmint.cli.generate import carry_out
+from segmint.cli.lists import whole_numbers
 
 
 def label(  # noqa: PLR0917 - typer makes flags of these
@@ -88,7 +89,7 @@ def label(  # noqa: PLR0917 - typer makes flags of these
         "model.revision": revision,
         "model.dtype": dtype,
         "model.loras": lora or None,
-        "observation.timesteps": _numbers(timesteps),
+        "observation.timesteps": timesteps and whole_numbers(timesteps, "--timesteps"),
         "observation.noise_draws": noise_draws,
         "observation.seed": seed,
         "observation.batch_size": batch_size,
@@ -133,14 +134,3 @@ def label(  # noqa: PLR0917 - typer makes flags of these
     )
     paths = {item_id: path.absolute() for item_id, path in asked.paths.items()}
     carry_out(job, engine_for(asked.recipe.model, where, label_unit(paths)), quiet=quiet, as_json=as_json)
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    from segmint.errors import ConfigError
-
-    if text is None:
-        return None
-    try:
-        return [int(each) for each in text.replace(",", " ").split()]
-    except ValueError:
-        raise ConfigError(f"--timesteps {text!r}; expected whole numbers, for example 50,100") from None

@@ -11,6 +11,7 @@ import typer
 
 from segmint._version import __version__
 from segmint.cli import (
+    bench,
     benchmark,
     curate,
     doctor,
@@ -69,6 +70,7 @@ app.command(name="evaluate", rich_help_panel="Train", no_args_is_help=True)(eval
 app.command(name="selftrain", rich_help_panel="Train", no_args_is_help=True)(selftrain.selftrain)
 app.command(name="recipe", rich_help_panel="Train", no_args_is_help=True)(recipe.recipe)
 app.add_typer(experiment.app, name="experiment", rich_help_panel="Judge")
+app.add_typer(bench.app, name="bench", rich_help_panel="Machine")
 app.command(name="doctor", rich_help_panel="Machine")(doctor.doctor)
 app.command(name="models", rich_help_panel="Machine")(models.models)
 

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from segmint.cli.datasets import HELP, open_dataset
 from segmint.cli.evaluate import parse_views
+from segmint.cli.lists import split_list
 from segmint.cli.train import Others, compose, leads, report
-from segmint.cli.watching import Watcher, split_list, watched
+from segmint.cli.watching import Watcher, watched
 
 if TYPE_CHECKING:
     from segmint.training.data import LabelledSet

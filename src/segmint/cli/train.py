@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 
 from segmint.cli.datasets import HELP, downloaded, open_dataset
+from segmint.cli.lists import split_list
 from segmint.cli.options import parse_settings
-from segmint.cli.watching import percent, split_list, watched
+from segmint.cli.watching import percent, watched
 
 if TYPE_CHECKING:
     from segmint.training.settings import TrainSettings

@@ -86,8 +86,3 @@ def watched(console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
 def percent(value: float | None) -> str:
     """A share as `59.6 %`, or – where there is none."""
     return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def split_list(text: str | None) -> list[str] | None:
-    """`"boat, tree"` as a list; None stays None."""
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

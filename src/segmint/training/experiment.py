@@ -20,7 +20,7 @@ from segmint.training.settings import TrainSettings
 
 RENDERED = "rendered"
 PCC = "pcc"
-DEFAULT_ARMS = (RENDERED, PCC, "ovam", "dataset-diffusion", "rendered+pcc")
+DEFAULT_ARMS = (RENDERED, PCC, "segmint", "ovam", "dataset-diffusion", "rendered+pcc", "rendered+segmint")
 """Rendered scenes with exact masks; minted scenes with the masks of a method; both."""
 
 RunCommand = Callable[[Sequence[str]], None]

@@ -1,7 +1,7 @@
-"""What a million pairs cost on 1, 8 and 100 GPUs: `python -m benchmarks.scaling --write docs/scaling.md`.
+"""What a million pairs cost on 1, 8 and 100 GPUs: `python docs/scaling.py [--set NAME=VALUE]` prints it.
 
-Every figure comes from `benchmarks/results/*.json`, which the other benchmarks write, or from an assumption
-below, by a formula below. The page is this script's output; change it here.
+Every figure comes from `docs/results/*.json`, which `segmint bench NAME --out FILE` writes, or from an
+assumption below, by a formula below. `make docs` writes scaling.md; change it here.
 """
 
 import argparse
@@ -13,7 +13,6 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-PAGE = HERE.parent / "docs" / "scaling.md"
 HOUR, GB, MB = 3600.0, 1e9, 1e6
 
 
@@ -189,12 +188,12 @@ def page(m: Measured, a: Assumptions) -> str:
     calls = c.mask_s_on_a_cloud_core * a.gpu_peak_tflops * a.gpu_utilisation / a.overhead / m.unet_tflop
     return f"""# What a million pairs cost
 
-<!-- Written by `python -m benchmarks.scaling --write docs/scaling.md`: change the script, or measure again. -->
+<!-- Written by `make docs` from docs/scaling.py: change the script, or measure again. -->
 
 {a.items:,.0f} pairs of SD 2.1-base at 512 px, {a.steps:.0f} steps, with guidance. Nothing on this page has been
 run at this size: it is arithmetic from figures of one item that were measured (first table), and from
 assumptions (last table), each of which can be replaced:
-`python -m benchmarks.scaling --set gpu_dollars_an_hour=2.5`.
+`python docs/scaling.py --set gpu_dollars_an_hour=2.5`.
 
 ## Measured
 
@@ -254,16 +253,16 @@ def _measured_rows(m: Measured) -> list[tuple[str, str, str]]:
         (
             "one UNet call, both guidance halves",
             f"{m.unet_tflop:.3f} TFLOP",
-            "`benchmarks.memory`, by shapes",
+            "`segmint bench memory`, by shapes",
         ),
-        ("decoding one image", f"{m.decode_tflop:.3f} TFLOP", "`benchmarks.memory`, by shapes"),
-        ("weights", f"{m.parameters / 1e9:.2f} · 10⁹ values", "`benchmarks.memory`, by shapes"),
-        ("memory that capture adds", f"{m.extra_mb:.1f} MB an image", "`benchmarks.memory`, float16"),
-        ("making one mask (`pcc-published`)", f"{m.mask_s:.2f} s of one core", "`benchmarks.masks`"),
-        ("putting one item in place", f"{m.store_ms:.2f} ms of one core", "`benchmarks.store`, tmpfs"),
-        (f"resuming {m.store_items:,.0f} items", f"{m.resume_s:.2f} s of one core", "`benchmarks.store`"),
-        ("verifying one item", f"{m.verify_ms:.2f} ms of one core", "`benchmarks.store`, tiny images"),
-        ("one record", f"{m.record_bytes:.0f} bytes", "`benchmarks.store`"),
+        ("decoding one image", f"{m.decode_tflop:.3f} TFLOP", "`segmint bench memory`, by shapes"),
+        ("weights", f"{m.parameters / 1e9:.2f} · 10⁹ values", "`segmint bench memory`, by shapes"),
+        ("memory that capture adds", f"{m.extra_mb:.1f} MB an image", "`segmint bench memory`, float16"),
+        ("making one mask (`pcc-published`)", f"{m.mask_s:.2f} s of one core", "`segmint bench masks`"),
+        ("putting one item in place", f"{m.store_ms:.2f} ms of one core", "`segmint bench store`, tmpfs"),
+        (f"resuming {m.store_items:,.0f} items", f"{m.resume_s:.2f} s of one core", "`segmint bench store`"),
+        ("verifying one item", f"{m.verify_ms:.2f} ms of one core", "`segmint bench store`, tiny images"),
+        ("one record", f"{m.record_bytes:.0f} bytes", "`segmint bench store`"),
     ]
 
 
@@ -289,18 +288,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def main() -> None:
-    """Print the page, or write it where asked."""
+    """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another assumption")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the measured figures")
-    parser.add_argument("--write", type=Path, help="write the page here")
     arguments = parser.parse_args()
     changes = {name: float(value) for name, _, value in (each.partition("=") for each in arguments.set)}
-    text = page(read_measured(arguments.results), Assumptions(**changes))
-    if arguments.write:
-        arguments.write.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    print(page(read_measured(arguments.results), Assumptions(**changes)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,10 @@
 """Pipelines of true size with random weights, for cost alone: their images are noise."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -11,6 +16,9 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.loading import describe
+from segmint.backbone.settings import ModelSettings
 from segmint.toybox import tokenizer as toybox_tokenizer
 
 TOKENS = 77
@@ -27,10 +35,10 @@ def build_sd21(dtype: torch.dtype = torch.float32) -> StableDiffusionPipeline:
         use_linear_projection=True,
     )
     return StableDiffusionPipeline(
-        vae=_vae().to(dtype),
-        text_encoder=CLIPTextModel(_text(1024, heads=16, layers=23)).to(dtype),
+        vae=_cast(_vae(), dtype),
+        text_encoder=_cast(CLIPTextModel(_text(1024, heads=16, layers=23)), dtype),
         tokenizer=_words(),
-        unet=unet.to(dtype),
+        unet=_cast(unet, dtype),
         scheduler=PNDMScheduler(**NOISE, skip_prk_steps=True),
         safety_checker=None,
         feature_extractor=None,
@@ -55,15 +63,50 @@ def build_sdxl(dtype: torch.dtype = torch.float32) -> StableDiffusionXLPipeline:
         projection_class_embeddings_input_dim=2816,
     )
     return StableDiffusionXLPipeline(
-        vae=_vae().to(dtype),
-        text_encoder=CLIPTextModel(_text(768, heads=12, layers=12)).to(dtype),
-        text_encoder_2=CLIPTextModelWithProjection(_text(1280, heads=20, layers=32)).to(dtype),
+        vae=_cast(_vae(), dtype),
+        text_encoder=_cast(CLIPTextModel(_text(768, heads=12, layers=12)), dtype),
+        text_encoder_2=_cast(CLIPTextModelWithProjection(_text(1280, heads=20, layers=32)), dtype),
         tokenizer=_words(),
         tokenizer_2=_words(),
-        unet=unet.to(dtype),
+        unet=_cast(unet, dtype),
         scheduler=_euler(),
         add_watermarker=False,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullSize:
+    """A model family at its published size."""
+
+    name: str
+    image_px: int
+    build: Callable[[torch.dtype], Any]
+
+
+FULL_SIZE: Mapping[str, FullSize] = {
+    "sd21-random": FullSize(name="SD 2.1-base", image_px=512, build=build_sd21),
+    "sdxl-random": FullSize(name="SDXL base", image_px=1024, build=build_sdxl),
+}
+"""By the names that stand where a model's id is asked for."""
+
+
+def random_backbone(name: str, device: str = "cpu", dtype: str = "float32") -> DiffusersBackbone:
+    """A full-size model with random weights, ready to draw noise.
+
+    Args:
+        name: of FULL_SIZE.
+        device: such as `cpu` or `cuda:0`.
+        dtype: `float32`, `float16` or `bfloat16`.
+    """
+    pipe = FULL_SIZE[name].build(getattr(torch, dtype)).to(device)
+    pipe.set_progress_bar_config(disable=True)
+    info = describe(pipe, ModelSettings(id=name), Path(), torch.device(device))
+    return DiffusersBackbone(pipe=pipe, info=info)
+
+
+def _cast(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """By torch's own method: diffusers' warns of layers to be kept in float32, of which these have none."""
+    return torch.nn.Module.to(module, dtype)
 
 
 def _euler() -> EulerDiscreteScheduler:

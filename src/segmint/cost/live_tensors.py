@@ -16,13 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class LiveTensors(TorchDispatchMode):
+class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of every tensor made inside the block until it is freed; weights made before are not
     counted.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = self.peak = 0
         self._known: set[int] = set()
 
@@ -73,7 +73,7 @@ def peak_bytes(work: Callable[[], Any]) -> int:
     """Most bytes of tensors alive at once while `work` runs."""
     with torch.inference_mode(), FlashAttention(), LiveTensors() as live:
         work()
-    return live.peak
+    return int(live.peak)
 
 
 def _key(tensor: torch.Tensor) -> int:

@@ -1,44 +1,35 @@
-"""Memory by number of denoising steps and batch: `python -m benchmarks.memory`.
+"""Memory beside plain generation, by number of denoising steps and batch.
 
-Peaks are of live tensors (see `live_tensors`) beyond the weights. The toybox model draws whole images. SD 2.1
-and SDXL, at full size on the meta device, make single UNet calls with both guidance halves and one VAE
-decoding: a sampling is those calls one after the other, with the capture held between them. Mask-making works
-on numpy arrays and is measured by tracemalloc at the same shapes.
+Peaks beyond the weights. A model that is here draws whole images: on a CUDA device its allocator tells the
+peak, elsewhere the bytes of live tensors are counted (see `live_tensors`). SD 2.1 and SDXL, at full size on
+torch's meta device, make single UNet calls with both guidance halves and one VAE decoding: a sampling is
+those calls one after the other, with the capture held between them. Mask-making works on numpy arrays and is
+measured by tracemalloc at the same shapes.
 """
 
-import argparse
-import json
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks import random_models
-from benchmarks.live_tensors import peak_bytes
-from benchmarks.masks import ours
-from benchmarks.synthetic_scene import SD21, TOYBOX, Shape, scene
-from rich.console import Console
-from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from segmint.artifacts import PromptSpec
-from segmint.backbone.base import NOTHING, CaptureRequest
+from segmint.backbone.base import NOTHING, Backbone, CaptureRequest
 from segmint.backbone.capture import Capture, capturing
-from segmint.backbone.loading import load
-from segmint.backbone.settings import ModelSettings, SamplingSettings
+from segmint.backbone.settings import SamplingSettings
 from segmint.backbone.taps import FeatureTap, MapTap, TextBatch
 from segmint.backbone.text import Text
 from segmint.backbone.unet import attention_layers, select
+from segmint.cost.live_tensors import peak_bytes
+from segmint.cost.masks import ours
+from segmint.cost.random_models import FULL_SIZE
+from segmint.cost.synthetic_scene import Shape, scene
 
 MB = 1e6
 WORDS = ("boat", "tree")
-FULL_SIZE: dict[str, tuple[Callable[..., Any], int]] = {
-    "SD 2.1-base": (random_models.build_sd21, 512),
-    "SDXL base": (random_models.build_sdxl, 1024),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +37,8 @@ class Drawn:
     """Whole images: peaks in MB, without and with capture."""
 
     model: str
+    device: str
+    dtype: str
     steps: int
     batch: int
     plain_mb: float
@@ -84,20 +77,26 @@ class Masks:
     peak_mb: float
 
 
-def drawn(steps: Sequence[int], batches: Sequence[int]) -> Iterator[Drawn]:
-    """The toybox model: every number of steps with the smallest batch, every batch with the fewest steps."""
-    backbone = load(ModelSettings(), "cpu")
-    cases = [(each, batches[0]) for each in steps] + [(steps[0], each) for each in batches[1:]]
+def drawn(backbone: Backbone, steps: Sequence[int], batches: Sequence[int]) -> Iterator[Drawn]:
+    """Every number of steps with the smallest batch, then every batch with the fewest steps."""
+    least, smallest = min(steps), min(batches)
+    cases = [(each, smallest) for each in sorted(steps)]
+    cases += [(least, each) for each in sorted(batches) if each != smallest]
     for step, batch in cases:
-        specs = [_spec(index) for index in range(batch)]
+        specs, sampling = [_spec(index) for index in range(batch)], SamplingSettings(steps=step)
 
-        def peak(capture: CaptureRequest, specs: list[PromptSpec] = specs, step: int = step) -> float:
-            sampling = SamplingSettings(steps=step)
-            return peak_bytes(lambda: backbone.generate(specs, sampling, capture)) / MB
+        def peak(
+            capture: CaptureRequest,
+            specs: Sequence[PromptSpec] = specs,
+            sampling: SamplingSettings = sampling,
+        ) -> float:
+            return _peak(lambda: backbone.generate(specs, sampling, capture), backbone.info.device) / MB
 
         plain, captured = peak(NOTHING), peak(CaptureRequest())
         yield Drawn(
-            model="toybox",
+            model=backbone.info.id,
+            device=backbone.info.device,
+            dtype=backbone.info.dtype,
             steps=step,
             batch=batch,
             plain_mb=plain,
@@ -108,9 +107,10 @@ def drawn(steps: Sequence[int], batches: Sequence[int]) -> Iterator[Drawn]:
 
 def called(model: str, cases: Sequence[tuple[int, int]]) -> Iterator[Called]:
     """A full-size model, for each (batch, UNet calls)."""
-    build, size = FULL_SIZE[model]
+    family = FULL_SIZE[model]
+    size = family.image_px
     with torch.device("meta"):
-        pipe = build(torch.float16)
+        pipe = family.build(torch.float16)
     texts = [part for part in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None)) if part is not None]
     parameters = sum(each.numel() for part in (pipe.unet, pipe.vae, *texts) for each in part.parameters())
     for batch, calls in cases:
@@ -120,7 +120,7 @@ def called(model: str, cases: Sequence[tuple[int, int]]) -> Iterator[Called]:
         decode = partial(pipe.vae.decode, _meta(batch, 4, size // 8, size // 8))
         tokens = torch.zeros(2, 77, dtype=torch.long, device="meta")
         yield Called(
-            model=model,
+            model=family.name,
             image_px=size,
             parameters=parameters,
             batch=batch,
@@ -146,6 +146,18 @@ def masks(shape: Shape) -> Masks:
     tracemalloc.stop()
     size = sum(each.values.nbytes for each in raw.heads) + raw.maps.values.nbytes
     return Masks(shape=shape.name, input_mb=size / MB, peak_mb=peak / MB)
+
+
+def _peak(work: Callable[[], Any], device: str) -> int:
+    if not device.startswith("cuda"):
+        return peak_bytes(work)
+    work()  # what a first call alone needs, such as a library's workspace, is not counted
+    torch.cuda.synchronize(device)
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    work()
+    torch.cuda.synchronize(device)
+    return int(torch.cuda.max_memory_allocated(device)) - before
 
 
 def _captured(unet: Any, capture: Capture, run: Callable[[], None]) -> None:
@@ -202,7 +214,7 @@ def _meta(*shape: int) -> torch.Tensor:
 def _tflop(work: Callable[[], Any]) -> float:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         work()
-    return counter.get_total_flops() / 1e12
+    return float(counter.get_total_flops() / 1e12)
 
 
 def _spec(index: int) -> PromptSpec:
@@ -215,38 +227,3 @@ def _spec(index: int) -> PromptSpec:
         phrases=tuple((word,) for word in WORDS),
         seed=index,
     )
-
-
-def table(title: str, rows: Sequence[Any]) -> Table:
-    """Rows of one kind for a terminal."""
-    names = [each.name for each in fields(rows[0])]
-    out = Table(*(name.replace("_", " ") for name in names), title=title)
-    for row in rows:
-        cells = [getattr(row, name) for name in names]
-        out.add_row(*(f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in cells))
-    return out
-
-
-def main() -> None:
-    """Print the tables, and write the figures as JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, nargs="+", default=[2, 10, 20], help="of the toybox model")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    cases = [(batch, 1) for batch in arguments.batches] + [(arguments.batches[0], 3)]
-    found: dict[str, list[Any]] = {
-        "called": [row for model in FULL_SIZE for row in called(model, cases)],
-        "masks": [masks(SD21), masks(TOYBOX)],
-        "drawn": list(drawn(arguments.steps, arguments.batches)),
-    }
-    for title, rows in found.items():
-        Console(width=160).print(table(title, rows))
-    text = json.dumps({title: [asdict(row) for row in rows] for title, rows in found.items()}, indent=1)
-    if arguments.json:
-        arguments.json.write_text(text + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

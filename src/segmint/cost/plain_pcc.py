@@ -7,19 +7,22 @@ float16 once, as segmint's do, so that both see the same numbers.
 
 from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
+Array = NDArray[Any]
 EIGHT = np.ones((3, 3), dtype=bool)
 COUNTS = (4, 7, 10)
 THRESHOLDS = (0.3, 0.5, 0.8)
 
 
-def principal_features(heads: Sequence[np.ndarray], side: int) -> np.ndarray:
+def principal_features(heads: Sequence[Array], side: int) -> Array:
     """(side², columns): three components of each head, min-max scaled, upsampled, with positions."""
     columns = []
     for layer in heads:
@@ -36,7 +39,7 @@ def principal_features(heads: Sequence[np.ndarray], side: int) -> np.ndarray:
     return np.concatenate([*columns, x.reshape(-1, 1), y.reshape(-1, 1)], axis=1)
 
 
-def split(labels: np.ndarray) -> np.ndarray:
+def split(labels: Array) -> Array:
     """8-connected components of equal label, numbered from 0."""
     components = np.zeros(labels.shape, dtype=np.int64)
     found = 0
@@ -47,7 +50,7 @@ def split(labels: np.ndarray) -> np.ndarray:
     return components
 
 
-def class_maps(token_maps: np.ndarray, rows: Sequence[Sequence[int]], side: int, size: int) -> np.ndarray:
+def class_maps(token_maps: Array, rows: Sequence[Sequence[int]], side: int, size: int) -> Array:
     """(labels, side, side): maps through the image's size and back, scaled to [0, 1]; background first."""
     maps = []
     for tokens in ((0,), *rows):
@@ -57,7 +60,7 @@ def class_maps(token_maps: np.ndarray, rows: Sequence[Sequence[int]], side: int,
     return np.stack(maps).astype(np.float32)
 
 
-def blocky_mask(features: np.ndarray, maps: np.ndarray, label_ids: Sequence[int], side: int) -> np.ndarray:
+def blocky_mask(features: Array, maps: Array, label_ids: Sequence[int], side: int) -> Array:
     """(side, side) labels by the vote of nine labelings; 255 under six votes."""
     ballots = []
     for count in COUNTS:
@@ -76,7 +79,7 @@ def blocky_mask(features: np.ndarray, maps: np.ndarray, label_ids: Sequence[int]
     return np.where(counts.max(axis=0) / len(ballots) < 0.56, np.uint8(255), mode)
 
 
-def refined_mask(blocky: np.ndarray, image: np.ndarray) -> np.ndarray:
+def refined_mask(blocky: Array, image: Array) -> Array:
     """(size, size) labels: the blocky mask voted over regions of like colour, then smoothed."""
     size = len(image)
     buffer = BytesIO()
@@ -97,7 +100,7 @@ def refined_mask(blocky: np.ndarray, image: np.ndarray) -> np.ndarray:
     return _smoothed(assigned)
 
 
-def _smoothed(assigned: np.ndarray) -> np.ndarray:
+def _smoothed(assigned: Array) -> Array:
     out = np.zeros_like(assigned)
     for label in np.unique(assigned):
         if label == 255:
@@ -111,8 +114,9 @@ def _smoothed(assigned: np.ndarray) -> np.ndarray:
     return out
 
 
-def _bilinear(values: np.ndarray, size: int) -> np.ndarray:
+def _bilinear(values: Array, size: int) -> Array:
     side = len(values)
     places = (np.arange(size) + 0.5) * side / size - 0.5
     y, x = np.meshgrid(places, places, indexing="ij")
-    return ndimage.map_coordinates(values.astype(np.float64), [y, x], order=1, mode="nearest")
+    found: Array = ndimage.map_coordinates(values.astype(np.float64), [y, x], order=1, mode="nearest")
+    return found

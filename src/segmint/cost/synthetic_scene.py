@@ -1,12 +1,16 @@
 """Self-attention features, token maps and an image with the structure of a real scene, from a seed."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from segmint.artifacts import HeadFeatures, TokenMaps
 from segmint.masks.evidence import ClassQuery
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,10 +19,12 @@ class Shape:
 
     name: str
     image_px: int
-    layers: tuple[tuple[int, int, int], ...]  # (grid side, heads, channels), one for each layer
+    layers: tuple[tuple[int, int, int], ...]
+    """(grid side, heads, channels) of each layer."""
 
     @property
     def side(self) -> int:
+        """Of the largest grid."""
         return max(side for side, _, _ in self.layers)
 
 
@@ -27,9 +33,15 @@ SD21 = Shape(
     image_px=512,
     layers=((16, 20, 64),) * 3 + ((32, 10, 64),) * 3 + ((64, 5, 64),) * 3,
 )
+SDXL = Shape(
+    name="SDXL base, 1024 px",
+    image_px=1024,
+    layers=((32, 20, 64),) * 30 + ((64, 10, 64),) * 6,
+)
 TOYBOX = Shape(
     name="toybox, 128 px", image_px=128, layers=((8, 6, 24),) * 2 + ((16, 4, 24),) * 2 + ((32, 2, 24),) * 2
 )
+SHAPES = {"sd21": SD21, "sdxl": SDXL, "toybox": TOYBOX}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +50,7 @@ class Scene:
 
     heads: tuple[HeadFeatures, ...]
     maps: TokenMaps
-    image: np.ndarray
+    image: Array
     classes: tuple[ClassQuery, ...]
 
 
@@ -57,10 +69,10 @@ def scene(shape: Shape, seed: int, *, halves: int = 2, objects: int = 5) -> Scen
     )
 
 
-def _parts(rng: np.random.Generator, size: int, objects: int) -> np.ndarray:
+def _parts(rng: np.random.Generator, size: int, objects: int) -> Array:
     """(size, size) ids: 0–1 background halves, then wobbly ellipses, each with an inner part of its own."""
     y, x = np.mgrid[0:size, 0:size] / size
-    parts = (y + 0.05 * np.sin(9 * x + rng.uniform(0, 6)) > rng.uniform(0.4, 0.7)).astype(np.int64)
+    parts: Array = (y + 0.05 * np.sin(9 * x + rng.uniform(0, 6)) > rng.uniform(0.4, 0.7)).astype(np.int64)
     for index in range(objects):
         cx, cy = rng.uniform(0.15, 0.85, 2)
         rx, ry = rng.uniform(0.06, 0.22, 2)
@@ -72,7 +84,7 @@ def _parts(rng: np.random.Generator, size: int, objects: int) -> np.ndarray:
 
 
 def _layer(
-    rng: np.random.Generator, parts: np.ndarray, index: int, layer: tuple[int, int, int], halves: int
+    rng: np.random.Generator, parts: Array, index: int, layer: tuple[int, int, int], halves: int
 ) -> HeadFeatures:
     side, heads, channels = layer
     count = int(parts.max()) + 1
@@ -90,7 +102,7 @@ def _layer(
     return HeadFeatures(layer=f"up.{index}", grid=(side, side), values=values.astype(np.float32))
 
 
-def _maps(rng: np.random.Generator, parts: np.ndarray, side: int, names: tuple[str, ...]) -> TokenMaps:
+def _maps(rng: np.random.Generator, parts: Array, side: int, names: tuple[str, ...]) -> TokenMaps:
     block = parts.shape[0] // side
     owner = np.where(parts < 2, 0, 1 + (parts // 2) % len(names))
     rows = []
@@ -108,11 +120,12 @@ def _maps(rng: np.random.Generator, parts: np.ndarray, side: int, names: tuple[s
     )
 
 
-def _image(rng: np.random.Generator, parts: np.ndarray) -> np.ndarray:
+def _image(rng: np.random.Generator, parts: Array) -> Array:
     size = parts.shape[0]
     colours = rng.uniform(30, 225, (int(parts.max()) + 1, 3))[parts]
     light = ndimage.gaussian_filter(rng.standard_normal((size, size)), size / 10)
     texture = ndimage.gaussian_filter(rng.standard_normal((size, size, 3)), (1.5, 1.5, 0))
     picture = colours + 25 * (light / light.std())[..., None] + 8 * texture / texture.std()
     soft = ndimage.gaussian_filter(picture, (0.8, 0.8, 0)) + rng.normal(0, 2, picture.shape)
-    return np.clip(np.rint(soft), 0, 255).astype(np.uint8)
+    image: Array = np.clip(np.rint(soft), 0, 255).astype(np.uint8)
+    return image
