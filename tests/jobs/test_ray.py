@@ -14,7 +14,7 @@ import pytest
 from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, ModelError, StorageError
-from segmint.jobs.generate import generate
+from segmint.jobs.generate import Job, generate
 from segmint.jobs.ray import RayEngine, batch_fields, batch_of_fields
 from segmint.jobs.remask import remask, settle_masks
 from segmint.jobs.work import batches_to_do
@@ -31,11 +31,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    """Four CPUs by name, whatever the machine has: workers here spend their time waiting."""
+    """Six CPUs by name, whatever the machine has: workers here spend their time waiting."""
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init(num_cpus=6, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 
@@ -108,6 +108,23 @@ def test_a_run_goes_on_from_one_engine_to_the_other(whole, tmp_path):
     assert contents(tmp_path / "run") == contents(whole)
 
 
+@pytest.mark.slow
+def test_five_workers_alone_or_after_others_make_the_same_run(tmp_path):
+    def job(name: str) -> Job:
+        return job_at(tmp_path / name, count=20, batch=1)
+
+    mint(job("whole"))
+    generate(job("five"), RayEngine(load=fake, workers=5), Heard())
+    with pytest.raises(KeyboardInterrupt):
+        mint(job("mixed"), heard=Heard(stop_after=4))
+    with pytest.raises(KeyboardInterrupt):
+        generate(job("mixed"), RayEngine(load=fake, workers=2), Heard(stop_after=5))
+    heard = Heard()
+    generate(job("mixed"), RayEngine(load=fake, workers=5), heard)
+    assert 0 < len(heard.records) <= 11
+    assert contents(tmp_path / "five") == contents(tmp_path / "whole") == contents(tmp_path / "mixed")
+
+
 def test_a_killed_worker_costs_nothing_but_time(whole, tmp_path):
     pids = tmp_path / "pids"
     pids.mkdir()
@@ -133,8 +150,8 @@ def test_what_a_worker_cannot_do_is_the_commands_error(tmp_path):
 
 
 def test_a_cluster_that_is_too_small_is_refused_with_what_would_fit(tmp_path):
-    with pytest.raises(DeviceError, match=r"has 4 CPUs; 4 workers of 1 .* use --workers 3"):
-        generate(job_at(tmp_path / "run"), RayEngine(load=fake, workers=4), Heard())
+    with pytest.raises(DeviceError, match=r"has 6 CPUs; 6 workers of 1 .* use --workers 5"):
+        generate(job_at(tmp_path / "run"), RayEngine(load=fake, workers=6), Heard())
     with pytest.raises(DeviceError, match="has 0 GPUs"):
         generate(job_at(tmp_path / "run"), RayEngine(load=fake, gpus_per_worker=1.0), Heard())
     assert not (tmp_path / "run").exists()

@@ -24,6 +24,7 @@ def remask(
     method: opt.Method = None,
     settings: opt.Set = None,
     wait: opt.Wait = False,
+    repair: opt.Repair = False,
     engine: opt.Engine = "local",
     workers: opt.Workers = None,
     address: opt.Address = None,
@@ -46,10 +47,12 @@ def remask(
     from segmint.runs.store import read_run
 
     opened = read_run(files_at(run))
-    chosen = settle_masks(opened, method=method, changes=opt.parse_settings(settings or []))
+    chosen = settle_masks(opened, method=method, changes=opt.parse_settings(settings or []), name=name)
     spread = spread_by(Where(engine=engine, workers=workers, address=address))
     with listening(quiet=quiet, as_json=as_json) as listener:
-        made = make_again(opened, name or _default_name(chosen), chosen, listener, wait=wait, spread=spread)
+        made = make_again(
+            opened, name or _default_name(chosen), chosen, listener, wait=wait, repair=repair, spread=spread
+        )
     if not (quiet or as_json):
         left = f", {len(made.unreadable)} left out" if made.unreadable else ""
         typer.echo(

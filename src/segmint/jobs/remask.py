@@ -8,14 +8,15 @@ from typing import Any, Protocol, runtime_checkable
 
 from segmint._version import __version__
 from segmint.config import Recipe, changed_fields
-from segmint.errors import ConfigError, ImageError, RunError
+from segmint.errors import ConfigError, DamagedError, ImageError, RunError
 from segmint.jobs.places import within_reach
 from segmint.masks import METHODS, ClassQuery, mask_statistics
 from segmint.masks.settings import MaskSettings
-from segmint.runs import codec
+from segmint.runs import codec, layout
 from segmint.runs.masksets import check_mask_set_name, read_mask_settings, spec_of, write_mask_settings
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, Run, commit
+from segmint.runs.verify import item_problems
 
 AT_ONCE = 16
 """Items put in place together: one flush of the folders for all."""
@@ -52,13 +53,16 @@ class Remade:
     unreadable: tuple[str, ...]
 
 
-def settle_masks(run: Run, *, method: str | None, changes: dict[str, Any]) -> MaskSettings:
-    """The settings of a new mask set.
+def settle_masks(
+    run: Run, *, method: str | None, changes: dict[str, Any], name: str | None = None
+) -> MaskSettings:
+    """The settings of a mask set.
 
     Args:
         run: an open run; its own settings are the start, unless another method is named.
         method: name of a method, whose profile is the start then.
         changes: dotted fields of the recipe's section `masks`, as `masks.vote.share`.
+        name: the mask set; where it stands already and nothing else is asked, its own settings are taken.
 
     Raises:
         ConfigError: a field of another section, an unknown one, or a value out of range; or a change of what
@@ -73,6 +77,9 @@ def settle_masks(run: Run, *, method: str | None, changes: dict[str, Any]) -> Ma
             raise ConfigError(
                 f"--set {field}: the features are stored as they are; mint again to change them"
             )
+    stored = read_mask_settings(run, name) if name and not (method or changes) else None
+    if stored is not None:
+        return Recipe.parse({"masks": stored}, source=f"mask set {name}").masks
     own = Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml").masks
     start = Recipe.parse(
         {"masks": {"method": method, "features": own.features.model_dump()} if method else own.model_dump()}
@@ -92,11 +99,13 @@ def remask(
     listener: Listener,
     *,
     wait: bool = False,
+    repair: bool = False,
     spread: Spread = spread_here,
 ) -> Remade:
     """Make every item's mask again, into mask set `name`; goes on with one begun with the same settings.
 
-    `spread` carries the work out: `spread_here`, or `RayEngine.spread`.
+    `repair` checks the masks that stand and makes damaged ones anew. `spread` carries the work out:
+    `spread_here`, or `RayEngine.spread`.
 
     Raises:
         RunError: no item has features, the mask set was made with other settings, or the run is locked.
@@ -106,7 +115,9 @@ def remask(
     check_mask_set_name(name)
     _check_features(run)
     with run.files.lock(wait=wait):
-        _claim(run, name, settings)
+        _claim(run, name, settings, repair=repair)
+        if repair:
+            _drop_damaged(run, name, listener)
         items, standing = sorted(run.done_ids()), run.done_ids(name)
         todo = [item_id for item_id in items if item_id not in standing]
         listener.starting(len(todo), len(items))
@@ -132,8 +143,14 @@ def _check_features(run: Run) -> None:
         raise RunError(f"{run.files.address} kept no features; mint with --keep-features to make masks again")
 
 
-def _claim(run: Run, name: str, settings: MaskSettings) -> None:
-    now, before = settings.model_dump(mode="json"), read_mask_settings(run, name)
+def _claim(run: Run, name: str, settings: MaskSettings, *, repair: bool) -> None:
+    now = settings.model_dump(mode="json")
+    try:
+        before = read_mask_settings(run, name)
+    except DamagedError:
+        if not repair:
+            raise
+        before = None
     if before is None:
         write_mask_settings(run, name, now)
         return
@@ -143,6 +160,15 @@ def _claim(run: Run, name: str, settings: MaskSettings) -> None:
         raise RunError(
             f"mask set {name!r} was made with other settings ({', '.join(changed)}); choose another --name"
         )
+
+
+def _drop_damaged(run: Run, name: str, listener: Listener) -> None:
+    """Take away the records of damaged masks: they are missing then."""
+    for item_id in sorted(run.done_ids(name)):
+        problem = next(item_problems(run, item_id, name), None)
+        if problem is not None:
+            listener.noted(f"mask {item_id} is made again: {problem.path} {problem.detail}")
+            run.files.remove(layout.record(item_id, name))
 
 
 def _remasker(run: Run, name: str, settings: MaskSettings) -> Errand:

@@ -11,9 +11,8 @@ from segmint.backbone.base import ModelInfo
 from segmint.config import Recipe, changed_fields
 from segmint.errors import DamagedError, RunError
 from segmint.runs import layout
-from segmint.runs.files import Files, LocalFiles
+from segmint.runs.files import Files
 from segmint.runs.records import ClassRecord, Kind, RunHeader, is_intact
-from segmint.runs.remote import RemoteFiles
 from segmint.runs.store import Run, encode_plan, read_run, write_run
 from segmint.runs.verify import own_problems
 
@@ -165,11 +164,7 @@ def header_of(
 
 def _entries(files: Files) -> set[str]:
     """Names of everything at a place."""
-    if isinstance(files, RemoteFiles):
-        return files.names(PurePosixPath()) | files.folders(PurePosixPath())
-    if isinstance(files, LocalFiles) and files.root.is_dir():
-        return {each.name for each in files.root.iterdir()}
-    return set()
+    return files.names(PurePosixPath()) | files.folders(PurePosixPath())
 
 
 def _value(recipe: object, dotted: str) -> object:

@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -40,12 +40,24 @@ class Files(Protocol):
         """Put a file in place, whole or not at all; StorageError where it cannot be written."""
         ...
 
+    def write_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
+        """Put several files in place, each as `write` does, in any order; all are there on return.
+
+        Raises:
+            StorageError: one could not be written; some of the others may be there.
+        """
+        ...
+
     def settle(self, folders: Iterable[PurePosixPath]) -> None:
         """Return when everything written to these folders survives a power cut."""
         ...
 
     def names(self, folder: PurePosixPath) -> set[str]:
         """Names of the files in a folder; empty where there is no folder."""
+        ...
+
+    def folders(self, folder: PurePosixPath) -> set[str]:
+        """Names of the folders in a folder; empty where there is none."""
         ...
 
     def exists(self, path: PurePosixPath) -> bool:
@@ -96,6 +108,11 @@ class LocalFiles:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
 
+    def write_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
+        """One after the other: a disk gains nothing from several at once."""
+        for path, data in contents.items():
+            self.write(path, data)
+
     def settle(self, folders: Iterable[PurePosixPath]) -> None:
         """Flush the folder entries that renames changed; the content was flushed before each rename."""
         for folder in folders:
@@ -103,13 +120,11 @@ class LocalFiles:
 
     def names(self, folder: PurePosixPath) -> set[str]:
         """File names by one scan of the folder."""
-        try:
-            with os.scandir(self.root / folder) as entries:
-                return {entry.name for entry in entries if entry.is_file()}
-        except FileNotFoundError:
-            return set()
-        except OSError as error:
-            _refuse("list", self.root / folder, error)
+        return self._entries(folder, os.DirEntry.is_file)
+
+    def folders(self, folder: PurePosixPath) -> set[str]:
+        """Folder names by one scan of the folder."""
+        return self._entries(folder, os.DirEntry.is_dir)
 
     def exists(self, path: PurePosixPath) -> bool:
         """Whether the file is there."""
@@ -131,6 +146,15 @@ class LocalFiles:
         """Hold the kernel's lock on `.lock`; it falls with the process, so a dead writer blocks nobody."""
         with hold(self.root / layout.LOCK, owner=self.address, wait=wait):
             yield
+
+    def _entries(self, folder: PurePosixPath, wanted: Callable[["os.DirEntry[str]"], bool]) -> set[str]:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return {entry.name for entry in entries if wanted(entry)}
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        except OSError as error:
+            _refuse("list", self.root / folder, error)
 
 
 def _write_through(path: Path, data: bytes) -> None:

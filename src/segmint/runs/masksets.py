@@ -1,15 +1,13 @@
 """Mask sets: masks made again, beside those that came with the images, each with the settings behind it."""
 
-import json
 import re
 from typing import Any
 
+from segmint._version import __version__
 from segmint.artifacts import PromptSpec
 from segmint.errors import ConfigError, RunError
 from segmint.runs import layout
-from segmint.runs.files import Files
-from segmint.runs.records import ItemRecord
-from segmint.runs.remote import RemoteFiles
+from segmint.runs.records import ItemRecord, MaskSetRecord, decode_record, encode_record
 from segmint.runs.store import Run
 
 NAME_RULE = "1 to 60 of A–Z a–z 0–9 _ . -, starting with a letter or digit"
@@ -31,22 +29,9 @@ def check_mask_set_name(name: str) -> str:
 
 def mask_set_names(run: Run) -> list[str]:
     """The mask sets of a run, the default one ("") first."""
-    if run.folder is None:
-        return [layout.DEFAULT_MASK_SET, *_remote_sets(run.files)]
-    try:
-        folders = [
-            each for each in (run.folder / layout.MASK_SETS).iterdir() if (each / layout.ITEMS).is_dir()
-        ]
-    except (FileNotFoundError, NotADirectoryError):
-        folders = []
-    return [layout.DEFAULT_MASK_SET, *sorted(each.name for each in folders)]
-
-
-def _remote_sets(files: Files) -> list[str]:
-    if not isinstance(files, RemoteFiles):
-        return []
-    folders = files.folders(layout.MASK_SETS)
-    return sorted(name for name in folders if layout.ITEMS.name in files.folders(layout.MASK_SETS / name))
+    found = run.files.folders(layout.MASK_SETS)
+    whole = (name for name in found if layout.ITEMS.name in run.files.folders(layout.MASK_SETS / name))
+    return [layout.DEFAULT_MASK_SET, *sorted(whole)]
 
 
 def check_mask_set(run: Run, mask_set: str) -> str:
@@ -74,16 +59,14 @@ def read_mask_settings(run: Run, mask_set: str = layout.DEFAULT_MASK_SET) -> dic
     path = layout.mask_settings(mask_set)
     if not run.files.exists(path):
         return None
-    try:
-        found = json.loads(run.files.read(path))
-    except ValueError as error:
-        raise RunError(f"{run.files.address}/{path} is damaged: {error}") from None
-    return found if isinstance(found, dict) else {}
+    source = f"{run.files.address}/{path}"
+    return decode_record(run.files.read(path), MaskSetRecord, source=source).settings
 
 
 def write_mask_settings(run: Run, mask_set: str, settings: dict[str, Any]) -> None:
     """Write down what makes a mask set, before its first mask."""
-    run.files.write(layout.mask_settings(mask_set), (json.dumps(settings, indent=1) + "\n").encode())
+    record = MaskSetRecord(segmint_version=__version__, settings=settings)
+    run.files.write(layout.mask_settings(mask_set), encode_record(record))
 
 
 def spec_of(record: ItemRecord) -> PromptSpec:

@@ -6,7 +6,7 @@ its library raises, becomes a StorageError that names the object.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -44,6 +44,12 @@ class Objects:
         """Put an object in place by one request: whole or not at all, over what was there."""
         with self._told("write", path):
             self._system().pipe_file(self._name(path), data)
+
+    def put_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
+        """Put objects in place, each by one request, as many at once as the driver makes."""
+        if contents:
+            with self._told("write", next(iter(contents))):
+                self._system().pipe({self._name(path): data for path, data in contents.items()})
 
     def create(self, path: PurePosixPath, data: bytes) -> bool:
         """Put an object where there is none, by one conditional request (S3: `If-None-Match: *`; Google:

@@ -1,6 +1,6 @@
-"""What a run writes down: one record an item, one header a run.
+"""What a run writes down: one record an item, one header a run, one a later mask set.
 
-Both are JSON for people and carry a checksum of themselves, so that a flipped byte in them is found as in
+All are JSON for people and carry a checksum of themselves, so that a flipped byte in them is found as in
 any other file.
 """
 
@@ -114,10 +114,24 @@ class RunHeader(BaseModel):
     """SHA-256 of the rest of the header, as it is written; filled by `encode_record`."""
 
 
-Record = TypeVar("Record", ItemRecord, RunHeader)
+class MaskSetRecord(BaseModel):
+    """`masks/NAME/masks.json`: what made a later mask set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    segmint_version: str
+    settings: dict[str, Any]
+    """As the recipe's section `masks`."""
+    checksum: str = ""
+    """SHA-256 of the rest, as it is written; filled by `encode_record`."""
 
 
-def encode_record(record: ItemRecord | RunHeader) -> bytes:
+AnyRecord = ItemRecord | RunHeader | MaskSetRecord
+Record = TypeVar("Record", ItemRecord, RunHeader, MaskSetRecord)
+
+
+def encode_record(record: AnyRecord) -> bytes:
     """The record as JSON, its checksum at the end; equal records give equal bytes."""
     fields = record.model_dump(mode="json", exclude={"checksum"})
     fields["checksum"] = hashlib.sha256(_json(fields)).hexdigest()
@@ -129,7 +143,7 @@ def decode_record(data: bytes, kind: type[Record], *, source: str) -> Record:
 
     Args:
         data: what a file held.
-        kind: `ItemRecord` or `RunHeader`.
+        kind: one of the classes above.
         source: the file, for messages.
 
     Raises:
@@ -149,7 +163,7 @@ def decode_record(data: bytes, kind: type[Record], *, source: str) -> Record:
         raise DamagedError(f"{source} is damaged: {where}: {first['msg']}") from None
 
 
-def is_intact(record: ItemRecord | RunHeader, data: bytes) -> bool:
+def is_intact(record: AnyRecord, data: bytes) -> bool:
     """Whether a file holds exactly what was once written for this record."""
     return encode_record(record) == data
 

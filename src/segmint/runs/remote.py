@@ -6,8 +6,8 @@ promised:
 - *A file is whole or not there.* One object is put in place by one request, which the store answers when all
   of it is kept; until then readers find the old object or none. A process killed in between leaves nothing
   behind.
-- *An item is whole or not there.* Its objects come first, its record last; each request has been answered
-  before the next is made, and S3 and Google answer every later look and listing with what was put. So a
+- *An item is whole or not there.* Its objects come first, side by side; its record comes last, when all of
+  them have been answered, and S3 and Google answer every later look and listing with what was put. So a
   record's presence means that the item is whole, as on a disk.
 - *What was answered stays*: a power cut of this machine undoes nothing, so `settle` has nothing to do.
 - *One writer at a time*: by numbered lease objects, see `lease`. A writer that falls silent is succeeded, and
@@ -17,7 +17,7 @@ Items are listed by prefix, a thousand names a request.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -53,6 +53,12 @@ class RemoteFiles:
         if self.lease is not None:
             self.lease.check()
         self.objects.put(path, data)
+
+    def write_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
+        """Put objects in place side by side, while the lease lasts; all are answered on return."""
+        if self.lease is not None:
+            self.lease.check()
+        self.objects.put_all(contents)
 
     def settle(self, folders: Iterable[PurePosixPath]) -> None:
         """Nothing: a store keeps what it has answered."""

@@ -200,13 +200,17 @@ def commit(
     Raises:
         StorageError: the place refused a write; items without a record are made again by the next run.
     """
-    records = [_write_blobs(files, draft, mask_set) for draft in drafts]
-    files.settle({PurePosixPath(each.path).parent for record in records for each in record.files.values()})
-    for record in records:
-        if record.status == "failed":
-            files.write(layout.failure(record.id), encode_record(record))
-        else:
-            files.write(layout.record(record.id, mask_set), encode_record(record))
+    start = time.perf_counter()
+    contents = {
+        _path(role, draft.record.id, mask_set, data): data
+        for draft in drafts
+        for role, data in draft.blobs.items()
+    }
+    files.write_all(contents)
+    files.settle({path.parent for path in contents})
+    took_s = (time.perf_counter() - start) / max(1, len(drafts))
+    records = [_sealed(draft, mask_set, took_s) for draft in drafts]
+    files.write_all({_record_path(record, mask_set): encode_record(record) for record in records})
     return records
 
 
@@ -253,17 +257,19 @@ def _read_record(files: Files, path: PurePosixPath) -> ItemRecord:
     return decode_record(files.read(path), ItemRecord, source=f"{files.address}/{path}")
 
 
-def _write_blobs(files: Files, draft: Draft, mask_set: str) -> ItemRecord:
-    start = time.perf_counter()
+def _sealed(draft: Draft, mask_set: str, took_s: float) -> ItemRecord:
+    """The record of an item whose files are in place; `took_s` is its share of writing them."""
     written: dict[str, FileRecord] = dict(draft.record.files)
     for role, data in draft.blobs.items():
-        path = _path(role, draft.record.id, mask_set, data)
-        files.write(path, data)
-        written[role] = _seal(path, data)
+        written[role] = _seal(_path(role, draft.record.id, mask_set, data), data)
     spent = dict(draft.record.timings_s)
     if draft.blobs:
-        spent["writing"] = spent.get("writing", 0.0) + time.perf_counter() - start
+        spent["writing"] = spent.get("writing", 0.0) + took_s
     return draft.record.model_copy(update={"files": written, "timings_s": spent})
+
+
+def _record_path(record: ItemRecord, mask_set: str) -> PurePosixPath:
+    return layout.failure(record.id) if record.status == "failed" else layout.record(record.id, mask_set)
 
 
 def _path(role: Role, item_id: str, mask_set: str, data: bytes) -> PurePosixPath:

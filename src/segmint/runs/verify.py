@@ -2,7 +2,7 @@
 it is."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -12,10 +12,20 @@ import numpy as np
 from segmint.errors import SegmintError
 from segmint.runs import codec, layout
 from segmint.runs.files import Files
-from segmint.runs.records import FileRecord, ItemRecord, decode_record, is_intact
+from segmint.runs.records import FileRecord, ItemRecord, MaskSetRecord, decode_record, is_intact
 from segmint.runs.store import Run, image_set_lines, read_run
 from segmint.vocabulary import BACKGROUND, IGNORE
 
+RUN_FOLDERS = (
+    layout.IMAGES,
+    layout.MASKS,
+    layout.AGREEMENT,
+    layout.FEATURES,
+    layout.ITEMS,
+    layout.FAILURES,
+)
+SET_ROLES = ("mask", "agreement")
+"""Files that a later mask set has of its own."""
 ProblemKind = Literal["missing", "changed", "undecodable", "record", "header", "list", "orphan"]
 
 
@@ -40,13 +50,14 @@ class Verdict:
 
 
 def verify(files: Files) -> Verdict:
-    """Check every file of a run against its record: size, SHA-256, decoding, label ids; then look for strays.
+    """Check every file of a run and of its mask sets against its record: size, SHA-256, decoding, label ids;
+    then look for strays.
 
     Raises:
         RunError: there is no run, or one that cannot be opened at all.
     """
     run = read_run(files)
-    done, failed = run.done_ids(), run.failed_ids()
+    done, failed, known = run.done_ids(), run.failed_ids(), _known_ids(run)
     problems = [
         *own_problems(run),
         *(problem for item_id in sorted(done) for problem in item_problems(run, item_id)),
@@ -56,27 +67,28 @@ def verify(files: Files) -> Verdict:
             for problem in _record_problems(run, layout.failure(item_id), item_id)
         ),
         *_list_problems(run, done),
-        *_orphans(run, done),
+        *_orphans(run, RUN_FOLDERS, known),
         *_sheet_problems(files),
+        *(
+            problem
+            for name in sorted(files.folders(layout.MASK_SETS))
+            for problem in _set_problems(run, name, known)
+        ),
     ]
     return Verdict(problems=tuple(problems), planned=run.header.items, done=len(done), failed=len(failed))
 
 
-def item_problems(run: Run, item_id: str) -> Iterator[Problem]:
-    """What is wrong with one whole item."""
-    path = layout.record(item_id)
+def item_problems(run: Run, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Iterator[Problem]:
+    """What is wrong with one whole item; of a later mask set, with its own files there."""
+    path = layout.record(item_id, mask_set)
     found = list(_record_problems(run, path, item_id))
     yield from found
     if found:
         return
-    record = run.record(item_id)
-    broken = False
-    for file in record.files.values():
-        for problem in _file_problems(run.files, file, item_id):
-            broken = True
-            yield problem
-    if not broken:
-        yield from _content_problems(run, record)
+    record = run.record(item_id, mask_set)
+    own = [file for role, file in record.files.items() if not mask_set or role in SET_ROLES]
+    broken = [problem for file in own for problem in _file_problems(run.files, file, item_id)]
+    yield from broken or _content_problems(run, record, mask_set)
 
 
 def own_problems(run: Run) -> list[Problem]:
@@ -118,19 +130,19 @@ def _file_problems(files: Files, file: FileRecord, item_id: str | None) -> Itera
         yield Problem(kind="changed", path=file.path, detail=detail, item_id=item_id)
 
 
-def _content_problems(run: Run, record: ItemRecord) -> Iterator[Problem]:
+def _content_problems(run: Run, record: ItemRecord, mask_set: str) -> Iterator[Problem]:
     try:
-        image, mask = run.image(record), run.mask(record)
-        if "features" in record.files:
+        mask = run.mask(record)
+        of_image = (record.height_px, record.width_px) if mask_set else run.image(record).shape[:2]
+        if "features" in record.files and not mask_set:
             run.summary(record)
     except (SegmintError, KeyError) as error:
-        yield Problem(
-            kind="undecodable", path=str(layout.record(record.id)), detail=str(error), item_id=record.id
-        )
+        where = str(layout.record(record.id, mask_set))
+        yield Problem(kind="undecodable", path=where, detail=str(error), item_id=record.id)
         return
     path = record.files["mask"].path
-    if image.shape[:2] != mask.shape:
-        size, other = "×".join(map(str, mask.shape)), "×".join(map(str, image.shape[:2]))
+    if of_image != mask.shape:
+        size, other = "×".join(map(str, mask.shape)), "×".join(map(str, of_image))
         detail = f"is {size} px (height × width), its image {other}"
         yield Problem(kind="undecodable", path=path, detail=detail, item_id=record.id)
     strange = set(np.unique(mask).tolist()) - {BACKGROUND, IGNORE, *record.label_ids}
@@ -157,23 +169,42 @@ def _list_problems(run: Run, done: set[str]) -> Iterator[Problem]:
             yield Problem(kind="list", path=str(path), detail="does not name the items that it should")
 
 
-def _orphans(run: Run, done: set[str]) -> Iterator[Problem]:
-    """Files of no item, nor of one that is still to be made (those the next run overwrites)."""
+def _known_ids(run: Run) -> set[str] | None:
+    """Ids of what is there and of what is planned; None where the plan cannot be read: then nobody can say
+    what is a stray (that is reported with the header's files).
+    """
     try:
-        known = done | {spec.item_id for spec in run.plan()}
-    except SegmintError:  # reported with the header's files; without a plan nobody can say what is a stray
-        return
-    for folder in (
-        layout.IMAGES,
-        layout.MASKS,
-        layout.AGREEMENT,
-        layout.FEATURES,
-        layout.ITEMS,
-        layout.FAILURES,
-    ):
+        return run.done_ids() | {spec.item_id for spec in run.plan()}
+    except SegmintError:
+        return None
+
+
+def _orphans(run: Run, folders: Iterable[PurePosixPath], known: set[str] | None) -> Iterator[Problem]:
+    """Files of no item, nor of one that is still to be made (those the next run overwrites)."""
+    for folder in folders if known is not None else ():
         for name in sorted(run.files.names(folder)):
-            if PurePosixPath(name).stem not in known:
+            if PurePosixPath(name).stem not in (known or ()):
                 yield Problem(kind="orphan", path=str(folder / name), detail="belongs to no item of the plan")
+
+
+def _set_problems(run: Run, name: str, known: set[str] | None) -> Iterator[Problem]:
+    """What is wrong with a later mask set."""
+    path = layout.mask_settings(name)
+    if not run.files.exists(path):
+        yield Problem(kind="missing", path=str(path), detail="is not there")
+    else:
+        data = run.files.read(path)
+        try:
+            intact = is_intact(decode_record(data, MaskSetRecord, source=str(path)), data)
+        except SegmintError as error:
+            yield Problem(kind="record", path=str(path), detail=str(error))
+        else:
+            if not intact:
+                yield Problem(kind="record", path=str(path), detail="does not match its own checksum")
+    for item_id in sorted(run.done_ids(name)):
+        yield from item_problems(run, item_id, name)
+    folders = (layout.mask("x", name), layout.agreement("x", name), layout.record("x", name))
+    yield from _orphans(run, (each.parent for each in folders), known)
 
 
 def _sheet_problems(files: Files) -> Iterator[Problem]:
