@@ -36,7 +36,8 @@ class Assumptions:
     mask_kb: float = _assume(6, "palette PNG")
     agreement_kb: float = _assume(12, "grey PNG")
     core_slowdown: float = _assume(1.5, "a cloud's hyperthread against the core that was measured")
-    put_s: float = _assume(0.03, "one PUT to an object store, one after the other")
+    put_s: float = _assume(0.03, "one PUT to an object store, alone or with others beside it")
+    batch_size: float = _assume(8, "items of a batch: their objects go side by side")
     put_dollars_a_thousand: float = _assume(0.005, "PUT and LIST requests")
     get_dollars_a_thousand: float = _assume(0.0004, "GET requests")
     store_dollars_a_gb_month: float = _assume(0.023, "object storage")
@@ -142,6 +143,8 @@ def costs(m: Measured, a: Assumptions) -> Costs:
 
 PUTS = 4
 """Objects an item: image, mask, agreement, record."""
+ROUNDS = 2
+"""Of PUTs side by side, a batch: its files, then its records."""
 FEATURE_VALUES = 3 * 2 * (3 * 20 * 16**2 + 3 * 10 * 32**2 + 3 * 5 * 64**2)
 """Values kept with --keep-features: 3 components a head, 2 guidance halves, SD 2.1-base's 9 layers."""
 GPUS = (1, 8, 100)
@@ -158,9 +161,9 @@ def limits(m: Measured, a: Assumptions, c: Costs, gpus: int) -> list[tuple[float
             f"{c.mask_s_on_a_cloud_core:.2f} s of masks against {c.sampling_s:.2f} s of drawing an item",
         ),
         (
-            (PUTS * a.put_s + c.mask_s_on_a_cloud_core) / c.sampling_s,
-            "the same thread, writing to an object store one request after the other",
-            f"{PUTS} PUTs of {1000 * a.put_s:.0f} ms on top of the masks",
+            (ROUNDS * a.put_s / a.batch_size + c.mask_s_on_a_cloud_core) / c.sampling_s,
+            "the same thread, writing to an object store",
+            f"{ROUNDS} rounds of {1000 * a.put_s:.0f} ms a batch of {a.batch_size:.0f}, on top of the masks",
         ),
         (
             rate / a.prefix_puts_a_second,
@@ -222,8 +225,7 @@ The share of its limit that each part uses at {GPUS[-1]} GPUs, nearest first:
 The first is: **{first}**. Masks are made on one thread beside each GPU, one batch behind the drawing, so they
 cost no time until an item's masks take longer than its drawing. Without the writing, that is so below about
 {calls:.0f} UNet calls an item on this GPU: few-step models, and GPUs faster in that proportion, wait for the
-CPU. The remedy is more mask threads for each GPU, since items do not depend on each other, and writing an
-item's objects side by side.
+CPU. The remedy is more mask threads for each GPU, since items do not depend on each other.
 
 Memory does not break: the capture holds {m.extra_mb:.1f} MB an image whatever the number of steps, beside
 {m.decode_mb:.0f} MB for the decoder's own peak. Making its mask takes {m.mask_mb:.0f} MB of the host's memory

@@ -29,7 +29,7 @@ def toybox(
         str | None,
         typer.Option(
             help="Which: rendered, a mask method, or rendered+METHOD. "
-            '[default: "rendered, pcc, ovam, dataset-diffusion, rendered+pcc"]'
+            "[default: rendered, pcc, segmint, ovam, dataset-diffusion, rendered+pcc, rendered+segmint]"
         ),
     ] = None,
     images: Annotated[int | None, typer.Option(min=4, help="Training images of each kind.")] = None,

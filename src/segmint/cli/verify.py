@@ -12,10 +12,12 @@ def verify(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL (s3://, gs://).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead.")] = False,
 ) -> None:
-    """Check every file of a run against its record: size, checksum, decoding, label ids, strays.
+    """Check every file of a run and of its mask sets against its record: size, checksum, decoding, label ids,
+    strays.
 
     Exit code 0 means whole, 1 means problems. An unfinished run is no problem. To make damaged items again,
-    byte for byte, run the same [bold]segmint generate[/bold] with [bold]--repair[/bold].
+    byte for byte, run the same [bold]segmint generate[/bold] with [bold]--repair[/bold]; for what lies in
+    masks/NAME, [bold]segmint remask RUN --name NAME --repair[/bold].
     """
     from segmint.jobs.places import files_at
     from segmint.runs.verify import verify as verify_files
