@@ -12,14 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from segmint.cli import bench_tables as tables
 from segmint.cli.lists import one_of, parts, whole_numbers
 
 if TYPE_CHECKING:
     from segmint.backbone.diffusion import DiffusersBackbone
-    from segmint.cost.masks import MaskTime
-    from segmint.cost.overhead import Overhead
-    from segmint.cost.store import StoreCost
-    from segmint.cost.training import Throughput
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,18 +26,6 @@ app = typer.Typer(
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 BATCHES_ON_GPU = 4
 """Of one turn: the masks of the last batch overlap no other, which counts less among several."""
-MEMORY_COLUMNS = {
-    "called": (
-        "UNet calls at full size, by shapes, float16",
-        *("model", "batch", "calls", "plain_mb", "captured_mb", "extra_mb_an_image", "decode_mb"),
-    ),
-    "masks": ("Making one mask", "shape", "input_mb", "peak_mb"),
-    "drawn": (
-        "Whole images, beyond the weights",
-        *("model", "steps", "batch", "plain_mb", "captured_mb", "extra_mb_an_image"),
-    ),
-}
-"""Title and columns of the tables of `bench memory`."""
 Seen = Callable[[int, int], None]
 
 JsonOption = Annotated[
@@ -92,7 +77,7 @@ def overhead(
         found = measure(
             backbone, recipe, turns=turns, batch=batch_size, batches=batches or several, seen=seen
         )
-    _tell(_overhead_table(found), [found], out)
+    _tell(tables.overhead_table(found), [found], out)
 
 
 @app.command()
@@ -115,7 +100,7 @@ def masks(
         for name in parts(shapes, "--shapes", tuple(SHAPES)):
             with _bar(quiet, SHAPES[name].name) as seen:
                 found.append(measure(SHAPES[name], scenes, seen))
-    _tell(_masks_table(found), found, out)
+    _tell(tables.masks_table(found), found, out)
 
 
 @app.command()
@@ -154,7 +139,7 @@ def memory(
         found["drawn"] += cost.drawn(_backbone(model, device, dtype), step_counts, batch_sizes)
     for kind, rows in found.items():
         if rows:
-            Console().print(_memory_table(kind, rows))
+            Console().print(tables.memory_table(kind, rows))
     _save({kind: [asdict(row) for row in rows] for kind, rows in found.items()}, out)
 
 
@@ -184,7 +169,7 @@ def store(
         _bar(quiet, "items") as seen,
     ):
         found = list(measure(Path(place) / "run", counts, seen))
-    _tell(_store_table(found), found, out)
+    _tell(tables.store_table(found), found, out)
 
 
 @app.command()
@@ -220,7 +205,7 @@ def training(
             case = CASES[name]
             found.append(measure(case, Path(folder), device=place, workers=workers, iterations=iterations))
             seen(len(found), len(chosen))
-    _tell(_training_table(found), found, out)
+    _tell(tables.training_table(found), found, out)
 
 
 def _backbone(model: str, device: str, dtype: str) -> "DiffusersBackbone":
@@ -275,91 +260,3 @@ def _save(figures: Any, out: Path | None) -> None:
         out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror}") from None
-
-
-def _overhead_table(found: "Overhead") -> Table:
-    title = (
-        f"{found.model}, {found.device} {found.dtype}, {found.steps} steps, batches of {found.batch}; "
-        f"images {'equal' if found.equal_images else 'NOT EQUAL'}"
-    )
-    table = Table("", "s an image", "× plain (range)", title=title)
-    table.add_row("plain diffusers", f"{found.plain_s:.3f}", "1")
-    table.add_row("segmint, images alone", f"{found.drawn_s:.3f}", f"{found.drawn_ratio:.3f}")
-    spread = f"{found.minted_ratio_low:.3f}–{found.minted_ratio_high:.3f}"
-    ratio = f"{found.minted_ratio:.3f} ({spread})"
-    table.add_row(f"with masks ({found.method})", f"{found.minted_s:.3f}", ratio)
-    return table
-
-
-def _masks_table(rows: "Sequence[MaskTime]") -> Table:
-    from segmint.cost.masks import METHOD, STAGES
-
-    table = Table(title=f"Masks by {METHOD}, CPU seconds an image, one thread")
-    for column in ("shape", "stage", "plain", "ours", "ratio (range)"):
-        table.add_column(column, justify="left" if column in ("shape", "stage") else "right")
-    for row in rows:
-        for stage in STAGES:
-            theirs, own = row.plain_s[stage], row.ours_s[stage]
-            shown = row.shape if stage == STAGES[0] else ""
-            table.add_row(shown, stage, f"{theirs:.3f}", f"{own:.3f}", f"{own / theirs:.2f}")
-        sums = [f"{sum(each.values()):.3f}" for each in (row.plain_s, row.ours_s)]
-        ratio = f"{row.ratio:.2f} ({row.ratio_low:.2f}–{row.ratio_high:.2f})"
-        table.add_row("", "all", *sums, ratio, style="bold", end_section=True)
-    same = (
-        f"{row.identical_scenes} of {row.scenes} masks identical ({100 * row.equal_pixels:.3f} % of pixels)"
-        for row in rows
-    )
-    table.caption = "\n".join(same)
-    return table
-
-
-def _store_table(rows: "Sequence[StoreCost]") -> Table:
-    table = Table(title=f"The store on {rows[0].place}, CPU time on one core")
-    columns = ("items", "ms an item", "newest 1 000", "items/s", "resume s", "lists s", "verify ms an item")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(
-            f"{row.items:,}",
-            f"{row.item_ms:.2f}",
-            f"{row.tail_item_ms:.2f}",
-            f"{row.items_a_second:.0f}",
-            f"{row.resume_s:.2f}",
-            f"{row.finish_s:.2f}",
-            f"{row.verify_item_ms:.2f}",
-        )
-    return table
-
-
-def _training_table(rows: "Sequence[Throughput]") -> Table:
-    unit = "CPU second, one thread" if rows[0].device == "cpu" else f"second, {rows[0].device}"
-    table = Table(title=f"images a {unit}")
-    for heading in (
-        "network",
-        "px",
-        "batch",
-        "loader alone",
-        "network alone",
-        "training",
-        "of network alone",
-    ):
-        table.add_column(heading, justify="left" if heading == "network" else "right")
-    for row in rows:
-        cells = [row.architecture, str(row.side_px), str(row.batch_size), f"{row.loader:.1f}"]
-        if row.network is not None and row.fed is not None:
-            cells += [f"{row.network:.2f}", f"{row.fed:.2f}", f"{row.fed / row.network:.2f}"]
-        table.add_row(*cells)
-    return table
-
-
-def _memory_table(kind: str, rows: Sequence[Any]) -> Table:
-    """The columns that are read; the file of --out has all."""
-    title, *names = MEMORY_COLUMNS[kind]
-    table = Table(title=title)
-    for name in names:
-        heading = name.replace("_mb_an_image", ", MB an image").replace("_mb", ", MB").replace("_", " ")
-        table.add_column(heading, justify="left" if name in ("model", "shape") else "right")
-    for row in rows:
-        cells = [getattr(row, name) for name in names]
-        table.add_row(*(f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in cells))
-    return table
