@@ -23,6 +23,7 @@ def test_every_recipe_can_be_planned(name, tmp_path):
 def test_syntagen_keeps_the_rules_of_the_challenge(tmp_path):
     minting, training, _ = plan(load_training_recipe("syntagen"), tmp_path)
     assert minting.items <= 10_000
+    assert minting.words[minting.words.index("--method") + 1] == "pcc"
     assert training.settings.network.architecture == "deeplabv3_resnet50"
     assert training.settings.schedule.batch_size == 8
     assert training.settings.schedule.iterations <= 10_000
