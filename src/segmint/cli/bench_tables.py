@@ -95,7 +95,8 @@ def training_table(rows: "Sequence[Throughput]") -> Table:
         "training",
         "of network alone",
     ):
-        table.add_column(heading, justify="left" if heading == "network" else "right")
+        side = "left" if heading == "network" else "right"
+        table.add_column(heading, justify=side, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         cells = [row.architecture, str(row.side_px), str(row.batch_size), f"{row.loader:.1f}"]
         if row.network is not None and row.fed is not None:
