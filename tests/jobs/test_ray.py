@@ -9,12 +9,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, ModelError, StorageError
 from segmint.jobs.generate import Job, generate
+from segmint.jobs.label import label_unit
+from segmint.jobs.label_request import label_request
+from segmint.jobs.local import LocalEngine
 from segmint.jobs.ray import RayEngine, batch_fields, batch_of_fields
 from segmint.jobs.remask import remask, settle_masks
 from segmint.jobs.work import batches_to_do
@@ -167,6 +172,23 @@ def test_masks_are_made_again_on_the_cluster_as_on_one_machine(tmp_path):
     folders = [tmp_path / "run/masks" / name / "SegmentationClass" for name in ("here", "there")]
     one, other = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
     assert one == other
+
+
+def test_photographs_are_labelled_on_the_cluster_as_on_one_machine(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{number}.png")
+    (photos / "3.png").write_bytes(b"no picture")
+    asked = label_request([photos], classes="boat, tree", changes={"observation.batch_size": 2})
+    unit = label_unit(asked.paths)
+    engines = {"here": LocalEngine(load=fake, unit=unit), "there": RayEngine(load=fake, workers=2, unit=unit)}
+    for name, engine in engines.items():
+        files = LocalFiles(tmp_path / name)
+        run = generate(Job(files=files, recipe=asked.recipe, plan=asked.plan, kind="label"), engine, Heard())
+        assert (run.done_ids(), run.failed_ids()) == ({"0", "1", "2"}, {"3"})
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
 @dataclass(frozen=True)
