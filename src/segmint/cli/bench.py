@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from segmint.cli import bench_tables as tables
 from segmint.cli.lists import one_of, parts, whole_numbers
+from segmint.cli.watching import counter
 
 if TYPE_CHECKING:
     from segmint.backbone.diffusion import DiffusersBackbone
@@ -240,8 +240,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextmanager
 def _bar(quiet: bool, name: str) -> Iterator[Seen]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+    with counter(quiet=quiet) as progress:
         task = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

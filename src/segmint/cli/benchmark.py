@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from segmint.cli.lists import one_of, parts, whole_numbers
+from segmint.cli.watching import counter
 
 if TYPE_CHECKING:
     from segmint.artifacts import Image, Mask
@@ -169,8 +169,7 @@ class _Bar:
     """A line of progress for each mode and seed."""
 
     def __init__(self, quiet: bool) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True)
+        self._progress = counter(quiet=quiet)
 
     def __enter__(self) -> "_Bar":
         self._progress.start()

@@ -83,6 +83,12 @@ def watched(console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
             signal.signal(signal.SIGINT, before)
 
 
+def counter(*, quiet: bool) -> Progress:
+    """Name, bar, count and time left of some work, on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True)
+
+
 def percent(value: float | None) -> str:
     """A share as `59.6 %`, or – where there is none."""
     return "–" if value is None else f"{100 * value:.1f} %"
