@@ -77,7 +77,8 @@ def settle_masks(
             raise ConfigError(
                 f"--set {field}: the features are stored as they are; mint again to change them"
             )
-    stored = read_mask_settings(run, name) if name and not (method or changes) else None
+    standing = check_mask_set_name(name) if name and not (method or changes) else None
+    stored = read_mask_settings(run, standing) if standing else None
     if stored is not None:
         return Recipe.parse({"masks": stored}, source=f"mask set {name}").masks
     own = Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml").masks

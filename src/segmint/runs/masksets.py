@@ -5,13 +5,14 @@ from typing import Any
 
 from segmint._version import __version__
 from segmint.artifacts import PromptSpec
-from segmint.errors import ConfigError, RunError
+from segmint.errors import ConfigError, DamagedError, RunError
 from segmint.runs import layout
-from segmint.runs.records import ItemRecord, MaskSetRecord, decode_record, encode_record
+from segmint.runs.records import ItemRecord, MaskSetRecord, decode_record, encode_record, is_intact
 from segmint.runs.store import Run
 
 NAME_RULE = "1 to 60 of A–Z a–z 0–9 _ . -, starting with a letter or digit"
 """What a mask set may be called, in words: a folder name on any system."""
+MEND = "to mend it, give segmint remask the settings that it was made with, and --repair"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 
@@ -51,7 +52,7 @@ def read_mask_settings(run: Run, mask_set: str = layout.DEFAULT_MASK_SET) -> dic
     """The settings that made a mask set, as the recipe's section `masks`; None where nothing says.
 
     Raises:
-        RunError: the settings are there and damaged.
+        DamagedError: the settings are there and damaged.
     """
     if not mask_set:
         said = run.recipe().get("masks", {})
@@ -59,8 +60,14 @@ def read_mask_settings(run: Run, mask_set: str = layout.DEFAULT_MASK_SET) -> dic
     path = layout.mask_settings(mask_set)
     if not run.files.exists(path):
         return None
-    source = f"{run.files.address}/{path}"
-    return decode_record(run.files.read(path), MaskSetRecord, source=source).settings
+    source, data = f"{run.files.address}/{path}", run.files.read(path)
+    try:
+        record = decode_record(data, MaskSetRecord, source=source)
+    except DamagedError as error:
+        raise DamagedError(f"{error}; {MEND}") from None
+    if not is_intact(record, data):
+        raise DamagedError(f"{source} is damaged: it does not match its own checksum; {MEND}")
+    return record.settings
 
 
 def write_mask_settings(run: Run, mask_set: str, settings: dict[str, Any]) -> None:

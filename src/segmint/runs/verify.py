@@ -12,7 +12,8 @@ import numpy as np
 from segmint.errors import SegmintError
 from segmint.runs import codec, layout
 from segmint.runs.files import Files
-from segmint.runs.records import FileRecord, ItemRecord, MaskSetRecord, decode_record, is_intact
+from segmint.runs.masksets import read_mask_settings
+from segmint.runs.records import FileRecord, ItemRecord, decode_record, is_intact
 from segmint.runs.store import Run, image_set_lines, read_run
 from segmint.vocabulary import BACKGROUND, IGNORE
 
@@ -189,18 +190,12 @@ def _orphans(run: Run, folders: Iterable[PurePosixPath], known: set[str] | None)
 
 def _set_problems(run: Run, name: str, known: set[str] | None) -> Iterator[Problem]:
     """What is wrong with a later mask set."""
-    path = layout.mask_settings(name)
-    if not run.files.exists(path):
-        yield Problem(kind="missing", path=str(path), detail="is not there")
-    else:
-        data = run.files.read(path)
-        try:
-            intact = is_intact(decode_record(data, MaskSetRecord, source=str(path)), data)
-        except SegmintError as error:
-            yield Problem(kind="record", path=str(path), detail=str(error))
-        else:
-            if not intact:
-                yield Problem(kind="record", path=str(path), detail="does not match its own checksum")
+    path = str(layout.mask_settings(name))
+    try:
+        if read_mask_settings(run, name) is None:
+            yield Problem(kind="missing", path=path, detail="is not there")
+    except SegmintError as error:
+        yield Problem(kind="record", path=path, detail=str(error))
     for item_id in sorted(run.done_ids(name)):
         yield from item_problems(run, item_id, name)
     folders = (layout.mask("x", name), layout.agreement("x", name), layout.record("x", name))
