@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -63,6 +64,19 @@ class Session:
     def leads(self) -> bool:
         """Whether this process writes files and speaks."""
         return bool(self.accelerator.is_main_process)
+
+    def level_statistics(self) -> None:
+        """Give every process the first one's batch statistics; GPUs share them as they arise."""
+        if self.portions.world > 1 and self.device.type != "cuda":
+            for buffer in self.bare_model.buffers():
+                broadcast(buffer)
+
+    def mean_over_processes(self, value: float) -> float:
+        """A figure of this process as the mean over all of them."""
+        if self.portions.world == 1:
+            return value
+        shared: Tensor = self.accelerator.reduce(torch.tensor(value, device=self.device), "mean")
+        return shared.item()
 
     def facts(self, **more: Any) -> Facts:
         """What a checkpoint of now says about itself."""

@@ -170,10 +170,11 @@ def _iterate(session: Session, source: Iterator[Batch]) -> float:
                 accelerator.clip_grad_norm_(session.model.parameters(), clip_norm)
             session.optimiser.step()
             session.optimiser.zero_grad(set_to_none=True)
+    session.level_statistics()
     if session.mean is not None:
         session.mean.update(session.bare_model, iteration=session.iteration)
     session.iteration += 1
-    return total / session.portions.accumulate
+    return session.mean_over_processes(total / session.portions.accumulate)
 
 
 def _finite(value: float, batch: Batch, iteration: int) -> float:
