@@ -1,6 +1,7 @@
 """`segmint bench`: each benchmark at its smallest, and what it refuses."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_training(tmp_path: Path) -> None:
         (["overhead", "--dtype", "int8"], "expected auto, float32"),
         (["overhead", "--method", "guess"], "guess"),
         (["memory", "--steps", "few"], "whole numbers"),
+        (["memory", "--dtype", "int8"], "expected auto, float32"),
         (["training", "--only", "unet"], "expected toynet"),
         (["store", "--sizes", "3", "--out", "nowhere/x.json"], "cannot write nowhere/x.json"),
     ],
@@ -82,9 +84,14 @@ def test_what_cannot_be_measured_is_said_in_one_line(
     assert told.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["overhead", "masks", "memory"])
 def test_without_scikit_learn_the_extra_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
-    assert run("bench", "masks") == 2
+    for module in [each for each in sys.modules if each.startswith("segmint.cost.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delattr("segmint.cost.memory", raising=False)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
+    assert run("bench", name) == 2
     assert "pip install 'segmint[bench]'" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from PIL import Image
 from segmint.artifacts import PromptSpec
 from segmint.backbone.fake import FakeBackbone, draw
 from segmint.cli import main
-from segmint.cli.lists import split_list
+from segmint.cli.lists import parts, split_list
 
 METHODS = "segmint, pcc"
 
@@ -114,4 +114,5 @@ def test_a_benchmark_of_the_toybox(photos: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_lists_on_the_command_line() -> None:
-    assert split_list("a, b,a,, c") == ["a", "b", "c"]
+    assert split_list("a, b,a,, c") == ["a", "b", "a", "c"]
+    assert parts("a, b,a,, c", "--x") == ["a", "b", "c"]

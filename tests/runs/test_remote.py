@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from s3fs import S3FileSystem
 
 from run_contents import timeless
 from s3_server import PAGE
@@ -159,6 +160,23 @@ def test_a_bucket_that_is_not_there_and_an_object_that_is_not_there(files):
         files.read(PurePosixPath("x"))
     with pytest.raises(RunError, match=r"is no run: it has no run.json; make one with segmint generate"):
         open_run(files.address)
+
+
+def test_where_one_of_several_objects_is_refused_no_record_is_put(files, monkeypatch):
+    run = fill(files, planned=2, done=1)
+    put = S3FileSystem._pipe_file
+
+    async def refuse(self, path, *words, **more):
+        if "SegmentationClass" in path:
+            raise PermissionError("Access Denied")
+        await put(self, path, *words, **more)
+
+    monkeypatch.setattr(S3FileSystem, "_pipe_file", refuse)
+    with pytest.raises(
+        StorageError, match=r"not allowed to write .*\(or one of 2 beside it\).*Access Denied"
+    ):
+        commit(files, [draft_of(plan_of(2)[1])])
+    assert run.done_ids() == {"000000"}
 
 
 def test_a_store_that_refuses_is_told_in_one_line(files, monkeypatch):

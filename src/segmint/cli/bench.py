@@ -120,7 +120,6 @@ def memory(
     Whole images of --model; UNet calls and decoding of SD 2.1 and SDXL at full size by their shapes alone;
     one mask of each. Needs the extra `bench`.
     """
-    from segmint.cost import memory as cost
     from segmint.cost.random_models import FULL_SIZE
     from segmint.cost.synthetic_scene import SHAPES
 
@@ -130,13 +129,16 @@ def memory(
     calls = [(batch, 1) for batch in batch_sizes] + [(batch_sizes[0], 3)]
     found: dict[str, list[Any]] = {"called": [], "masks": [], "drawn": []}
     with _one_thread(), _bar(quiet, "models") as seen:
+        from segmint.cost import memory as cost
+
+        backbone = _backbone(model, device, dtype)
         for done, name in enumerate(names):
             seen(done, len(names) + 1)
             if (full_size := f"{name}-random") in FULL_SIZE:
                 found["called"] += cost.called(full_size, calls)
             found["masks"].append(cost.masks(SHAPES[name]))
         seen(len(names), len(names) + 1)
-        found["drawn"] += cost.drawn(_backbone(model, device, dtype), step_counts, batch_sizes)
+        found["drawn"] += cost.drawn(backbone, step_counts, batch_sizes)
     for kind, rows in found.items():
         if rows:
             Console().print(tables.memory_table(kind, rows))

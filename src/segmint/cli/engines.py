@@ -34,6 +34,7 @@ def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None)
     Raises:
         ConfigError: flags that do not go together.
     """
+    from segmint.cli.lists import split_list
     from segmint.errors import ConfigError
     from segmint.jobs.loading import load_on
     from segmint.jobs.local import LocalEngine
@@ -52,7 +53,7 @@ def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None)
     if where.devices is not None:
         from segmint.jobs.spawned import SpawnEngine
 
-        devices = [each.strip() for each in where.devices.split(",") if each.strip()]
+        devices = split_list(where.devices)
         if not devices:
             raise ConfigError("--devices names none; for example --devices cuda:0,cuda:1")
         on_device = partial(load_on, settings=model, threads=where.threads or 1)

@@ -6,14 +6,12 @@ from segmint.errors import ConfigError
 
 
 def split_list(text: str | None) -> list[str] | None:
-    """`"boat, tree, boat"` as its parts, each once, in order; None stays None."""
-    if text is None:
-        return None
-    return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))
+    """`"boat, tree"` as its parts, in order, doubled ones too: places can mean ids. None stays None."""
+    return None if text is None else [part for each in text.split(",") if (part := each.strip())]
 
 
 def parts(text: str, option: str, known: Sequence[str] = ()) -> list[str]:
-    """The parts of a list that may not be empty.
+    """The parts of a list that may not be empty, each once.
 
     Args:
         text: what the user wrote.
@@ -23,7 +21,7 @@ def parts(text: str, option: str, known: Sequence[str] = ()) -> list[str]:
     Raises:
         ConfigError: there is no part, or one that is not known.
     """
-    found = split_list(text)
+    found = list(dict.fromkeys(split_list(text) or ()))
     if not found:
         raise ConfigError(f"{option} is empty; give one value or more, parted by commas")
     return [one_of(each, option, known) for each in found] if known else found

@@ -113,12 +113,14 @@ def called(model: str, cases: Sequence[tuple[int, int]]) -> Iterator[Called]:
         pipe = family.build(torch.float16)
     texts = [part for part in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None)) if part is not None]
     parameters = sum(each.numel() for part in (pipe.unet, pipe.vae, *texts) for each in part.parameters())
+    tokens = torch.zeros(2, 77, dtype=torch.long, device="meta")
+    unet_tflop = _tflop(_calls(pipe.unet, size, 1, 1))
+    decode_tflop = _tflop(_decoding(pipe.vae, size, 1))
+    text_tflop = sum(_tflop(partial(part, tokens)) for part in texts)
     for batch, calls in cases:
         run, capture = _calls(pipe.unet, size, batch, calls), _capture(pipe.unet, size, batch)
         plain = peak_bytes(run) / MB
         captured = peak_bytes(partial(_captured, pipe.unet, capture, run)) / MB
-        decode = partial(pipe.vae.decode, _meta(batch, 4, size // 8, size // 8))
-        tokens = torch.zeros(2, 77, dtype=torch.long, device="meta")
         yield Called(
             model=family.name,
             image_px=size,
@@ -129,10 +131,10 @@ def called(model: str, cases: Sequence[tuple[int, int]]) -> Iterator[Called]:
             captured_mb=captured,
             extra_mb_an_image=(captured - plain) / batch,
             held_mb_an_image=capture.held_bytes() / MB / batch,
-            decode_mb=peak_bytes(decode) / MB,
-            unet_tflop_an_image=_tflop(_calls(pipe.unet, size, 1, 1)),
-            decode_tflop_an_image=_tflop(decode) / batch,
-            text_tflop_an_image=sum(_tflop(partial(part, tokens)) for part in texts),
+            decode_mb=peak_bytes(_decoding(pipe.vae, size, batch)) / MB,
+            unet_tflop_an_image=unet_tflop,
+            decode_tflop_an_image=decode_tflop,
+            text_tflop_an_image=text_tflop,
         )
 
 
@@ -163,6 +165,10 @@ def _peak(work: Callable[[], Any], device: str) -> int:
 def _captured(unet: Any, capture: Capture, run: Callable[[], None]) -> None:
     with capturing(unet, capture):
         run()
+
+
+def _decoding(vae: Any, size: int, batch: int) -> Callable[[], Any]:
+    return partial(vae.decode, _meta(batch, 4, size // 8, size // 8))
 
 
 def _calls(unet: Any, size: int, batch: int, calls: int) -> Callable[[], None]:

@@ -70,8 +70,8 @@ def measure(
         batches: of one turn.
         seen: told after each turn, of how many.
     """
-    on_gpu = backbone.info.device.startswith("cuda")
-    clock = time.perf_counter if on_gpu else time.process_time
+    on_cuda = backbone.info.device.startswith("cuda")
+    clock = time.process_time if backbone.info.device == "cpu" else time.perf_counter
     ways: dict[str, Callable[..., list[Image]]] = {"plain": _plain, "drawn": _drawn, "minted": _minted}
     spent: dict[str, list[float]] = {name: [] for name in ways}
     equal = True
@@ -82,7 +82,7 @@ def measure(
         for name in list(ways) if turn % 2 else list(ways)[::-1]:
             start = clock()
             images[name] = ways[name](backbone, parts, recipe)
-            if on_gpu:
+            if on_cuda:
                 torch.cuda.synchronize()
             spent[name].append((clock() - start) / len(specs))
         equal &= all(map(np.array_equal, images["plain"], images["minted"]))

@@ -48,7 +48,8 @@ class Objects:
     def put_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
         """Put objects in place, each by one request, as many at once as the driver makes."""
         if contents:
-            with self._told("write", next(iter(contents))):
+            first = next(iter(contents))
+            with self._told("write", f"{first} (or one of {len(contents) - 1} beside it)"):
                 self._system().pipe({self._name(path): data for path, data in contents.items()})
 
     def create(self, path: PurePosixPath, data: bytes) -> bool:
@@ -107,7 +108,7 @@ class Objects:
         return file_system(self.url)
 
     @contextmanager
-    def _told(self, verb: str, path: PurePosixPath) -> Iterator[None]:
+    def _told(self, verb: str, path: PurePosixPath | str) -> Iterator[None]:
         try:
             yield
         except SegmintError:
