@@ -34,14 +34,14 @@ test: lint  ## everything that must hold: format, lint, types, import contract, 
 	$(PYTEST) -n 2 -m "not slow and not gpu and not weights"
 
 lint: install-dev  ## format check, lint, types, import contract
-	$(BIN)/ruff format --check --quiet src tests docs
-	$(BIN)/ruff check --quiet src tests docs
+	$(BIN)/ruff format --check --quiet src lab tests docs
+	$(BIN)/ruff check --quiet src lab tests docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
 format: install-dev  ## rewrite the files in the house's format
-	$(BIN)/ruff format src tests docs
-	$(BIN)/ruff check --fix src tests docs
+	$(BIN)/ruff format src lab tests docs
+	$(BIN)/ruff check --fix src lab tests docs
 
 exam: install-dev  ## the slow exams (an hour or more): toybox gate, kill exams, full-size models, benches
 	$(ONE_THREAD) $(BIN)/segmint toybox evaluate

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from segmint.cli.main import app
-from segmint.config import Recipe
+from segmint.recipe import Recipe
 
 FOLDER = Path(__file__).resolve().parent
 NOTICE = "<!-- Written by `make docs`; change the code that it describes, not this page. -->"

@@ -46,7 +46,7 @@ def s3_address() -> Iterator[str]:
 @pytest.fixture
 def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """URL of a new, empty bucket, with the environment by which segmint reaches it."""
-    from segmint.runs.objects import file_system
+    from segmint.runs.files.objects import file_system
 
     for name, value in {**KEYS, "AWS_ENDPOINT_URL": s3_address}.items():
         monkeypatch.setenv(name, value)

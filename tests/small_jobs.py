@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segmint.backbone.fake import FakeBackbone
+from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.generate import Job, generate
-from segmint.jobs.local import LocalEngine
 from segmint.jobs.places import files_at
 from segmint.jobs.request import request
 from segmint.runs.records import ItemRecord

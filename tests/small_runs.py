@@ -4,7 +4,7 @@ import numpy as np
 
 from segmint.artifacts import AttentionSummary, LayerComponents, PromptSpec, TokenMaps
 from segmint.runs import codec
-from segmint.runs.files import Files
+from segmint.runs.files.local import Files
 from segmint.runs.records import ClassRecord, ItemRecord, RunHeader
 from segmint.runs.store import Draft, Run, commit, write_image_sets, write_run
 from segmint.vocabulary import Vocabulary

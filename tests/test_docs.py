@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from segmint.config import Recipe
-from segmint.prompts import presets
-from segmint.prompts.classes import read_classes
-from segmint.prompts.readers import read_prompts
-from segmint.prompts.templates import load_templates
+from segmint.plan import presets
+from segmint.plan.classes import read_classes
+from segmint.plan.prompts.readers import read_prompts
+from segmint.plan.prompts.templates import load_templates
+from segmint.recipe import Recipe
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from segmint.training.checkpoint import Facts
-from segmint.training.inference import Segmenter
+from segmint.training.fit.checkpoint import Facts
+from segmint.training.judge.inference import Segmenter
 
 CLASSES = ("boat", "tree")
 COLOURS = {0: (30, 90, 160), 1: (220, 60, 50), 2: (60, 200, 80)}

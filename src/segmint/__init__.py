@@ -15,9 +15,9 @@ from segmint._version import __version__
 
 if TYPE_CHECKING:
     from segmint.api import Model, attention_maps, generate, label, load, mint
-    from segmint.config import Recipe, load_recipe
     from segmint.errors import SegmintError
     from segmint.pipeline import Item
+    from segmint.recipe import Recipe, load_recipe
     from segmint.runs.store import Run, open_run
     from segmint.vocabulary import Vocabulary
 
@@ -41,7 +41,7 @@ __all__ = [
 _HOMES = {
     "Item": "segmint.pipeline",
     "Model": "segmint.api",
-    "Recipe": "segmint.config",
+    "Recipe": "segmint.recipe",
     "Run": "segmint.runs.store",
     "SegmintError": "segmint.errors",
     "Vocabulary": "segmint.vocabulary",
@@ -49,7 +49,7 @@ _HOMES = {
     "generate": "segmint.api",
     "label": "segmint.api",
     "load": "segmint.api",
-    "load_recipe": "segmint.config",
+    "load_recipe": "segmint.recipe",
     "mint": "segmint.api",
     "open_run": "segmint.runs.store",
 }

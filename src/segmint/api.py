@@ -20,19 +20,19 @@ from jaxtyping import Shaped
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone
 from segmint.backbone.settings import ModelSettings
-from segmint.config import Recipe, compose
 from segmint.errors import GenerationError
-from segmint.heatmaps import HeatMaps
-from segmint.heatmaps import attention_maps as read_attention
+from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.generate import Job
 from segmint.jobs.generate import generate as do
-from segmint.jobs.local import LocalEngine
 from segmint.jobs.places import files_at
 from segmint.jobs.request import request
 from segmint.jobs.work import Listener
 from segmint.labelling import label as label_image
+from segmint.pictures.heatmaps import HeatMaps
+from segmint.pictures.heatmaps import attention_maps as read_attention
 from segmint.pipeline import Item
 from segmint.pipeline import mint as mint_specs
+from segmint.recipe import Recipe, compose
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run, open_run
 from segmint.vocabulary import Vocabulary
@@ -162,7 +162,7 @@ def attention_maps(model: Model, prompt: str, words: Sequence[str] = (), **optio
         model: from `load`.
         prompt: what to draw, or what `image` among the options shows.
         words: words or phrases to map; none: every word of the prompt.
-        options: as `segmint.heatmaps.attention_maps` has them: `kind`, `text`, `image`, `half`, `group_by`, …
+        options: as `pictures.heatmaps.attention_maps` has them: `kind`, `text`, `image`, `group_by`, …
 
     Returns:
         The maps, one a word, as `maps.maps[""]` with shape (word, grid_h, grid_w), and the image.

@@ -15,16 +15,16 @@ from jaxtyping import Shaped, UInt8
 
 from segmint.artifacts import Generation, Image, PromptSpec, Trace
 from segmint.backbone.base import Backbone, Callback, CaptureRequest, Outcome, capture_request
-from segmint.config import Recipe
 from segmint.errors import GenerationError, ImageError
 from segmint.masks import METHODS, ClassQuery, mask_statistics, summarise
 from segmint.masks.presence import present_classes
-from segmint.photos.fitting import drawing_size, resized, to_size
-from segmint.photos.plan import plan_photos
-from segmint.photos.reading import read_photo
-from segmint.photos.sources import Source
 from segmint.pipeline import Item, capture_for
-from segmint.prompts.settings import VocabularySettings
+from segmint.plan.photos.fitting import drawing_size, resized, to_size
+from segmint.plan.photos.plan import plan_photos
+from segmint.plan.photos.reading import read_photo
+from segmint.plan.photos.sources import Source
+from segmint.plan.settings import VocabularySettings
+from segmint.recipe import Recipe
 from segmint.vocabulary import Vocabulary
 
 AnyImage = UInt8[np.ndarray, "_ _ 3"]

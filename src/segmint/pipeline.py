@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 
 from segmint.artifacts import AttentionSummary, Generation, Image, PromptSpec, Trace
 from segmint.backbone.base import Backbone, Callback, CaptureRequest, capture_request
-from segmint.config import Recipe
 from segmint.errors import GenerationError
 from segmint.masks import METHODS, ClassQuery, MaskStatistics, mask_statistics, needs, summarise
+from segmint.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

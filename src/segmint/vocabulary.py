@@ -30,7 +30,7 @@ class ClassEntry:
 class Vocabulary:
     """The classes of a dataset, in id order.
 
-    Build one with `Vocabulary.of`; a preset with `segmint.prompts.presets.vocabulary("voc")`.
+    Build one with `Vocabulary.of`; a preset with `segmint.plan.presets.vocabulary("voc")`.
     """
 
     name: str

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from lab.cost.random_models import random_backbone
 from segmint.artifacts import Generation, PromptSpec
 from segmint.backbone.base import CaptureRequest, capture_request
 from segmint.backbone.settings import CaptureSettings, ObserveSettings, SamplingSettings
-from segmint.cost.random_models import random_backbone
 
 Make = Callable[..., PromptSpec]
 pytestmark = pytest.mark.slow

@@ -14,9 +14,9 @@ from segmint.benchmark import run, toybox
 from segmint.benchmark.metrics import score, tally
 from segmint.benchmark.rows import Row
 from segmint.benchmark.samples import Sample
-from segmint.config import Recipe
 from segmint.errors import ConfigError
 from segmint.labelling import with_vocabulary
+from segmint.recipe import Recipe
 from segmint.vocabulary import Vocabulary
 
 TOWN = Vocabulary.of(["boat", "tree"])

@@ -5,9 +5,9 @@ import pytest
 from segmint.backbone.settings import ModelSettings
 from segmint.cli.engines import Where, engine_for, limit_threads
 from segmint.errors import ConfigError
-from segmint.jobs.local import LocalEngine
-from segmint.jobs.ray import RayEngine
-from segmint.jobs.spawned import SpawnEngine
+from segmint.jobs.engines.local import LocalEngine
+from segmint.jobs.engines.ray import RayEngine
+from segmint.jobs.engines.spawned import SpawnEngine
 
 TOYBOX = ModelSettings()
 

@@ -14,7 +14,7 @@ from segmint.backbone import loading
 from segmint.backbone.fake import FakeBackbone
 from segmint.cli.main import run as run_command
 from segmint.runs import layout
-from segmint.runs.curation import read_states, undo
+from segmint.runs.curation.decisions import read_states, undo
 from segmint.runs.store import open_run
 from synthetic_runs import write_mask_set, write_run
 

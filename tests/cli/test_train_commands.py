@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
+from lab import experiment
 from segmint.cli import datasets
 from segmint.cli.main import run
 from segmint.errors import DatasetError
-from segmint.runs.files import LocalFiles
-from segmint.training import experiment
+from segmint.runs.files.local import LocalFiles
 from small_runs import fill
 from tiny_datasets import write_voc
 

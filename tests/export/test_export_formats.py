@@ -16,7 +16,7 @@ from segmint.export import source as sources
 from segmint.export.source import deal, open_source, parse_splits
 from segmint.export.write import FORMATS, MARKER, export
 from segmint.runs import layout
-from segmint.runs.curation import decide
+from segmint.runs.curation.decisions import decide
 from segmint.runs.store import open_run
 from synthetic_runs import CLASSES, scene, write_mask_set, write_record, write_run
 

@@ -10,12 +10,12 @@ from torchvision.datasets import VOCSegmentation
 from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, RunError, StorageError
+from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.generate import generate
-from segmint.jobs.local import LocalEngine
 from segmint.jobs.places import files_at
 from segmint.jobs.work import batches_to_do, further_seed
 from segmint.runs import layout
-from segmint.runs.files import LocalFiles
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.store import open_run
 from segmint.runs.verify import verify
 from small_jobs import Heard, job_at, mint

@@ -11,14 +11,14 @@ from PIL import Image
 
 from segmint.artifacts import PromptSpec
 from segmint.backbone.fake import FakeBackbone, draw
-from segmint.config import Recipe
 from segmint.errors import ImageError, RunError, VocabularyError
+from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.generate import Job, generate
 from segmint.jobs.label import label_unit
 from segmint.jobs.label_request import label_request
-from segmint.jobs.local import LocalEngine
 from segmint.labelling import label
-from segmint.runs.files import LocalFiles
+from segmint.recipe import Recipe
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
 from segmint.runs.verify import verify

@@ -10,10 +10,10 @@ import torch
 from segmint.backbone.diffusion import _out_of_memory
 from segmint.backbone.fake import FAKE_INFO, FakeBackbone
 from segmint.errors import DeviceError
-from segmint.jobs.local import begin_all
+from segmint.jobs.engines.local import begin_all
 from segmint.jobs.request import request
 from segmint.jobs.work import Batch, Work, batches_to_do
-from segmint.runs.files import LocalFiles
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from segmint.runs.files import LocalFiles
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.store import Run
 from small_runs import fill
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmint.config import Recipe, load_recipe
 from segmint.errors import SegmintError
+from segmint.recipe import Recipe, load_recipe
 from segmint.runs.records import ItemRecord, RunHeader, decode_record, encode_record, is_intact
 from small_runs import RECIPE, draft_of, header, plan_of
 

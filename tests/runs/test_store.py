@@ -10,8 +10,8 @@ from torchvision.datasets import VOCSegmentation
 
 from segmint.errors import RunError, StorageError
 from segmint.runs import layout
-from segmint.runs.curation import decide
-from segmint.runs.files import LocalFiles
+from segmint.runs.curation.decisions import decide
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord, decode_record, encode_record
 from segmint.runs.store import commit, link_for_torchvision, open_run, write_image_sets
 from small_runs import draft_of, plan_of, summary_of
@@ -129,7 +129,7 @@ def test_no_run_is_a_clear_error(tmp_path):
 
 HOLDER = """
 import sys, pathlib
-from segmint.runs.files import LocalFiles
+from segmint.runs.files.local import LocalFiles
 with LocalFiles(pathlib.Path(sys.argv[1])).lock():
     print("held", flush=True)
     sys.stdin.read()

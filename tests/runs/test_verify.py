@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from segmint.errors import RunError
 from segmint.runs import layout
-from segmint.runs.files import LocalFiles
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.store import open_run
 from segmint.runs.verify import verify
 from small_runs import fill

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
-from segmint.prompts.templates import load_templates
+from segmint.plan.prompts.templates import load_templates
 from segmint.toybox import captions, tokenizer, world
 
 

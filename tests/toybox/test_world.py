@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segmint.errors import SegmintError
-from segmint.prompts.presets import vocabulary
+from segmint.plan.presets import vocabulary
 from segmint.toybox import backgrounds, brush, world
 
 SEEDS = range(24)

@@ -6,13 +6,13 @@ import torch
 from torchvision.datasets import VOCSegmentation
 
 from segmint.errors import DatasetError, TrainingError
-from segmint.runs.curation import decide
-from segmint.runs.files import LocalFiles
+from segmint.runs.curation.decisions import decide
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.store import open_run
 from segmint.runs.verify import verify
-from segmint.training.inference import Views
-from segmint.training.observer import Silent
-from segmint.training.readers.run import read_run
+from segmint.training.data.readers.run import read_run
+from segmint.training.fit.observer import Silent
+from segmint.training.judge.inference import Views
 from segmint.training.selftrain import Relabelling, relabel
 from small_runs import fill
 from tiny_datasets import as_segmenter as segmenter

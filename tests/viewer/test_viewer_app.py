@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from segmint.runs import layout
-from segmint.runs.curation import read_states
+from segmint.runs.curation.decisions import read_states
 from segmint.viewer.app import create_app
 from segmint.viewer.catalog import Catalog
 from segmint.viewer.guard import Guard

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segmint.runs import layout
-from segmint.runs.curation import read_states
+from segmint.runs.curation.decisions import read_states
 from segmint.runs.store import open_run
 from synthetic_runs import scene, write_mask_set, write_record, write_run
 

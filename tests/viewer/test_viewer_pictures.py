@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segmint.artifacts import LayerComponents
-from segmint.viewer import render
+from segmint.pictures import render
 from segmint.viewer.markup import el, percent, to_html
 from segmint.viewer.pictures import prune
 from segmint.viewer.statistics import centres, heat_maps

@@ -14,13 +14,13 @@ from segmint.backbone.base import Backbone, CaptureRequest
 from segmint.benchmark.metrics import Tally, tally
 from segmint.benchmark.rows import Mode, Row, make_row
 from segmint.benchmark.samples import Sample
-from segmint.config import Recipe
 from segmint.errors import GenerationError
 from segmint.labelling import finish_photo
 from segmint.masks.settings import profile
-from segmint.photos.fitting import resized
-from segmint.photos.plan import describe
 from segmint.pipeline import capture_for
+from segmint.plan.photos.fitting import resized
+from segmint.plan.photos.plan import describe
+from segmint.recipe import Recipe
 from segmint.vocabulary import Vocabulary
 
 Judge = Callable[[Image], Mask]

@@ -10,8 +10,8 @@ from PIL import UnidentifiedImageError
 
 from segmint.artifacts import Image, Mask
 from segmint.errors import DatasetError, ImageError
-from segmint.photos.reading import read_photo
-from segmint.photos.sources import Source, find_sources
+from segmint.plan.photos.reading import read_photo
+from segmint.plan.photos.sources import Source, find_sources
 from segmint.vocabulary import IGNORE, Vocabulary
 
 Colours = dict[tuple[int, int, int], int]

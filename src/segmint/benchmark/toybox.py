@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from segmint.artifacts import Image, Mask, PromptSpec
 from segmint.benchmark.samples import Sample
 from segmint.errors import ConfigError
-from segmint.prompts import planning, presets
-from segmint.prompts.settings import PromptSettings
-from segmint.prompts.templates import load_templates
+from segmint.plan import presets
+from segmint.plan.prompts import planning
+from segmint.plan.prompts.templates import load_templates
+from segmint.plan.settings import PromptSettings
 from segmint.toybox import oracle, world
 from segmint.toybox.world import Split
 

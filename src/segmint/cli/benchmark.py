@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segmint.backbone.base import Backbone
     from segmint.benchmark.rows import Mode, Report, Row
     from segmint.benchmark.run import Case
-    from segmint.config import Recipe
+    from segmint.recipe import Recipe
 
 app = typer.Typer(no_args_is_help=True, help="Put mask methods side by side where the truth is known.")
 
@@ -138,9 +138,9 @@ class _Setup:
     ) -> None:
         from segmint.backbone.loading import load
         from segmint.benchmark.run import union_capture
-        from segmint.config import compose, read_toml
-        from segmint.prompts.classes import parse_classes
-        from segmint.prompts.settings import VocabularySettings
+        from segmint.plan.classes import parse_classes
+        from segmint.plan.settings import VocabularySettings
+        from segmint.recipe import compose, read_toml
 
         base = read_toml(recipe) if recipe else {}
         self.methods = _methods(methods)

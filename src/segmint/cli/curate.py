@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from segmint.runs.curation import State
-    from segmint.runs.rules import Rule
+    from segmint.runs.curation.decisions import State
+    from segmint.runs.curation.rules import Rule
     from segmint.runs.store import Run
 
 AUTHOR = "curate"
@@ -60,8 +60,8 @@ def curate(
 def _apply(
     folder: Path, run: "Run", rules: Sequence[tuple["State", str]], *, dry_run: bool, override: bool
 ) -> None:
-    from segmint.runs.curation import decide, read_states
-    from segmint.runs.rules import parse_rule
+    from segmint.runs.curation.decisions import decide, read_states
+    from segmint.runs.curation.rules import parse_rule
     from segmint.runs.store import write_image_sets
 
     names = run.vocabulary().label_names
@@ -97,7 +97,7 @@ def _taken(run: "Run", rule: "Rule") -> list[str]:
 
 
 def _undo(folder: Path, run: "Run") -> None:
-    from segmint.runs.curation import undo
+    from segmint.runs.curation.decisions import undo
     from segmint.runs.store import write_image_sets
 
     undone = undo(folder)
@@ -110,7 +110,7 @@ def _undo(folder: Path, run: "Run") -> None:
 
 
 def _tell_states(folder: Path, run: "Run") -> None:
-    from segmint.runs.curation import CurationLog
+    from segmint.runs.curation.decisions import CurationLog
 
     log = CurationLog(folder)
     done = run.done_ids()

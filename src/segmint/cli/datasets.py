@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from segmint.training.data import LabelledSet
+    from segmint.training.data.datasets import LabelledSet
 
 DEFAULT_COUNT = {"train": 1000, "val": 300, "test": 300}
 """Scenes of a toybox split, where the address names no other number."""
@@ -29,7 +29,7 @@ def open_dataset(text: str, *, classes: "Sequence[str] | None" = None, mask_set:
     Raises:
         DatasetError: there is no such dataset, or it cannot be read.
     """
-    from segmint.training.readers.opening import Address, open_set, parse_address
+    from segmint.training.data.readers.opening import Address, open_set, parse_address
 
     if text.startswith("toybox:"):
         folder = rendered(text)
@@ -44,8 +44,8 @@ def downloaded(data: str) -> str:
     Raises:
         DatasetError: it could not be fetched.
     """
-    from segmint.training.readers.opening import parse_address
-    from segmint.training.readers.voc import download_voc, find_devkit
+    from segmint.training.data.readers.opening import parse_address
+    from segmint.training.data.readers.voc import download_voc, find_devkit
 
     address = parse_address(data)
     root = address.path.parent if address.path.name == "VOCdevkit" else address.path
@@ -91,7 +91,7 @@ def _world_version(split: str) -> str:
 
 
 def _render(folder: Path, split: str, count: int) -> None:
-    from segmint.prompts.presets import vocabulary
+    from segmint.plan.presets import vocabulary
     from segmint.runs import layout
     from segmint.runs.codec import encode_image, encode_mask
     from segmint.toybox import world

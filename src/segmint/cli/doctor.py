@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from segmint.machine import Advice, Machine
+    from segmint.jobs.machine import Advice, Machine
 
 GB = 1e9
 MARKS = {True: "[green]yes[/]", False: "no"}
@@ -29,7 +29,7 @@ def doctor(
 
     Nothing is downloaded, loaded or written.
     """
-    from segmint.machine import advise, look
+    from segmint.jobs.machine import advise, look
 
     machine = look(out)
     advice = advise(machine, model)

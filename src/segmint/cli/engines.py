@@ -36,8 +36,8 @@ def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None)
     """
     from segmint.cli.lists import split_list
     from segmint.errors import ConfigError
+    from segmint.jobs.engines.local import LocalEngine
     from segmint.jobs.loading import load_on
-    from segmint.jobs.local import LocalEngine
     from segmint.jobs.work import mint_batch
 
     unit = unit or mint_batch
@@ -51,7 +51,7 @@ def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None)
             flag = name.replace("_", "-")
             raise ConfigError(f"--{flag} is for a cluster; add --engine ray, or use --devices")
     if where.devices is not None:
-        from segmint.jobs.spawned import SpawnEngine
+        from segmint.jobs.engines.spawned import SpawnEngine
 
         devices = split_list(where.devices)
         if not devices:
@@ -60,7 +60,7 @@ def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None)
         return SpawnEngine(load=on_device, devices=devices, unit=unit)
     load = partial(load_on, where.device, settings=model, threads=where.threads or 1)
     if far:
-        from segmint.jobs.ray import RayEngine
+        from segmint.jobs.engines.ray import RayEngine
 
         return RayEngine(
             load=load,
@@ -79,7 +79,7 @@ def spread_by(where: Where) -> "Spread":
         ConfigError: flags that do not go together.
     """
     from segmint.backbone.settings import ModelSettings
-    from segmint.jobs.ray import RayEngine
+    from segmint.jobs.engines.ray import RayEngine
     from segmint.jobs.remask import spread_here
 
     engine = engine_for(ModelSettings(), where)

@@ -13,8 +13,8 @@ from segmint.cli.train import Others
 from segmint.cli.watching import percent, watched
 
 if TYPE_CHECKING:
-    from segmint.training.inference import Views
-    from segmint.training.metrics import Scores
+    from segmint.training.judge.inference import Views
+    from segmint.training.judge.metrics import Scores
 
 
 def evaluate(
@@ -52,9 +52,9 @@ def evaluate(
 
     Every image is predicted whole and at its own size; pixels of 255 count nowhere.
     """
-    from segmint.training.evaluate import evaluate_model, write_evaluation
-    from segmint.training.inference import load_segmenter
-    from segmint.training.judging import prepare_to_judge
+    from segmint.training.judge.evaluate import evaluate_model, write_evaluation
+    from segmint.training.judge.inference import load_segmenter
+    from segmint.training.judge.judging import prepare_to_judge
 
     views = parse_views(flip, scales)
     if download:
@@ -108,7 +108,7 @@ def parse_views(flip: bool, scales: str) -> "Views":
         ConfigError: a scale is no number between 0.1 and 8.
     """
     from segmint.errors import ConfigError
-    from segmint.training.inference import Views
+    from segmint.training.judge.inference import Views
 
     try:
         factors = tuple(float(each) for each in scales.split(","))

@@ -19,11 +19,11 @@ def explain(
     The stages are made again from the item's stored attention.
     """
     from segmint.errors import RunError, StorageError
+    from segmint.pictures import render
+    from segmint.pictures.explain import draw_method
+    from segmint.pictures.stages import explain as known_of
     from segmint.runs.masksets import check_mask_set
     from segmint.runs.store import open_run
-    from segmint.viewer import render
-    from segmint.viewer.explain import draw_method
-    from segmint.viewer.stages import explain as known_of
 
     opened = open_run(run)
     check_mask_set(opened, masks)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from segmint.artifacts import PromptSpec
     from segmint.jobs.generate import Engine, Job
     from segmint.jobs.request import Request
-    from segmint.runs.files import Files
+    from segmint.runs.files.local import Files
     from segmint.runs.store import Run
 
 EXIT_INTERRUPTED = 130
@@ -154,7 +154,7 @@ def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> "R
 
 def _standing_count(files: "Files", count: int | None) -> int | None:
     """The count to begin with: what was asked for, or more where an earlier call topped the run up."""
-    from segmint.jobs.start import find
+    from segmint.jobs.opening import find
 
     run = find(files)
     return count if run is None or count is None else max(count, len(run.plan()))
@@ -193,10 +193,10 @@ def _asked(
     prompts: Path | None,
     count: int | None,
 ) -> "Request":
-    from segmint.config import read_toml
     from segmint.errors import ConfigError
+    from segmint.jobs.opening import find
     from segmint.jobs.request import request, standing_request
-    from segmint.jobs.start import find
+    from segmint.recipe import read_toml
 
     said_what = recipe or classes or prompts or changes
     if not said_what and count is None:

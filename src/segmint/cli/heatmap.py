@@ -10,7 +10,7 @@ from segmint.cli.lists import parts
 
 if TYPE_CHECKING:
     from segmint.backbone.diffusion import DiffusersBackbone
-    from segmint.config import Recipe
+    from segmint.recipe import Recipe
 
 WORDS, OUTPUT = "Words", "Output"
 
@@ -99,10 +99,10 @@ def heatmap(  # noqa: PLR0917 - typer makes flags of these
         "sampling.width_px": width,
         "observation.seed": seed,
     }
-    from segmint.config import Recipe
     from segmint.errors import ConfigError
-    from segmint.heatmap_figure import save_arrays, save_figure
-    from segmint.heatmaps import attention_maps
+    from segmint.pictures.heatmap_figure import save_arrays, save_figure
+    from segmint.pictures.heatmaps import attention_maps
+    from segmint.recipe import Recipe
 
     if kind not in (None, "daam", "ovam"):
         raise ConfigError(f"--kind {kind!r}: expected daam or ovam")
@@ -143,7 +143,7 @@ def _load(recipe: "Recipe", device: str, threads: int | None) -> "DiffusersBackb
 
 
 def _picture(path: Path, backbone: "DiffusersBackbone") -> Any:
-    from segmint.photos.fitting import resized
-    from segmint.photos.reading import read_photo
+    from segmint.plan.photos.fitting import resized
+    from segmint.plan.photos.reading import read_photo
 
     return resized(read_photo(path).rgb, (backbone.info.height_px, backbone.info.width_px))

@@ -100,11 +100,11 @@ def label(  # noqa: PLR0917 - typer makes flags of these
     }
     changes = {field: value for field, value in flags.items() if value is not None}
     changes |= opt.parse_settings(settings or [])
-    from segmint.config import read_toml
     from segmint.jobs.generate import Job
     from segmint.jobs.label import label_unit
     from segmint.jobs.label_request import label_request
     from segmint.jobs.places import files_at
+    from segmint.recipe import read_toml
 
     files = files_at(out)
     asked = label_request(

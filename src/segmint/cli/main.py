@@ -11,12 +11,10 @@ import typer
 
 from segmint._version import __version__
 from segmint.cli import (
-    bench,
     benchmark,
     curate,
     doctor,
     evaluate,
-    experiment,
     explain,
     export,
     generate,
@@ -69,8 +67,6 @@ app.command(name="train", rich_help_panel="Train", no_args_is_help=True)(train.t
 app.command(name="evaluate", rich_help_panel="Train", no_args_is_help=True)(evaluate.evaluate)
 app.command(name="selftrain", rich_help_panel="Train", no_args_is_help=True)(selftrain.selftrain)
 app.command(name="recipe", rich_help_panel="Train", no_args_is_help=True)(recipe.recipe)
-app.add_typer(experiment.app, name="experiment", rich_help_panel="Judge")
-app.add_typer(bench.app, name="bench", rich_help_panel="Machine")
 app.command(name="doctor", rich_help_panel="Machine")(doctor.doctor)
 app.command(name="models", rich_help_panel="Machine")(models.models)
 

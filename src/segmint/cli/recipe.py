@@ -1,6 +1,8 @@
 """`segmint recipe`: a whole experiment, from prompts to the table, by one command."""
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-
-from segmint.cli.experiment import carry_out
 
 if TYPE_CHECKING:
     from segmint.training.recipes import Planned, TrainingRecipe
@@ -33,7 +33,7 @@ def recipe(
 
     With --plan: items, denoising steps, iterations, disk, memory, and the commands that would run.
     """
-    from segmint.training.checkpoint import write_text
+    from segmint.training.fit.checkpoint import write_text
     from segmint.training.recipes import load_training_recipe
     from segmint.training.recipes import plan as make_plan
 
@@ -86,6 +86,15 @@ def follow(console: Console, planned: "Sequence[Planned]") -> None:
         except typer.Exit:
             console.print("the recipe stops here; the same command goes on with this step", style="yellow")
             raise
+
+
+def carry_out(words: Sequence[str]) -> None:
+    """Run a command of segmint in a process of its own; end with its exit code where it fails."""
+    Console().print(f"segmint {shlex.join(words)}", soft_wrap=True, highlight=False, markup=False)
+    start = "import sys; from segmint.cli.main import run; run(sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", start, *words], check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
 
 
 def _count(value: int) -> str:

@@ -13,7 +13,7 @@ from segmint.cli.train import Others, compose, leads, report
 from segmint.cli.watching import Watcher, watched
 
 if TYPE_CHECKING:
-    from segmint.training.data import LabelledSet
+    from segmint.training.data.datasets import LabelledSet
     from segmint.training.selftrain import Relabelling
 
 
@@ -57,10 +57,10 @@ def selftrain(
 
     The new training has the settings of the first. Interrupted, the same command goes on.
     """
-    from segmint.training.inference import find_checkpoint, load_segmenter
+    from segmint.training.fit.train import train
+    from segmint.training.judge.inference import find_checkpoint, load_segmenter
     from segmint.training.selftrain import Relabelling
     from segmint.training.settings import TrainSettings
-    from segmint.training.train import train
 
     segmenter = load_segmenter(checkpoint, device=device)
     by = Relabelling(

@@ -14,8 +14,8 @@ from segmint.cli.options import parse_settings
 from segmint.cli.watching import percent, watched
 
 if TYPE_CHECKING:
+    from segmint.training.fit.train import TrainingResult
     from segmint.training.settings import TrainSettings
-    from segmint.training.train import TrainingResult
 
 
 class Arch(StrEnum):
@@ -111,7 +111,7 @@ def train(
     Writes best.safetensors with its checksum, last.safetensors, log.jsonl, TensorBoard logs and loss.png.
     For several GPUs: accelerate launch --no_python segmint train …
     """
-    from segmint.training.train import train as run
+    from segmint.training.fit.train import train as run
 
     flags = {
         "network.architecture": arch and arch.value,

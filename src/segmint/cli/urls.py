@@ -18,6 +18,6 @@ def refuse_urls(words: Sequence[str]) -> None:
     """
     url = next((word for word in words[1:] if _URL.fullmatch(word)), None)
     if url is not None and words[0] not in ON_URLS:
-        from segmint.runs.remote import local_folder
+        from segmint.runs.files.remote import local_folder
 
         local_folder(url, f"segmint {words[0]}")

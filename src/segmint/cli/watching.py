@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from segmint.training.observer import Step
+    from segmint.training.fit.observer import Step
 
 
 class Watcher:
-    """Shows a training's progress; see `segmint.training.observer.Observer`."""
+    """Shows a training's progress; see `segmint.training.fit.observer.Observer`."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress

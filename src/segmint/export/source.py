@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from segmint.artifacts import Mask
 from segmint.errors import ConfigError, ExportError, SegmintError
 from segmint.runs import codec, layout
-from segmint.runs.curation import accepted, states_at
+from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.masksets import check_mask_set
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run

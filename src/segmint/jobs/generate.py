@@ -7,13 +7,13 @@ from typing import Protocol, runtime_checkable
 
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import ModelInfo
-from segmint.config import Recipe
-from segmint.contact_sheet import write_contact_sheet
 from segmint.errors import StorageError
-from segmint.jobs import start
+from segmint.jobs import opening as start
 from segmint.jobs.work import Batch, Listener, Work, batches_to_do
+from segmint.pictures.sheets import write_contact_sheet
+from segmint.recipe import Recipe
 from segmint.runs import layout
-from segmint.runs.files import Files
+from segmint.runs.files.local import Files
 from segmint.runs.records import Kind
 from segmint.runs.store import Run, link_for_torchvision, whole_ids, write_image_sets
 from segmint.runs.verify import item_problems

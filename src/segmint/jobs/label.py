@@ -10,7 +10,7 @@ from segmint.backbone.base import Backbone, Outcome
 from segmint.errors import GenerationError, ImageError
 from segmint.jobs.work import Batch, Finish, Listener, Work, failed_draft, whole_draft
 from segmint.labelling import finish_photo, observe_photos
-from segmint.photos.reading import Photo, read_photo
+from segmint.plan.photos.reading import Photo, read_photo
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, commit
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from segmint.artifacts import PromptSpec
-from segmint.config import Recipe, compose
 from segmint.errors import VocabularyError
-from segmint.photos.plan import fingerprint, plan_photos
-from segmint.photos.sources import Source, find_sources
-from segmint.prompts.classes import parse_classes
-from segmint.prompts.settings import VocabularySettings
+from segmint.plan.classes import parse_classes
+from segmint.plan.photos.plan import fingerprint, plan_photos
+from segmint.plan.photos.sources import Source, find_sources
+from segmint.plan.settings import VocabularySettings
+from segmint.recipe import Recipe, compose
 from segmint.vocabulary import Vocabulary
 
 

@@ -4,8 +4,8 @@ import os
 from dataclasses import replace
 
 from segmint.errors import StorageError
-from segmint.runs.files import Files, LocalFiles
-from segmint.runs.remote import place
+from segmint.runs.files.local import Files, LocalFiles
+from segmint.runs.files.remote import place
 
 
 def files_at(where: str | os.PathLike[str]) -> Files:

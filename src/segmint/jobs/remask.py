@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from segmint._version import __version__
-from segmint.config import Recipe, changed_fields
 from segmint.errors import ConfigError, DamagedError, ImageError, RunError
 from segmint.jobs.places import within_reach
 from segmint.masks import METHODS, ClassQuery, mask_statistics
 from segmint.masks.settings import MaskSettings
+from segmint.recipe import Recipe, changed_fields
 from segmint.runs import codec, layout
 from segmint.runs.masksets import check_mask_set_name, read_mask_settings, spec_of, write_mask_settings
 from segmint.runs.records import ItemRecord

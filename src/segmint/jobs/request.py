@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from segmint.artifacts import PromptSpec
-from segmint.config import Recipe, compose
 from segmint.errors import ConfigError
-from segmint.prompts.classes import parse_classes
-from segmint.prompts.readers import read_prompts
-from segmint.prompts.settings import VocabularySettings
-from segmint.prompts.sources import make_plan, settle, vocabulary_of
-from segmint.prompts.templates import SETS
+from segmint.plan.classes import parse_classes
+from segmint.plan.prompts.readers import read_prompts
+from segmint.plan.prompts.sources import make_plan, settle, vocabulary_of
+from segmint.plan.prompts.templates import SETS
+from segmint.plan.settings import VocabularySettings
+from segmint.recipe import Recipe, compose
 from segmint.runs.store import Run
 from segmint.vocabulary import Vocabulary
 

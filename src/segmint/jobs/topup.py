@@ -4,9 +4,9 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from segmint.errors import RunError
-from segmint.runs.curation import CurationLog, accepted, decide
+from segmint.runs.curation.decisions import CurationLog, accepted, decide
+from segmint.runs.curation.rules import smallest_named_area
 from segmint.runs.records import ItemRecord
-from segmint.runs.rules import smallest_named_area
 from segmint.runs.store import Run, write_image_sets
 
 AUTHOR = "generate"

@@ -15,11 +15,11 @@ from typing import Protocol, runtime_checkable
 from segmint._version import __version__
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, Callback, ModelInfo, Outcome
-from segmint.config import Recipe
 from segmint.errors import GenerationError
 from segmint.pipeline import Item, capture_for, finish
+from segmint.recipe import Recipe
 from segmint.runs import codec
-from segmint.runs.files import Files
+from segmint.runs.files.local import Files
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, Role, commit
 from segmint.vocabulary import Vocabulary

@@ -17,10 +17,10 @@ from typing import Any, Literal
 from segmint.artifacts import AttentionSummary, Image, Mask, PromptSpec
 from segmint.errors import DamagedError, PromptError, RunError, StorageError
 from segmint.runs import codec, layout
-from segmint.runs.curation import accepted, states_at
-from segmint.runs.files import Files, LocalFiles
+from segmint.runs.curation.decisions import accepted, states_at
+from segmint.runs.files.local import Files, LocalFiles
+from segmint.runs.files.remote import place
 from segmint.runs.records import FileRecord, ItemRecord, RunHeader, decode_record, encode_record
-from segmint.runs.remote import place
 from segmint.specs import spec_from_json, spec_to_json
 from segmint.vocabulary import ClassEntry, Vocabulary
 

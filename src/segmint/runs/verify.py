@@ -11,7 +11,7 @@ import numpy as np
 
 from segmint.errors import SegmintError
 from segmint.runs import codec, layout
-from segmint.runs.files import Files
+from segmint.runs.files.local import Files
 from segmint.runs.masksets import read_mask_settings
 from segmint.runs.records import FileRecord, ItemRecord, decode_record, is_intact
 from segmint.runs.store import Run, image_set_lines, read_run

@@ -13,9 +13,10 @@ from segmint.artifacts import Generation, PromptSpec
 from segmint.backbone.base import CLASS_MAPS, NOTHING, Backbone, CaptureRequest, MapRequest
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.errors import GenerationError
-from segmint.prompts import planning, presets
-from segmint.prompts.settings import PromptSettings
-from segmint.prompts.templates import load_templates
+from segmint.plan import presets
+from segmint.plan.prompts import planning
+from segmint.plan.prompts.templates import load_templates
+from segmint.plan.settings import PromptSettings
 from segmint.toybox import oracle, world
 from segmint.toybox.world import CLASSES, Scene, Split
 

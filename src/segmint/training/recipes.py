@@ -19,7 +19,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from segmint import training
 from segmint.errors import ConfigError
-from segmint.training.model import build, loss
+from segmint.training.fit.model import build, loss
 from segmint.training.settings import TrainSettings
 
 BYTES_PER_FLOAT = 4

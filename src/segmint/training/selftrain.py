@@ -18,8 +18,8 @@ from jaxtyping import Float, UInt8
 from segmint._version import __version__
 from segmint.errors import DatasetError, TrainingError
 from segmint.runs import codec, layout
-from segmint.runs.curation import accepted, read_states
-from segmint.runs.files import LocalFiles
+from segmint.runs.curation.decisions import accepted, read_states
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord, RunHeader
 from segmint.runs.store import (
     Draft,
@@ -30,10 +30,10 @@ from segmint.runs.store import (
     write_image_sets,
     write_run,
 )
-from segmint.training.checkpoint import sha256
-from segmint.training.data import name_key
-from segmint.training.inference import Segmenter, Views, predict
-from segmint.training.observer import Observer
+from segmint.training.data.datasets import name_key
+from segmint.training.fit.checkpoint import sha256
+from segmint.training.fit.observer import Observer
+from segmint.training.judge.inference import Segmenter, Views, predict
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 METHOD = "relabel"

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from segmint._version import __version__
 from segmint.errors import ImageError, RunError, SegmintError
+from segmint.pictures import render
+from segmint.pictures.stages import StageShelf
 from segmint.runs import layout
-from segmint.runs.curation import STATES, State
+from segmint.runs.curation.decisions import STATES, State
 from segmint.runs.store import open_run
-from segmint.viewer import render
 from segmint.viewer.catalog import Catalog
 from segmint.viewer.pictures import Look, Pictures
-from segmint.viewer.stages import StageShelf
 from segmint.viewer.statistics_page import StatisticsShelf
 from segmint.viewer.table import SORTS, Query, Table
 

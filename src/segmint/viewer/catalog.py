@@ -11,7 +11,7 @@ import numpy as np
 
 from segmint.errors import RunError, SegmintError
 from segmint.runs import layout
-from segmint.runs.curation import CurationLog, Event, State, Undone, decide, undo
+from segmint.runs.curation.decisions import CurationLog, Event, State, Undone, decide, undo
 from segmint.runs.masksets import check_mask_set, mask_set_names
 from segmint.runs.store import Run, open_run, write_image_sets
 from segmint.viewer.table import CHUNK, Query, Table

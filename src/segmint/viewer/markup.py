@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from segmint.viewer import render
+from segmint.pictures import render
 from segmint.vocabulary import Colour
 
 Child = Element | str | None

@@ -13,8 +13,8 @@ from jaxtyping import UInt8
 
 from segmint.artifacts import Image, Mask
 from segmint.errors import ImageError
+from segmint.pictures import render
 from segmint.runs import codec, layout
-from segmint.viewer import render
 
 Look = Literal["image", "overlay", "mask"]
 LOOKS: tuple[str, ...] = ("image", "overlay", "mask")

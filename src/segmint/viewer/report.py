@@ -9,11 +9,11 @@ import numpy as np
 
 from segmint._version import __version__
 from segmint.errors import ImageError, RunError
+from segmint.pictures import render
 from segmint.runs import layout
-from segmint.runs.curation import accepted, read_states
+from segmint.runs.curation.decisions import accepted, read_states
 from segmint.runs.masksets import check_mask_set, read_mask_settings
 from segmint.runs.store import Run
-from segmint.viewer import render
 from segmint.viewer.markup import el, percent, picture, section, swatch, to_html
 from segmint.viewer.pictures import Pictures, cache_folder
 from segmint.viewer.statistics import Centre, centres, heat_maps, measure

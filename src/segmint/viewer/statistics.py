@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from segmint.artifacts import Mask
-from segmint.runs.curation import STATES
+from segmint.runs.curation.decisions import STATES
 from segmint.viewer.table import Table
 
 BINS = 20

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from segmint.errors import ImageError
-from segmint.viewer import charts, render
+from segmint.pictures import render
+from segmint.viewer import charts
 from segmint.viewer.catalog import Catalog
 from segmint.viewer.markup import el, hex_colour, percent, picture, section, swatch, to_html
 from segmint.viewer.pictures import Pictures

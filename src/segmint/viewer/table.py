@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float32, Float64, Int32, Shaped
 
 from segmint.errors import SegmintError
 from segmint.runs import layout
-from segmint.runs.curation import STATES
+from segmint.runs.curation.decisions import STATES
+from segmint.runs.curation.rules import smallest_named_area
 from segmint.runs.records import ItemRecord, decode_record
-from segmint.runs.rules import smallest_named_area
 from segmint.vocabulary import Vocabulary
 
 Sort = Literal["index", "uncertain", "agreement", "smallest", "area", "state", "method", "id"]

@@ -1,0 +1,1 @@
+"""What measures segmint and makes what it ships; not in the wheel."""

@@ -1,0 +1,133 @@
+"""Training of the oracle on renders with exact masks, disturbed in the ways that generated pictures are."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from jaxtyping import Float, Int, UInt8
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+from lab.toybox.optim import MuonAdam
+from segmint.toybox import oracle, world
+from segmint.toybox.plan import OraclePlan, decay
+from segmint.toybox.world import Split
+
+
+def train(plan: OraclePlan, *, autoencoder: AutoencoderKL | None, target: Path) -> float:
+    """Train an oracle and write its weights in half precision.
+
+    Args:
+        plan: Sizes and rates.
+        autoencoder: Sends part of the pictures through latents and back, as sampling does; None: skip that.
+        target: The safetensors file to write.
+
+    Returns:
+        Mean IoU on held-out renders.
+    """
+    torch.manual_seed(plan.seed)
+    images, masks = rendered(plan.scenes, start=plan.first_seed, split="train")
+    recoded = images if autoencoder is None else through_latents(autoencoder, images[: plan.recoded])
+    model = oracle.Oracle()
+    optimiser = MuonAdam(
+        model.parameters(), rate=plan.rate, plain=[*model.downs[0].parameters(), *model.scores.parameters()]
+    )
+    total = 0.0
+    for step, (batch, truth) in enumerate(_batches(images, recoded, masks, plan)):
+        optimiser.set_factor(min(1.0, (step + 1) / 30) * decay(step / plan.steps, start=plan.decay_from))
+        with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
+            scores = model(batch)
+        loss = functional.cross_entropy(scores.float(), truth)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        total += float(loss.detach())
+        if (step + 1) % plan.log_every == 0:
+            print(f"oracle step {step + 1}/{plan.steps} loss {total / plan.log_every:.4f}", flush=True)
+            total = 0.0
+    _write(model, target)
+    held_out, exact = rendered(plan.val_scenes, start=0, split="val")
+    return oracle.mean_iou(oracle.predict(oracle.load(target), held_out), exact)
+
+
+def rendered(
+    count: int, *, start: int, split: Split
+) -> tuple[UInt8[np.ndarray, "picture row col 3"], UInt8[np.ndarray, "picture row col"]]:
+    """Scenes and their masks."""
+    scenes = [world.render(seed, split=split) for seed in range(start, start + count)]
+    return np.stack([scene.image for scene in scenes]), np.stack([scene.mask for scene in scenes])
+
+
+@torch.no_grad()
+def through_latents(
+    autoencoder: AutoencoderKL, images: UInt8[np.ndarray, "picture row col 3"]
+) -> UInt8[np.ndarray, "picture row col 3"]:
+    """Pictures encoded, disturbed a little and decoded."""
+    generator, out = torch.Generator().manual_seed(4), []
+    for start in range(0, len(images), 16):
+        batch = torch.from_numpy(images[start : start + 16]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        latents = autoencoder.encode(batch).latent_dist.mean
+        strength = 0.3 * torch.rand(len(latents), 1, 1, 1, generator=generator)
+        latents = latents + latents.std() * strength * torch.randn(latents.shape, generator=generator)
+        decoded = autoencoder.decode(latents).sample
+        out.append(((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    return np.concatenate(out)
+
+
+def _batches(
+    images: UInt8[np.ndarray, "picture row col 3"],
+    recoded: UInt8[np.ndarray, "some row col 3"],
+    masks: UInt8[np.ndarray, "picture row col"],
+    plan: OraclePlan,
+) -> Iterator[tuple[Float[Tensor, "batch 3 row col"], Int[Tensor, "batch row col"]]]:
+    for step in range(plan.steps):
+        rng = np.random.default_rng([13, step])
+        again = rng.random() < plan.recoded_share
+        source = recoded if again else images
+        picks = rng.integers(len(source), size=plan.batch_size)
+        batch = torch.from_numpy(source[picks]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        yield disturbed(batch, torch.from_numpy(masks[picks].astype(np.int64)), rng)
+
+
+def disturbed(
+    images: Float[Tensor, "batch 3 row col"], masks: Int[Tensor, "batch row col"], rng: np.random.Generator
+) -> tuple[Float[Tensor, "batch 3 row col"], Int[Tensor, "batch row col"]]:
+    """Warp pictures and masks alike; then jitter colours, blur, and add noise to some of the pictures."""
+    count, _, side, _ = images.shape
+
+    def normal(*shape: int) -> Tensor:
+        return torch.from_numpy(rng.standard_normal(shape, np.float32))
+
+    if rng.random() < 0.6:
+        grid = functional.affine_grid(
+            torch.eye(2, 3).repeat(count, 1, 1), [count, 1, side, side], align_corners=False
+        )
+        bend = functional.interpolate(
+            normal(count, 2, 5, 5) * 0.06, size=(side, side), mode="bicubic", align_corners=True
+        )
+        grid = grid * torch.exp(normal(count, 1, 1, 1) * 0.12) + bend.permute(0, 2, 3, 1)
+        images = functional.grid_sample(
+            images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        )
+        moved = functional.grid_sample(
+            masks[:, None].float(), grid, mode="nearest", padding_mode="reflection", align_corners=False
+        )
+        masks = moved[:, 0].long()
+    images = images * torch.exp(normal(count, 3, 1, 1) * 0.08) + normal(count, 3, 1, 1) * 0.08
+    if rng.random() < 0.3:
+        images = functional.avg_pool2d(functional.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    if rng.random() < 0.5:
+        images = images + normal(*images.shape) * float(rng.uniform(0, 0.1))
+    return images.clamp(-1, 1), masks
+
+
+def _write(model: oracle.Oracle, target: Path) -> None:
+    partial = target.with_suffix(".partial")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.half().contiguous() for key, value in model.state_dict().items()}, partial)
+    os.replace(partial, target)
+    target.chmod(0o644)

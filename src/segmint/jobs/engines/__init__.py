@@ -1,0 +1,1 @@
+"""Where the unit of work is carried out."""

@@ -1,0 +1,229 @@
+"""The engine for several devices of one machine: a process a device, each with its own model."""
+
+import multiprocessing
+import os
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from segmint import errors
+from segmint.artifacts import PromptSpec
+from segmint.backbone.base import Backbone, ModelInfo
+from segmint.errors import DeviceError, SegmintError
+from segmint.jobs.engines.worker import Worker
+from segmint.jobs.work import Batch, Listener, Unit, Work, mint_batch
+from segmint.pipeline import capture_for
+from segmint.recipe import Recipe
+from segmint.runs.records import ItemRecord
+
+MOST_STARTS = 3
+"""Times a worker may die before it has its model."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SpawnEngine:
+    """One worker process for each of `devices`; `load` gives a device's model inside its worker.
+
+    `load` must be importable there (a function of a module, or a `functools.partial` of one).
+    """
+
+    load: Callable[[str], Backbone]
+    devices: Sequence[str]
+    unit: Unit = mint_batch
+
+    def prepare(self, recipe: Recipe, specs: Sequence[PromptSpec]) -> ModelInfo:
+        """As `Engine.prepare`, in a worker of its own, so that this process never holds a model."""
+        with _Worker(self.devices[0], (self.load, None, self.unit)) as worker:
+            worker.send(("prepare", (recipe, list(specs))))
+            while True:
+                kind, value = worker.receive()
+                if kind == "info":
+                    return ModelInfo(**value)
+                _heed(kind, value, None)
+
+    def run(self, work: Work, listener: Listener) -> None:
+        """As `Engine.run`. A worker that dies is replaced, and its batch done again."""
+        bare = replace(work, batches=())
+        todo, workers = (
+            deque(work.batches),
+            [_Worker(each, (self.load, bare, self.unit)) for each in self.devices],
+        )
+        try:
+            while todo or any(worker.batch for worker in workers):
+                for worker in workers:
+                    if worker.ready and worker.batch is None and todo:
+                        worker.give(todo.popleft())
+                for worker in _stirring(workers):
+                    _attend(worker, todo, listener)
+        finally:
+            for worker in workers:
+                worker.stop()
+
+
+class _Worker:
+    """A process and the pipe to it."""
+
+    def __init__(self, device: str, errand: tuple[Callable[[str], Backbone], Work | None, Unit]) -> None:
+        self.device, self._errand = device, errand
+        self.batch: Batch | None = None
+        self.ready = False
+        self._starts = 0
+        self._process: BaseProcess
+        self._pipe: Connection
+        self.start()
+
+    def __enter__(self) -> "_Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin, or begin again."""
+        self._starts += 1
+        if self._starts > MOST_STARTS:
+            raise DeviceError(f"the worker on {self.device} died {MOST_STARTS} times while loading the model")
+        context = multiprocessing.get_context("spawn")
+        self._pipe, far = context.Pipe()
+        self._process = context.Process(target=_serve, args=(far, self.device, *self._errand), daemon=True)
+        self._process.start()
+        far.close()
+        self.ready = False
+
+    def give(self, batch: Batch) -> None:
+        """Hand over a batch."""
+        self.batch = batch
+        self.send(("batch", batch))
+
+    def send(self, message: tuple[str, Any]) -> None:
+        """To the worker; one that has died is noticed at the next receipt."""
+        try:
+            self._pipe.send(message)
+        except OSError:
+            return
+
+    def receive(self) -> tuple[str, Any]:
+        """From the worker; ("died", None) where it is no more."""
+        try:
+            kind, value = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            return "died", None
+        if kind == "ready":
+            self.ready, self._starts = True, 0
+        return str(kind), value
+
+    @property
+    def pipe(self) -> Connection:
+        """What to wait for."""
+        return self._pipe
+
+    def stop(self) -> None:
+        """End the process; what it had in hand is done again by whoever goes on."""
+        self._process.terminate()
+        self._process.join()
+        self._pipe.close()
+
+
+def _stirring(workers: Sequence[_Worker]) -> list[_Worker]:
+    by_pipe = {id(worker.pipe): worker for worker in workers}
+    return [by_pipe[id(pipe)] for pipe in wait([worker.pipe for worker in workers])]
+
+
+def _attend(worker: _Worker, todo: deque[Batch], listener: Listener) -> None:
+    kind, value = worker.receive()
+    if kind == "died":
+        if worker.batch is not None:
+            todo.appendleft(worker.batch)
+            listener.noted(f"the worker on {worker.device} died with a batch in hand; starting it again")
+            worker.batch = None
+        worker.pipe.close()
+        worker.start()
+    elif kind == "done":
+        worker.batch = None
+        for record in value:
+            listener.finished(ItemRecord.model_validate(record))
+    else:
+        _heed(kind, value, listener)
+
+
+def _heed(kind: str, value: Any, listener: Listener | None) -> None:
+    if kind == "error":
+        name, message = value
+        raise getattr(errors, name, SegmintError)(message)
+    if kind == "defect":
+        raise RuntimeError(f"a worker failed:\n{value}")
+    if kind == "died":
+        raise DeviceError("the worker that was to load the model died; is there enough memory?")
+    if kind == "note" and listener is not None:
+        listener.noted(value)
+    if kind == "step" and listener is not None:
+        listener.stepped(*value)
+
+
+def _serve(
+    pipe: Connection, device: str, load: Callable[[str], Backbone], work: Work | None, unit: Unit
+) -> None:
+    """A worker's life: load, then do what comes until the pipe or the parent is gone."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
+    _die_with_parent()
+    listener, worker = _Far(pipe), None
+    try:
+        backbone = load(device)
+        pipe.send(("ready", None))
+        while True:
+            kind, value = pipe.recv()
+            if kind == "prepare":
+                recipe, specs = value
+                backbone.check(specs, recipe.sampling, capture_for(recipe))
+                pipe.send(("info", {name: getattr(backbone.info, name) for name in ModelInfo.__slots__}))
+            elif work is not None:
+                worker = worker or Worker(work=work, backbone=backbone, unit=unit, listener=listener)
+                records = worker.do(value)
+                pipe.send(("done", [record.model_dump(mode="json") for record in records]))
+    except EOFError:
+        return
+    except SegmintError as error:
+        pipe.send(("error", (type(error).__name__, str(error))))
+    except Exception:  # noqa: BLE001 - told to the parent, which raises it
+        pipe.send(("defect", traceback.format_exc()))
+
+
+class _Far:
+    """A listener at the other end of a pipe."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def starting(self, todo: int, planned: int) -> None:
+        """The parent knows."""
+
+    def stepped(self, done: int, total: int) -> None:
+        """Pass it on."""
+        self._pipe.send(("step", (done, total)))
+
+    def finished(self, record: ItemRecord) -> None:
+        """Batches are reported whole."""
+
+    def noted(self, text: str) -> None:
+        """Pass it on."""
+        self._pipe.send(("note", text))
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

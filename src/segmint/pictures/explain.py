@@ -1,0 +1,237 @@
+"""The whole method for one item in one picture: each stage a titled panel, in the order of the work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32
+from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
+
+from segmint.pictures import render
+from segmint.pictures.stages import Explanation
+
+CELL = 200
+"""Side of a small picture, in pixels; a large one is two of them and a gap."""
+GAP = 14
+PANEL_GAP = 58
+MARGIN = 56
+TITLE_H = 92
+"""Room above a panel for its title and one line of text."""
+LARGE = 2 * CELL + GAP
+GROUND, INK, SOFT, LINE = (250, 250, 252), (27, 36, 48), (98, 110, 126), (214, 219, 227)
+ACCENT = (29, 95, 158)
+MAX_ROW_W = 2000
+"""Panels go to the next row beyond this width."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One stage: a title, a line of explanation, and pictures in columns of two small ones or one large."""
+
+    title: str
+    text: str
+    canvas: PilImage.Image
+
+
+def draw_method(known: Explanation) -> render.Picture:
+    """The picture. Stages that the method does not have are left out."""
+    panels = [*_panels(known)]
+    rows = _rows(panels)
+    width = max(sum(p.canvas.width for p in row) + PANEL_GAP * (len(row) - 1) for row in rows) + 2 * MARGIN
+    top, row_h = 128, TITLE_H + LARGE + 44
+    sheet = PilImage.new("RGB", (width, top + row_h * len(rows) + 56), GROUND)
+    draw = ImageDraw.Draw(sheet)
+    _headline(draw, known, width)
+    number = 1
+    for at, row in enumerate(rows):
+        number = _draw_row(sheet, draw, row, top + at * row_h, number=number, width=width)
+    _legend(draw, known, sheet.height - 52)
+    return np.asarray(sheet)
+
+
+def _panels(known: Explanation) -> list[Panel]:
+    trace, palette = known.trace, render.palette_of(known.vocabulary)
+    panels = [
+        Panel(title="The model draws", text="one prompt, one image", canvas=_large(known.image, smooth=True))
+    ]
+    if known.summary.components:
+        heads = [picture for _, picture in render.heads_rgb(known.summary.components, 6)]
+        text = "self-attention, three components a head"
+        panels.append(Panel(title="What its heads see", text=text, canvas=_grid(heads, rows=2)))
+    if trace.clusters is not None:
+        tops = [render.partition(each) for each in trace.clusters.clusters[:3]]
+        cut = [
+            _segments(each, number) for each, number in zip(tops, trace.clusters.segments[:3], strict=True)
+        ]
+        counts = ", ".join(map(str, trace.clusters.counts[:3]))
+        text = f"K-means, {counts} clusters; below, cut into segments"
+        panels.append(Panel(title="Clusters", text=text, canvas=_grid([*tops, *cut], rows=2)))
+    if trace.evidence is not None:
+        panels.append(_class_maps(known))
+    if trace.voted is not None:
+        count = len(trace.voted.ballots)
+        ballots = [render.colourise(each, palette) for each in trace.voted.ballots[:9]]
+        panels.append(
+            Panel(
+                title=f"{count} ballots",
+                text="each clustering at each threshold",
+                canvas=_grid(ballots, rows=3),
+            )
+        )
+        vote = [render.colourise(trace.voted.labels, palette), render.heat(trace.voted.agreement, "viridis")]
+        panels.append(Panel(title="Vote", text="and agreement", canvas=_grid(vote, rows=2)))
+    masks = [render.colourise(each, palette) for each in (trace.unrefined, known.labels) if each is not None]
+    text = "before, after" if len(masks) > 1 else "label ids in colour"
+    panels.append(Panel(title="Refine" if len(masks) > 1 else "Mask", text=text, canvas=_grid(masks, rows=2)))
+    final = render.outlined(render.overlay(known.image, known.labels, palette), known.labels)
+    panels.append(Panel(title="The pair", text="image and mask, no label used", canvas=_large(final)))
+    return panels
+
+
+def _class_maps(known: Explanation) -> Panel:
+    evidence = known.trace.evidence
+    assert evidence is not None, "asked for by the caller"
+    names = {e.label_id: e.name for e in known.vocabulary.entries} | {0: "background"}
+    cells = [
+        _named(render.heat(values), names.get(label_id, str(label_id)))
+        for label_id, values in zip(evidence.label_ids, evidence.values, strict=True)
+    ]
+    return Panel(title="Where words look", text="cross-attention maps", canvas=_grid(cells, rows=2))
+
+
+def _segments(picture: render.Picture, numbers: Int32[np.ndarray, "grid_h grid_w"]) -> render.Resized:
+    size = (CELL, CELL)
+    large = render.resized(picture, size)
+    shown = np.asarray(
+        PilImage.fromarray(numbers.astype(np.int32)).resize((CELL, CELL), PilImage.Resampling.NEAREST)
+    )
+    return render.outlined(large, shown)
+
+
+def _named(picture: render.Picture, name: str) -> render.Resized:
+    cell = PilImage.fromarray(render.resized(picture, (CELL, CELL)))
+    draw = ImageDraw.Draw(cell)
+    draw.text(
+        (9, CELL - 9),
+        name,
+        font=_font(21, name),
+        fill=(255, 255, 255),
+        anchor="ls",
+        stroke_width=3,
+        stroke_fill=(0, 0, 0),
+    )
+    return np.asarray(cell)
+
+
+def _grid(pictures: Sequence[render.AnyPicture], *, rows: int) -> PilImage.Image:
+    """Pictures in so many rows, together as high as a large one."""
+    side = (LARGE - GAP * (rows - 1)) // rows
+    columns = max(1, -(-len(pictures) // rows))
+    canvas = PilImage.new("RGB", (columns * side + (columns - 1) * GAP, LARGE), GROUND)
+    for i, picture in enumerate(pictures):
+        column, row = i % columns, i // columns
+        cell = PilImage.fromarray(picture).resize((side, side), PilImage.Resampling.NEAREST)
+        canvas.paste(cell, (column * (side + GAP), row * (side + GAP)), _rounded(side))
+    return canvas
+
+
+def _large(picture: render.Picture, *, smooth: bool = False) -> PilImage.Image:
+    method = (
+        PilImage.Resampling.BICUBIC if smooth or picture.shape[0] > LARGE else PilImage.Resampling.NEAREST
+    )
+    canvas = PilImage.new("RGB", (LARGE, LARGE), GROUND)
+    canvas.paste(PilImage.fromarray(picture).resize((LARGE, LARGE), method), (0, 0), _rounded(LARGE))
+    return canvas
+
+
+def _rounded(side: int) -> PilImage.Image:
+    mask = PilImage.new("L", (side * 2, side * 2), 0)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, side * 2 - 1, side * 2 - 1), radius=22, fill=255)
+    return mask.resize((side, side), PilImage.Resampling.LANCZOS)
+
+
+def _rows(panels: list[Panel]) -> list[list[Panel]]:
+    """Two rows of about the same width, or one where all fit."""
+    widths = [panel.canvas.width + PANEL_GAP for panel in panels]
+    if sum(widths) <= MAX_ROW_W:
+        return [panels]
+    cuts = range(1, len(panels))
+    best = min(cuts, key=lambda cut: abs(sum(widths[:cut]) - sum(widths[cut:])))
+    return [panels[:best], panels[best:]]
+
+
+def _draw_row(
+    sheet: PilImage.Image, draw: ImageDraw.ImageDraw, row: list[Panel], top: int, *, number: int, width: int
+) -> int:
+    used = sum(panel.canvas.width for panel in row)
+    gap = min((width - 2 * MARGIN - used) / max(len(row) - 1, 1), 2.2 * PANEL_GAP)
+    x = float(MARGIN)
+    for panel in row:
+        _title(draw, panel, x, top, number)
+        sheet.paste(panel.canvas, (round(x), top + TITLE_H))
+        if panel is not row[-1]:
+            _chevron(draw, x + panel.canvas.width + gap / 2, top + TITLE_H + LARGE / 2)
+        x, number = x + panel.canvas.width + gap, number + 1
+    return number
+
+
+def _title(draw: ImageDraw.ImageDraw, panel: Panel, x: float, top: int, number: int) -> None:
+    draw.ellipse((x, top + 4, x + 34, top + 38), fill=ACCENT)
+    draw.text((x + 17, top + 21), str(number), font=_font(21, "1"), fill=(255, 255, 255), anchor="mm")
+    draw.text((x + 44, top + 21), panel.title, font=_font(28, panel.title), fill=INK, anchor="lm")
+    room = max(panel.canvas.width, 250)
+    draw.text(
+        (x, top + 64), _fitted(panel.text, 19, room), font=_font(19, panel.text), fill=SOFT, anchor="lm"
+    )
+
+
+def _chevron(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
+    draw.line([(x - 6, y - 13), (x + 7, y), (x - 6, y + 13)], fill=ACCENT, width=5, joint="curve")
+
+
+def _headline(draw: ImageDraw.ImageDraw, known: Explanation, width: int) -> None:
+    prompt = " ".join(known.record.prompt.split())
+    draw.text(
+        (MARGIN, 46),
+        _fitted(f"“{prompt}”", 36, width - 2 * MARGIN),
+        font=_font(36, prompt),
+        fill=INK,
+        anchor="lm",
+    )
+    record = known.record
+    said = f"{record.model}  ·  {known.trace.method}  ·  item {record.id}  ·  seed {record.seed}"
+    draw.text((MARGIN, 90), said, font=_font(20, said), fill=SOFT, anchor="lm")
+
+
+def _legend(draw: ImageDraw.ImageDraw, known: Explanation, y: int) -> None:
+    shown = set(np.unique(known.labels).tolist()) | set(known.record.label_ids)
+    entries = [
+        (e.name, render.shown_colour(e.colour)) for e in known.vocabulary.entries if e.label_id in shown
+    ]
+    uncertain = tuple(render.palette_of(known.vocabulary)[255].tolist())
+    x = float(MARGIN)
+    for name, colour in [("background", render.SLATE), *entries, ("uncertain", uncertain)]:
+        draw.rounded_rectangle((x, y, x + 24, y + 24), radius=6, fill=colour, outline=LINE)
+        draw.text((x + 34, y + 12), name, font=_font(21, name), fill=INK, anchor="lm")
+        x += 34 + draw.textlength(name, font=_font(21, name)) + 34
+
+
+def _fitted(text: str, size: int, room: int | float) -> str:
+    """The text, shortened where it is longer than its place."""
+    font = _font(size, text)
+    if font.getlength(text) <= room:
+        return text
+    while text and font.getlength(text + "…") > room:
+        text = text[:-1]
+    return text + "…"
+
+
+def _font(size: int, text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own face for Western text, matplotlib's for the rest, which covers far more letters."""
+    if all((ord(letter) < 0x250 and letter != "×") or letter in "“”–…" for letter in text):
+        return ImageFont.load_default(size=size)
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size=size)

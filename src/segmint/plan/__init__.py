@@ -1,0 +1,1 @@
+"""What to make: classes, prompts, photographs."""

@@ -1,0 +1,1 @@
+"""Places where a run lives, and who may write there."""

@@ -1,0 +1,236 @@
+"""Labelled images to train or judge on, whatever they are stored as.
+
+A reader (see `readers`) makes a LabelledSet: samples with the label ids of their own files. `match` holds it
+against a list of class names and makes a MatchedSet: the same samples with a table from file ids to the
+network's labels, which are 0 for the background and 1, 2, … in the order of that list.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int16, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from segmint.errors import DatasetError, ImageError
+from segmint.training.data.regions import Regions
+from segmint.vocabulary import BACKGROUND, IGNORE
+
+Others = Literal["ignore", "background"]
+"""What becomes of true pixels of a class that is left out of a subset."""
+UNKNOWN = -1
+"""In a table: a value that means nothing in this dataset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One image and where its labels come from: a mask file, or regions to be drawn."""
+
+    item_id: str
+    image: Path
+    mask: Path | Regions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledSet:
+    """A dataset as its reader found it."""
+
+    name: str
+    classes: Mapping[int, str]
+    """Class names by the label id of the files, without the background (0) and the uncertain pixels (255)."""
+    samples: tuple[Sample, ...]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """How many samples were left out, by reason; named by the command line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MatchedSample:
+    """A sample whose labels can be read as the network's."""
+
+    item_id: str
+    image: Path
+    mask: Path | Regions
+    table: Int16[np.ndarray, "256"]
+    """Network label for each value of the mask; UNKNOWN for values that mean nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedSet:
+    """Samples that share one list of classes."""
+
+    name: str
+    classes: tuple[str, ...]
+    judged: tuple[int, ...]
+    """Network labels that count in the mean scores: all, or those of the subset; always with 0."""
+    samples: tuple[MatchedSample, ...]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the network's labels 0, 1, …"""
+        return ("background", *self.classes)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the classes and the samples' ids, wherever the files lie."""
+        text = "\n".join([*self.classes, "", *(sample.item_id for sample in self.samples)])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def match(
+    found: LabelledSet,
+    classes: Sequence[str],
+    *,
+    subset: Sequence[str] | None = None,
+    others: Others = "ignore",
+) -> MatchedSet:
+    """A dataset's labels expressed as those of a network that knows `classes`.
+
+    Names are compared without regard to case, blanks, hyphens and underscores.
+
+    Args:
+        found: what the reader found.
+        classes: the network's class names, label 1 first.
+        subset: judge on these classes only. Without it both sides must have the same classes.
+        others: true pixels of classes outside the subset are left out, or count as background.
+
+    Raises:
+        DatasetError: the class lists differ and no subset is given, or the subset names a class that a side
+            lacks.
+    """
+    ours = {name_key(name): label for label, name in enumerate(classes, start=1)}
+    theirs = {name_key(name): name for name in found.classes.values()}
+    if subset is None:
+        if ours.keys() != theirs.keys():
+            raise DatasetError(_mismatch(found, classes, ours, theirs))
+        judged = tuple(range(len(classes) + 1))
+    else:
+        judged = (BACKGROUND, *sorted(_chosen(found, classes, subset, ours, theirs)))
+    table = np.full(256, UNKNOWN, np.int16)
+    table[BACKGROUND], table[IGNORE] = BACKGROUND, IGNORE
+    for value, name in found.classes.items():
+        label = ours.get(name_key(name), UNKNOWN)
+        table[value] = label if label in judged else (IGNORE if others == "ignore" else BACKGROUND)
+    samples = tuple(
+        MatchedSample(item_id=s.item_id, image=s.image, mask=s.mask, table=table) for s in found.samples
+    )
+    return MatchedSet(
+        name=found.name, classes=tuple(classes), judged=judged, samples=samples, skipped=dict(found.skipped)
+    )
+
+
+def unite(sets: Sequence[MatchedSet]) -> MatchedSet:
+    """Several sets of the same classes as one; item ids then begin with their set's name."""
+    if len(sets) == 1:
+        return sets[0]
+    names = _distinct([each.name for each in sets])
+    samples = tuple(
+        replace(sample, item_id=f"{name}/{sample.item_id}")
+        for name, each in zip(names, sets, strict=True)
+        for sample in each.samples
+    )
+    reasons = {reason for each in sets for reason in each.skipped}
+    skipped = {reason: sum(each.skipped.get(reason, 0) for each in sets) for reason in sorted(reasons)}
+    return MatchedSet(
+        name=" + ".join(names),
+        classes=sets[0].classes,
+        judged=sets[0].judged,
+        samples=samples,
+        skipped=skipped,
+    )
+
+
+def read_pair(
+    sample: MatchedSample,
+) -> tuple[UInt8[np.ndarray, "image_h image_w 3"], UInt8[np.ndarray, "image_h image_w"]]:
+    """An image (RGB, 0–255) and its mask (network labels, 255 where ignored).
+
+    Raises:
+        ImageError: a file is missing, truncated or no picture, or image and mask differ in size.
+        DatasetError: the mask holds a value that is neither a class nor 255.
+    """
+    image = _pixels(sample.image, "RGB")
+    if isinstance(sample.mask, Path):
+        values = _pixels(sample.mask, None)
+    else:
+        values = sample.mask.draw(height_px=image.shape[0], width_px=image.shape[1])
+    if values.shape != image.shape[:2]:
+        raise ImageError(
+            f"item {sample.item_id}: the image is {image.shape[1]}×{image.shape[0]} px and the mask "
+            f"{values.shape[1]}×{values.shape[0]}; they must be the same size ({sample.image})"
+        )
+    labels = sample.table[values]
+    if labels.min(initial=0) == UNKNOWN:
+        wrong = sorted({int(value) for value in values[labels == UNKNOWN]})
+        known = [value for value in range(1, IGNORE) if sample.table[value] != UNKNOWN]
+        raise DatasetError(
+            f"item {sample.item_id}: its mask has the values {wrong[:5]}; expected 0 (background), "
+            f"the class ids {_ranges(known)}, or 255 (uncertain)"
+        )
+    return image, labels.astype(np.uint8)
+
+
+def _pixels(path: Path, mode: str | None) -> UInt8[np.ndarray, "..."]:
+    try:
+        with Image.open(path) as opened:
+            if mode is None and opened.mode not in ("P", "L", "1"):
+                raise ImageError(
+                    f"{path} is of mode {opened.mode}; expected a palette or 8-bit grey PNG of label ids"
+                )
+            opened.load()
+            ready = opened.convert(mode) if mode else opened.convert("L") if opened.mode == "1" else opened
+            return np.asarray(ready, np.uint8)
+    except FileNotFoundError:
+        raise ImageError(f"{path} is missing") from None
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        raise ImageError(f"{path} cannot be read ({error}); make it again, or pass --skip-broken") from None
+
+
+def _chosen(
+    found: LabelledSet,
+    classes: Sequence[str],
+    subset: Sequence[str],
+    ours: Mapping[str, int],
+    theirs: Mapping[str, str],
+) -> set[int]:
+    if not subset:
+        raise DatasetError("the subset of classes to judge on is empty; name at least one class")
+    for name in subset:
+        for known, whose in ((ours, f"the segmenter ({', '.join(classes)})"), (theirs, _listed(found))):
+            if name_key(name) not in known:
+                raise DatasetError(f"cannot judge on class {name!r}: it is not among the classes of {whose}")
+    return {ours[name_key(name)] for name in subset}
+
+
+def _mismatch(
+    found: LabelledSet, classes: Sequence[str], ours: Mapping[str, int], theirs: Mapping[str, str]
+) -> str:
+    only_ours = [name for name in classes if name_key(name) not in theirs]
+    only_theirs = [name for key, name in theirs.items() if key not in ours]
+    common = [name for name in classes if name_key(name) in theirs]
+    advice = f'; to judge on what they share pass --subset "{", ".join(common)}"' if common else ""
+    return (
+        f"the classes differ: only the segmenter has [{', '.join(only_ours)}], "
+        f"only {found.name} has [{', '.join(only_theirs)}]{advice}"
+    )
+
+
+def _listed(found: LabelledSet) -> str:
+    return f"{found.name} ({', '.join(found.classes.values())})"
+
+
+def name_key(name: str) -> str:
+    """A class name without what is not compared: case, blanks, hyphens, underscores."""
+    return "".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return [f"{name}-{place}" if names.count(name) > 1 else name for place, name in enumerate(names, start=1)]
+
+
+def _ranges(ids: Sequence[int]) -> str:
+    if ids and list(ids) == list(range(ids[0], ids[-1] + 1)) and len(ids) > 2:
+        return f"{ids[0]}–{ids[-1]}"
+    return ", ".join(map(str, ids))

@@ -1,0 +1,72 @@
+"""Reader of segmint's own runs."""
+
+from pathlib import Path
+
+from segmint.errors import DatasetError
+from segmint.runs import layout
+from segmint.runs.curation.decisions import read_states
+from segmint.runs.records import ItemRecord
+from segmint.runs.store import open_run
+from segmint.training.data.datasets import LabelledSet, Sample
+
+
+def read_run(
+    folder: Path, *, part: str | None = None, mask_set: str = layout.DEFAULT_MASK_SET
+) -> LabelledSet:
+    """The finished items of a run, without those that were rejected by hand or by rule.
+
+    Args:
+        folder: the run folder.
+        part: an image set of the run (`train`, `val`); all items without it.
+        mask_set: name of a mask set made later by `segmint remask`.
+
+    Raises:
+        RunError: the folder is no run, or a record is damaged.
+        DatasetError: it has no finished item, or all are rejected.
+    """
+    run = open_run(folder)
+    done = list(run.records(mask_set))
+    failed = len(run.failed_ids())
+    if not done:
+        said = f" ({failed} failed)" if failed else ""
+        place = f" in the mask set {mask_set!r}" if mask_set else ""
+        raise DatasetError(
+            f"{folder} has no finished item{place}{said}; run `segmint generate --out {folder}` first"
+        )
+    states = read_states(folder)
+    kept = [record for record in done if states.get(record.id) != "rejected"]
+    if not kept:
+        raise DatasetError(
+            f"all {len(done)} items of {folder} are rejected; take some back in `segmint view {folder}`"
+        )
+    listed = _listed(folder, part)
+    chosen = [record for record in kept if listed is None or record.id in listed]
+    counts = {"failed": failed, "rejected": len(done) - len(kept), f"not in {part}": len(kept) - len(chosen)}
+    return LabelledSet(
+        name=folder.resolve().name,
+        classes={each.label_id: each.name for each in run.header.classes},
+        samples=tuple(_sample(folder, record, mask_set) for record in chosen),
+        skipped={reason: count for reason, count in counts.items() if count},
+    )
+
+
+def _sample(folder: Path, record: ItemRecord, mask_set: str) -> Sample:
+    for role in ("image", "mask"):
+        if role not in record.files:
+            raise DatasetError(
+                f"item {record.id} of {folder} records no {role}; see `segmint verify {folder}`"
+            )
+    return Sample(
+        item_id=record.id,
+        image=folder / record.files["image"].path,
+        mask=folder / layout.mask(record.id, mask_set),
+    )
+
+
+def _listed(folder: Path, part: str | None) -> set[str] | None:
+    if part is None:
+        return None
+    try:
+        return set((folder / layout.image_set(part)).read_text(encoding="utf-8").split())
+    except OSError as error:
+        raise DatasetError(f"image set {part!r} of {folder} cannot be read: {error.strerror}") from None

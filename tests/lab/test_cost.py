@@ -1,0 +1,52 @@
+"""What the benchmarks measure with, on work whose cost is known."""
+
+import gc
+from pathlib import Path
+
+import pytest
+import torch
+
+from lab.cost import masks, memory, store
+from lab.cost.live_tensors import peak_bytes
+from lab.cost.synthetic_scene import TOYBOX, scene
+
+
+def test_the_peak_is_that_of_tensors_alive_at_once() -> None:
+    def work() -> None:
+        first = torch.zeros(1000)  # 4 000 bytes
+        second = first.double()  # 8 000 more
+        del first
+        gc.collect()
+        second.sum()
+
+    assert peak_bytes(work) == 12_000
+    assert peak_bytes(lambda: torch.zeros(10, device="meta").view(2, 5)) == 40
+
+
+def test_both_statements_of_the_profile_give_the_same_mask() -> None:
+    raw = scene(TOYBOX, 5)
+    (mine, own_s), (theirs, their_s) = masks.ours(raw, TOYBOX), masks.plain(raw, TOYBOX)
+    assert (mine == theirs).all()
+    assert set(own_s) == set(their_s) == set(masks.STAGES)
+
+
+def test_a_scene_depends_on_its_seed_alone() -> None:
+    assert (scene(TOYBOX, 1).image == scene(TOYBOX, 1).image).all()
+    assert (scene(TOYBOX, 1).image != scene(TOYBOX, 2).image).any()
+
+
+def test_capture_memory_at_full_size_is_within_its_bar_and_free_of_the_steps() -> None:
+    once, thrice = memory.called("sd21-random", [(1, 1), (1, 3)])
+    assert once.extra_mb_an_image <= 150
+    assert thrice.extra_mb_an_image == once.extra_mb_an_image
+    assert once.parameters == pytest.approx(1.29e9, rel=0.01)
+
+
+def test_a_store_grows_through_its_sizes_and_is_told(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    rows = list(store.measure(tmp_path / "run", [5, 40], lambda done, total: told.append((done, total))))
+    assert [row.items for row in rows] == [5, 40]
+    assert all(row.item_ms > 0 and row.resume_s > 0 and row.record_bytes > 100 for row in rows)
+    assert told[-1][1] == 40
+    assert (tmp_path / "run/items/000038.json").is_file()
+    assert not (tmp_path / "run/items/000039.json").exists()

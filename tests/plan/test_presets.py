@@ -1,0 +1,41 @@
+"""Presets: names and ids as their data sets have them, words that a text encoder knows."""
+
+import pytest
+
+from segmint.errors import VocabularyError
+from segmint.plan import presets
+
+
+def test_there_are_three() -> None:
+    assert presets.names() == ("coco", "toybox", "voc")
+    with pytest.raises(VocabularyError, match="no preset is called 'ade'"):
+        presets.vocabulary("ade")
+
+
+def test_voc_has_the_ids_of_pascal_and_the_four_published_renames() -> None:
+    voc = presets.vocabulary("voc")
+    assert voc.name == "voc"
+    assert len(voc.entries) == 20
+    ids = {each.name: each.label_id for each in voc.entries}
+    assert (ids["aeroplane"], ids["cat"], ids["person"], ids["tvmonitor"]) == (1, 8, 15, 20)
+    renamed = {each.name: each.phrases for each in voc.entries if each.phrases != (each.name,)}
+    assert renamed == {
+        "diningtable": ("table",),
+        "tvmonitor": ("monitor",),
+        "pottedplant": ("pot plant",),
+        "aeroplane": ("airplane",),
+    }
+    assert voc.entry("person").colour == (192, 128, 128)
+
+
+def test_coco_has_its_80_things_in_order() -> None:
+    coco = presets.vocabulary("coco")
+    assert len(coco.entries) == 80
+    assert [coco.names[place] for place in (0, 14, 39, 57, 79)] == [
+        "person", "bird", "bottle", "couch", "toothbrush",
+    ]  # fmt: skip
+
+
+def test_toybox_is_the_world_it_names() -> None:
+    world = pytest.importorskip("segmint.toybox.world")
+    assert presets.vocabulary("toybox").names == world.CLASSES
