@@ -13,8 +13,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from segmint.atomic import put_text
 from segmint.errors import DatasetError
-from segmint.training.fit.checkpoint import write_text
 from segmint.training.judge.figures import DPI
 from segmint.training.settings import TrainSettings
 
@@ -100,7 +100,7 @@ def run_experiment(
         DatasetError: `out` holds an experiment of another size or seed.
     """
     _claim(out, {"size": asdict(size), "seed": seed, "mint": list(mint)})
-    write_text(out / "train.toml", settings_for(size, seed=seed).to_toml())
+    put_text(out / "train.toml", settings_for(size, seed=seed).to_toml())
     outcomes: list[Outcome] = []
     for arm in arms:
         for words in commands(out, size, arm, mint=mint):
@@ -151,8 +151,8 @@ def write_results(out: Path, size: Size, outcomes: Sequence[Outcome]) -> None:
         StorageError: the folder cannot be written.
     """
     data = {"size": asdict(size), "arms": [asdict(each) for each in outcomes]}
-    write_text(out / "experiment.json", json.dumps(data, indent=2) + "\n")
-    write_text(out / "experiment.md", markdown(size, outcomes))
+    put_text(out / "experiment.json", json.dumps(data, indent=2) + "\n")
+    put_text(out / "experiment.md", markdown(size, outcomes))
     _draw(out / "experiment.png", size, outcomes)
 
 
@@ -180,7 +180,7 @@ def _claim(out: Path, facts: Mapping[str, Any]) -> None:
         raise DatasetError(
             f"{out} holds an experiment of another size, seed or minting; choose another --out"
         )
-    write_text(path, text)
+    put_text(path, text)
 
 
 def _evaluation(out: Path, arm: str) -> Path:

@@ -8,6 +8,7 @@ from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.generate import Job, generate
 from segmint.jobs.places import files_at
 from segmint.jobs.request import request
+from segmint.listening import Silent
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
 
@@ -16,7 +17,7 @@ SMALL = {"sampling.height_px": 32, "sampling.width_px": 32}
 
 
 @dataclass
-class Heard:
+class Heard(Silent):
     """A listener that remembers, and may break the work off."""
 
     stop_after: int | None = None
@@ -27,8 +28,6 @@ class Heard:
 
     def starting(self, todo: int, planned: int) -> None:
         self.todo, self.planned = todo, planned
-
-    def stepped(self, done: int, total: int) -> None: ...
 
     def finished(self, record: ItemRecord) -> None:
         self.records.append(record)

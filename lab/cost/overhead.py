@@ -14,7 +14,8 @@ from segmint.artifacts import Image, PromptSpec
 from segmint.backbone.base import NOTHING, Backbone
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.work import Batch, Finish, Listener, Work, draw
+from segmint.jobs.work import Batch, Finish, Work, draw
+from segmint.listening import Listener, Silent
 from segmint.pipeline import finish
 from segmint.recipe import Recipe
 from segmint.runs.files.local import LocalFiles
@@ -145,7 +146,7 @@ def _minted(
 
 
 @dataclass(slots=True)
-class _Unwritten:
+class _Unwritten(Silent):
     """A unit of work that makes masks and writes nothing, and its own listener."""
 
     images: list[Image] = field(default_factory=list)
@@ -160,11 +161,6 @@ class _Unwritten:
             return []
 
         return masks
-
-    def starting(self, todo: int, planned: int) -> None: ...
-    def stepped(self, done: int, total: int) -> None: ...
-    def finished(self, record: ItemRecord) -> None: ...
-    def noted(self, text: str) -> None: ...
 
 
 def _spec(index: int) -> PromptSpec:

@@ -22,7 +22,8 @@ from segmint.backbone.fake import FakeBackbone
 from segmint.jobs import opening as start
 from segmint.jobs.generate import Job, generate
 from segmint.jobs.request import standing_request
-from segmint.jobs.work import Listener, Work
+from segmint.jobs.work import Work
+from segmint.listening import Listener, Silent
 from segmint.plan.settings import VocabularySettings
 from segmint.recipe import Recipe
 from segmint.runs import codec, layout
@@ -120,7 +121,7 @@ class _FirstBatch(Exception):  # noqa: N818 - the moment, not a fault
     """The work could begin now."""
 
 
-class _Idle:
+class _Idle(Silent):
     """An engine and listener for measuring: stops where the first batch would be drawn."""
 
     def __init__(self, info: ModelInfo) -> None:
@@ -132,11 +133,6 @@ class _Idle:
     def run(self, work: Work, listener: Listener) -> None:
         self.began_cpu, self.began_wall = time.process_time(), time.perf_counter()
         raise _FirstBatch
-
-    def starting(self, todo: int, planned: int) -> None: ...
-    def stepped(self, done: int, total: int) -> None: ...
-    def finished(self, record: ItemRecord) -> None: ...
-    def noted(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,14 +26,13 @@ from segmint.jobs.generate import Job
 from segmint.jobs.generate import generate as do
 from segmint.jobs.places import files_at
 from segmint.jobs.request import request
-from segmint.jobs.work import Listener
 from segmint.labelling import label as label_image
+from segmint.listening import Listener, Silent
 from segmint.pictures.heatmaps import HeatMaps
 from segmint.pictures.heatmaps import attention_maps as read_attention
 from segmint.pipeline import Item
 from segmint.pipeline import mint as mint_specs
 from segmint.recipe import Recipe, compose
-from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run, open_run
 from segmint.vocabulary import Vocabulary
 
@@ -46,22 +45,6 @@ class Model:
 
     settings: ModelSettings
     backbone: Backbone
-
-
-class Silent:
-    """A listener that keeps to itself."""
-
-    def starting(self, todo: int, planned: int) -> None:
-        """Nothing."""
-
-    def stepped(self, done: int, total: int) -> None:
-        """Nothing."""
-
-    def finished(self, record: ItemRecord) -> None:
-        """Nothing."""
-
-    def noted(self, text: str) -> None:
-        """Nothing."""
 
 
 def load(model: str = "toybox", *, device: str = "auto", **settings: Any) -> Model:
@@ -199,7 +182,7 @@ def generate(
         settings: dotted fields over the recipe, such as `{"sampling.steps": 20}`.
         retries: further seeds for an item that fails.
         repair: check every file first and make damaged items again.
-        listener: hears how it goes; see `jobs.work.Listener`.
+        listener: hears how it goes; see `segmint.listening.Listener`.
 
     Raises:
         SegmintError: as `segmint.jobs.generate.generate`.

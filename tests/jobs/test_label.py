@@ -17,6 +17,7 @@ from segmint.jobs.generate import Job, generate
 from segmint.jobs.label import label_unit
 from segmint.jobs.label_request import label_request
 from segmint.labelling import label
+from segmint.listening import Silent
 from segmint.recipe import Recipe
 from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord
@@ -27,12 +28,10 @@ CLASSES = ("boat", "tree")
 
 
 @dataclass
-class Ear:
+class Ear(Silent):
     notes: list[str] = field(default_factory=list)
     records: list[ItemRecord] = field(default_factory=list)
 
-    def starting(self, todo: int, planned: int) -> None: ...
-    def stepped(self, done: int, total: int) -> None: ...
     def finished(self, record: ItemRecord) -> None:
         self.records.append(record)
 

@@ -13,8 +13,8 @@ from segmint.errors import DeviceError
 from segmint.jobs.engines.local import begin_all
 from segmint.jobs.request import request
 from segmint.jobs.work import Batch, Work, batches_to_do
+from segmint.listening import Silent
 from segmint.runs.files.local import LocalFiles
-from segmint.runs.records import ItemRecord
 
 
 @dataclass
@@ -40,13 +40,10 @@ class Device:
         return lambda: []
 
 
-class Noted:
+class Noted(Silent):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def starting(self, todo: int, planned: int) -> None: ...
-    def stepped(self, done: int, total: int) -> None: ...
-    def finished(self, record: ItemRecord) -> None: ...
     def noted(self, text: str) -> None:
         self.notes.append(text)
 

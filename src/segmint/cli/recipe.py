@@ -33,7 +33,7 @@ def recipe(
 
     With --plan: items, denoising steps, iterations, disk, memory, and the commands that would run.
     """
-    from segmint.training.fit.checkpoint import write_text
+    from segmint.atomic import put_text
     from segmint.training.recipes import load_training_recipe
     from segmint.training.recipes import plan as make_plan
 
@@ -45,7 +45,7 @@ def recipe(
         return
     for step in planned:
         if step.settings is not None and step.settings_file is not None:
-            write_text(step.settings_file, step.settings.to_toml())
+            put_text(step.settings_file, step.settings.to_toml())
     follow(console, planned)
 
 

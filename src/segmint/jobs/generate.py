@@ -9,7 +9,8 @@ from segmint.artifacts import PromptSpec
 from segmint.backbone.base import ModelInfo
 from segmint.errors import StorageError
 from segmint.jobs import opening as start
-from segmint.jobs.work import Batch, Listener, Work, batches_to_do
+from segmint.jobs.work import Batch, Work, batches_to_do
+from segmint.listening import Listener
 from segmint.pictures.sheets import write_contact_sheet
 from segmint.recipe import Recipe
 from segmint.runs import layout

@@ -8,8 +8,9 @@ from pathlib import Path
 from segmint.artifacts import Generation, PromptSpec
 from segmint.backbone.base import Backbone, Outcome
 from segmint.errors import GenerationError, ImageError
-from segmint.jobs.work import Batch, Finish, Listener, Work, failed_draft, whole_draft
+from segmint.jobs.work import Batch, Finish, Work, failed_draft, whole_draft
 from segmint.labelling import finish_photo, observe_photos
+from segmint.listening import Listener
 from segmint.plan.photos.reading import Photo, read_photo
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, commit

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from segmint._version import __version__
 from segmint.errors import ConfigError, DamagedError, ImageError, RunError
 from segmint.jobs.places import within_reach
+from segmint.listening import Listener
 from segmint.masks import METHODS, ClassQuery, mask_statistics
 from segmint.masks.settings import MaskSettings
 from segmint.recipe import Recipe, changed_fields
@@ -24,23 +25,6 @@ Errand = Callable[[Any], Any]
 """What is done with a row of items: plain data in, plain data out."""
 Spread = Callable[[Callable[[], Errand], Sequence[Any]], Iterator[Any]]
 """Carries rows out, here or elsewhere; the function that does them is made once in each worker."""
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Who wants to know how it goes."""
-
-    def starting(self, todo: int, planned: int) -> None:
-        """Work on `todo` of `planned` items begins."""
-        ...
-
-    def finished(self, record: ItemRecord) -> None:
-        """An item's new mask is in place."""
-        ...
-
-    def noted(self, text: str) -> None:
-        """Something that a person should know."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

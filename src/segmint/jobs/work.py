@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 from segmint._version import __version__
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, Callback, ModelInfo, Outcome
 from segmint.errors import GenerationError
+from segmint.listening import Listener
 from segmint.pipeline import Item, capture_for, finish
 from segmint.recipe import Recipe
 from segmint.runs import codec
@@ -52,27 +52,6 @@ Drawn = tuple[PromptSpec, Outcome, int]
 """An item out of the model: its spec with the seed used last, its outcome, and how many seeds were tried."""
 Finish = Callable[[], list[ItemRecord]]
 """What is left to do for a batch that has been through the model: masks and writing, without the device."""
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Who wants to know how the work goes: a progress bar, a log, a test."""
-
-    def starting(self, todo: int, planned: int) -> None:
-        """Work on `todo` of `planned` items begins."""
-        ...
-
-    def stepped(self, done: int, total: int) -> None:
-        """The batch in hand has done so many of its denoising steps."""
-        ...
-
-    def finished(self, record: ItemRecord) -> None:
-        """An item is in place, or has failed for good."""
-        ...
-
-    def noted(self, text: str) -> None:
-        """Something that a person should know."""
-        ...
 
 
 Unit = Callable[[Batch, Work, Backbone, Listener], Finish]

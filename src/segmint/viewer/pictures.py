@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from segmint.artifacts import Image, Mask
+from segmint.atomic import put
 from segmint.errors import ImageError
 from segmint.pictures import render
 from segmint.runs import codec, layout
@@ -138,6 +139,4 @@ def _tag(parts: list[str], files: list[Path | None]) -> str:
 def _keep(path: Path, data: bytes) -> None:
     draft = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
     with suppress(OSError):  # a full or read-only cache costs speed, nothing else
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
-        draft.replace(path)
+        put(path, data, draft=draft, flush=False)

@@ -1,4 +1,5 @@
 import json
+import os
 from collections import namedtuple
 
 import numpy as np
@@ -242,7 +243,7 @@ def test_a_write_that_fails_leaves_the_checkpoint_before(tmp_path, monkeypatch, 
     def fail(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StorageError, match="the one before it is whole"):
         checkpoint.save(tmp_path / "a.safetensors", {"x": torch.zeros(3)}, facts)
     assert checkpoint.sha256(tmp_path / "a.safetensors") == digest

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import DeviceError
-from segmint.jobs.work import Batch, Finish, Listener, Unit, Work, mint_batch
+from segmint.jobs.work import Batch, Finish, Unit, Work, mint_batch
+from segmint.listening import Listener
 from segmint.pipeline import capture_for
 from segmint.recipe import Recipe
 from segmint.runs.records import ItemRecord

@@ -17,7 +17,8 @@ from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import DeviceError, MissingDependency, SegmintError
 from segmint.jobs.engines.worker import Worker
 from segmint.jobs.places import within_reach
-from segmint.jobs.work import Batch, Listener, Unit, Work, mint_batch
+from segmint.jobs.work import Batch, Unit, Work, mint_batch
+from segmint.listening import Listener, Silent
 from segmint.pipeline import capture_for
 from segmint.recipe import Recipe
 from segmint.runs.records import ItemRecord
@@ -162,20 +163,11 @@ def _minter(load: Callable[[], Backbone], work: Work, unit: Unit) -> Errand:
     return do
 
 
-class _Notes:
+class _Notes(Silent):
     """A listener that keeps what a person should know for the way back."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-
-    def starting(self, todo: int, planned: int) -> None:
-        """The driver knows."""
-
-    def stepped(self, done: int, total: int) -> None:
-        """Too much for a cluster."""
-
-    def finished(self, record: ItemRecord) -> None:
-        """Batches are reported whole."""
 
     def noted(self, text: str) -> None:
         """Keep it."""

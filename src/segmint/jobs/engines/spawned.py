@@ -16,7 +16,8 @@ from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import DeviceError, SegmintError
 from segmint.jobs.engines.worker import Worker
-from segmint.jobs.work import Batch, Listener, Unit, Work, mint_batch
+from segmint.jobs.work import Batch, Unit, Work, mint_batch
+from segmint.listening import Listener, Silent
 from segmint.pipeline import capture_for
 from segmint.recipe import Recipe
 from segmint.runs.records import ItemRecord
@@ -196,21 +197,15 @@ def _serve(
         pipe.send(("defect", traceback.format_exc()))
 
 
-class _Far:
-    """A listener at the other end of a pipe."""
+class _Far(Silent):
+    """A listener at the other end of a pipe; records come back with their batch."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
-    def starting(self, todo: int, planned: int) -> None:
-        """The parent knows."""
-
     def stepped(self, done: int, total: int) -> None:
         """Pass it on."""
         self._pipe.send(("step", (done, total)))
-
-    def finished(self, record: ItemRecord) -> None:
-        """Batches are reported whole."""
 
     def noted(self, text: str) -> None:
         """Pass it on."""

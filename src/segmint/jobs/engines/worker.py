@@ -15,7 +15,8 @@ from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone
 from segmint.errors import SegmintError
 from segmint.jobs.engines.local import within_memory
-from segmint.jobs.work import Batch, Listener, Unit, Work, failed_draft
+from segmint.jobs.work import Batch, Unit, Work, failed_draft
+from segmint.listening import Listener
 from segmint.runs import layout
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import commit, read_item

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, Protocol, runtime_checkable
 
+from segmint.atomic import put
 from segmint.errors import StorageError
 from segmint.runs import layout
 from segmint.runs.files.lock import hold
@@ -100,13 +101,9 @@ class LocalFiles:
         target = self.root / path
         draft = self.root / layout.PENDING / f"{uuid.uuid4().hex}.{path.name}"
         try:
-            _write_through(draft, data)
-            _rename(draft, target)
+            put(target, data, draft=draft)
         except OSError as error:
             _refuse("write", target, error)
-        finally:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
 
     def write_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
         """One after the other: a disk gains nothing from several at once."""
@@ -155,26 +152,6 @@ class LocalFiles:
             return set()
         except OSError as error:
             _refuse("list", self.root / folder, error)
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    try:
-        handle = open(path, "xb")  # noqa: SIM115 - closed below, once the folder is known to exist
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = open(path, "xb")  # noqa: SIM115
-    with handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
-def _rename(draft: Path, target: Path) -> None:
-    try:
-        draft.replace(target)
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft.replace(target)
 
 
 def _flush_folder(folder: Path) -> None:

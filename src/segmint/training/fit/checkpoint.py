@@ -11,7 +11,6 @@ one stays.
 import errno
 import hashlib
 import json
-import os
 import random
 import shutil
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
 
+from segmint.atomic import put, put_text
 from segmint.errors import StorageError, TrainingError
 
 LAST = "last.safetensors"
@@ -71,31 +71,14 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> str:
         draft.unlink(missing_ok=True)
         _check_space(path.parent, needed)
         data = serialise(ready, metadata={_KEY: text})
-        _write_through(draft, data)
-        draft.replace(path)
+        put(path, data, draft=draft)
     except (OSError, SafetensorError) as error:
-        draft.unlink(missing_ok=True)
         raise StorageError(
             f"checkpoint {path} could not be written: {error}; the one before it is whole: "
             "make room and run the same command again with --resume"
         ) from None
-    write_text(path.with_suffix(".json"), json.dumps(asdict(facts), sort_keys=True, indent=2) + "\n")
+    put_text(path.with_suffix(".json"), json.dumps(asdict(facts), sort_keys=True, indent=2) + "\n")
     return hashlib.sha256(data).hexdigest()
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file, whole or not at all.
-
-    Raises:
-        StorageError: the disk refuses.
-    """
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path} could not be written: {error.strerror}") from None
 
 
 def read_facts(path: Path) -> Facts:
@@ -184,13 +167,6 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(errno.ENOSPC, f"it needs {needed / 1e6:.0f} MB and {free / 1e6:.0f} MB are free")
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _opened(path: Path) -> Any:

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from segmint.atomic import put_text
 from segmint.errors import StorageError
-from segmint.training.fit.checkpoint import write_text
 from segmint.training.judge.figures import draw_loss
 
 LOG = "log.jsonl"
@@ -23,7 +23,7 @@ class TrainingLog:
         self._folder, self._writes = folder, writes
         self._entries = [entry for entry in read_log(folder) if entry["iteration"] <= iteration]
         if writes:
-            write_text(folder / LOG, "".join(f"{json.dumps(entry)}\n" for entry in self._entries))
+            put_text(folder / LOG, "".join(f"{json.dumps(entry)}\n" for entry in self._entries))
             self._file = (folder / LOG).open("a", encoding="utf-8", buffering=1)
             self._board = _open_board(folder / TENSORBOARD, purge_from=iteration + 1)
 

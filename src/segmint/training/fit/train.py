@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from segmint.atomic import put_text
 from segmint.errors import ConfigError, DeviceError, TrainingError
 from segmint.training.data.datasets import LabelledSet, Others
 from segmint.training.data.loading import AugmentedSamples, Batch, batches
@@ -95,7 +96,7 @@ def train(
         session = open_session(data, out, settings, device=device, resuming=resume and (out / LAST).is_file())
         _check_portions(session)
         if session.leads:
-            checkpoint.write_text(out / SETTINGS, settings.to_toml())
+            put_text(out / SETTINGS, settings.to_toml())
         if (out / LAST).is_file():
             reload(session)
             observer.note(f"resuming after iteration {session.iteration} of {settings.schedule.iterations}")

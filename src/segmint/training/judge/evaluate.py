@@ -12,8 +12,8 @@ import torch
 from jaxtyping import UInt8
 from torch import nn
 
+from segmint.atomic import put_text
 from segmint.training.data.datasets import MatchedSample, MatchedSet, read_pair
-from segmint.training.fit.checkpoint import write_text
 from segmint.training.judge.figures import Example, draw_evaluation
 from segmint.training.judge.inference import Segmenter, Views, predict, predict_batch
 from segmint.training.judge.metrics import Confusion, Scores, confusion, score
@@ -102,15 +102,15 @@ def write_evaluation(
     Raises:
         StorageError: the folder cannot be written.
     """
-    write_text(
+    put_text(
         folder / "metrics.json", json.dumps(as_json(evaluation, data, segmenter, views), indent=2) + "\n"
     )
     scores = evaluation.scores
     rows = zip(scores.label_names, scores.iou, scores.accuracy, strict=True)
-    write_text(folder / "metrics.csv", _csv([("class", "iou", "accuracy"), *rows]))
+    put_text(folder / "metrics.csv", _csv([("class", "iou", "accuracy"), *rows]))
     table = [[name, *row] for name, row in zip(scores.label_names, evaluation.matrix.tolist(), strict=True)]
-    write_text(folder / "confusion.csv", _csv([["truth \\ predicted", *scores.label_names], *table]))
-    write_text(folder / "images.csv", _csv([("item", "mean_iou"), *evaluation.by_image]))
+    put_text(folder / "confusion.csv", _csv([["truth \\ predicted", *scores.label_names], *table]))
+    put_text(folder / "images.csv", _csv([("item", "mean_iou"), *evaluation.by_image]))
     best, worst = ranked(evaluation)
     by_id = {sample.item_id: sample for sample in data.samples}
     examples = [

@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from segmint.atomic import put_text
 from segmint.training.data.datasets import MatchedSet
 from segmint.training.fit import checkpoint
 from segmint.training.fit.checkpoint import BEST, Weights
@@ -29,7 +30,7 @@ def validate(session: Session, data: MatchedSet, log: TrainingLog, observer: Obs
             if session.leads:
                 facts = session.facts(weights=kind, mean_iou=found[kind])
                 digest = checkpoint.save(session.out / BEST, weights, facts)
-                checkpoint.write_text(session.out / f"{BEST}.sha256", f"{digest}  {BEST}\n")
+                put_text(session.out / f"{BEST}.sha256", f"{digest}  {BEST}\n")
     if session.leads:
         log.add(session.iteration, {f"mean_iou_{kind}": value for kind, value in found.items()})
         log.draw()

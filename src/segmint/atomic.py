@@ -1,0 +1,60 @@
+"""One file put in place whole or not at all. Every file that must survive a kill is written by this."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from segmint.errors import StorageError
+
+
+def put(path: Path, data: bytes, *, draft: Path | None = None, flush: bool = True) -> None:
+    """Write under another name, flush to the disk, rename into place; folders are made where missing.
+
+    A reader finds the old content, the new content, or no file; a kill leaves at most the draft.
+
+    Args:
+        path: the file.
+        data: all of its content.
+        draft: the name to write under, of the same file system; by default `.NAME.part` beside the file,
+            which only one process at a time may use.
+        flush: whether the content is to survive a power cut.
+
+    Raises:
+        OSError: the disk is full or refuses; the file that was there before is untouched, the draft gone.
+    """
+    draft = draft or path.with_name(f".{path.name}.part")
+    try:
+        try:
+            _write(draft, data, flush=flush)
+        except FileNotFoundError:
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            _write(draft, data, flush=flush)
+        try:
+            draft.replace(path)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def put_text(path: Path, text: str) -> None:
+    """As `put`, for a small file of text in UTF-8.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    try:
+        put(path, text.encode())
+    except OSError as error:
+        raise StorageError(f"{path} could not be written: {error.strerror}") from None
+
+
+def _write(path: Path, data: bytes, *, flush: bool) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
