@@ -57,17 +57,14 @@ class Serving:
     """A viewer in a thread of this process."""
 
     def __init__(self, run, cache):
-        import uvicorn
-
         from segmint.viewer.app import create_app
         from segmint.viewer.catalog import Catalog
         from segmint.viewer.guard import Guard
-        from segmint.viewer.serve import bind
+        from segmint.viewer.serve import bind, server_of
 
         self.catalog, self.socket = Catalog(run), bind("127.0.0.1", 0)
         port = self.socket.getsockname()[1]
-        app = Guard(create_app(self.catalog, cache), port=port)
-        self.server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        self.server = server_of(Guard(create_app(self.catalog, cache), port=port))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
         self.url = f"http://127.0.0.1:{port}/"
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 import numpy as np
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -290,8 +289,3 @@ def _add_changes(app: FastAPI, catalog: Catalog) -> None:
 
 def _png(data: bytes) -> Response:
     return Response(data, media_type="image/png", headers={"cache-control": "no-cache"})
-
-
-async def limit_threads(count: int) -> None:
-    """Let at most `count` requests work at a time: each may hold a decoded image."""
-    anyio.to_thread.current_default_thread_limiter().total_tokens = count

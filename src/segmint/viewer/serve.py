@@ -6,13 +6,17 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segmint.errors import ConfigError, MissingDependency
-from segmint.viewer.guard import LOOPBACK
 
-WORKERS = 8
-"""Requests worked on at a time; each may hold a decoded image."""
+if TYPE_CHECKING:
+    import uvicorn
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Names under which a browser reaches a viewer that listens to this machine alone."""
+CONNECTIONS = 256
+"""Connections held at a time; further ones are told to come back later."""
 PORTS_TRIED = 50
 """Ports looked at for a free one to propose."""
 GRACE_S = 2
@@ -65,7 +69,7 @@ def serve(
         raise ConfigError(
             f"--host {host} lets other machines in: add --allow-remote, which asks them for a token"
         )
-    uvicorn = _uvicorn()
+    _check_installed()
     from segmint.viewer.app import create_app
     from segmint.viewer.catalog import Catalog
     from segmint.viewer.guard import Guard
@@ -80,21 +84,34 @@ def serve(
         port=listening.getsockname()[1],
         token=(token or secrets.token_urlsafe(24)) if allow_remote else None,
     )
-    app = Guard(create_app(catalog, thumbnails), port=address.port, token=address.token)
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
-    )
-
-    server = uvicorn.Server(config)
+    server = server_of(Guard(create_app(catalog, thumbnails), port=address.port, token=address.token))
     begin = server.startup
 
     async def begin_and_tell(sockets: list[socket.socket] | None = None) -> None:
         await begin(sockets=sockets)
         ready(address)
 
-    server.startup = begin_and_tell
+    server.startup = begin_and_tell  # type: ignore[method-assign]
     with catalog.watching(), listening:
         server.run(sockets=[listening])
+
+
+def server_of(app: Any) -> "uvicorn.Server":
+    """uvicorn over the application, quiet, with an end to every wait."""
+    import uvicorn
+
+    from segmint.viewer.guard import Impatient
+
+    config = uvicorn.Config(
+        app,
+        http=Impatient,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    return uvicorn.Server(config)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -131,12 +148,11 @@ def free_port(host: str, near: int) -> int:
     return 0
 
 
-def _uvicorn() -> Any:
+def _check_installed() -> None:
     try:
         import fastapi  # noqa: F401
-        import uvicorn
+        import uvicorn  # noqa: F401
     except ImportError as error:
         raise MissingDependency(
             f"the viewer needs {error.name}; install it with: pip install 'segmint[viewer]'"
         ) from None
-    return uvicorn
