@@ -1,13 +1,9 @@
 """Write the generated pages of docs/: recipe, commands, cost of scaling. Run by `make docs`."""
 
-import ast
 import inspect
 import re
-import types
-import typing
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import scaling
@@ -17,11 +13,10 @@ from pydantic.fields import FieldInfo
 
 from segmint.cli.main import app
 from segmint.recipe import Recipe
+from segmint.settings import optional, values_of
 
 FOLDER = Path(__file__).resolve().parent
 NOTICE = "<!-- Written by `make docs`; change the code that it describes, not this page. -->"
-HUGE = 2**31
-"""Bounds beyond this are those of the machine and not worth a reader's time."""
 
 
 def pages() -> dict[str, str]:
@@ -50,7 +45,6 @@ def recipe_page() -> str:
 
 
 def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
-    meanings = field_docstrings(model)
     sections = {key: _model_of(field) for key, field in model.model_fields.items()}
     if name:
         yield from ("", f"## `[{name}]`", "", _one_line(inspect.getdoc(model) or ""))
@@ -59,28 +53,11 @@ def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
         yield from ("", "| Field | Values | Default | Meaning |", "|---|---|---|---|")
         for key in rows:
             field = model.model_fields[key]
-            cells = (f"`{key}`", _values(field), _default(field), meanings[key])
+            cells = (f"`{key}`", _values(field), _default(field), _one_line(field.description or ""))
             yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
     for key, inner in sections.items():
         if inner is not None:
             yield from _section(f"{name}.{key}" if name else key, inner)
-
-
-def field_docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """The text under each field of a model, on one line; empty for a section."""
-    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
-    assert isinstance(definition, ast.ClassDef)
-    found = dict.fromkeys(model.model_fields, "")
-    for field, text in zip(definition.body, definition.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            found[field.target.id] = _docstring(text)
-    return found
-
-
-def _docstring(node: ast.stmt) -> str:
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return _one_line(str(node.value.value))
-    return ""
 
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:
@@ -89,43 +66,8 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _values(field: FieldInfo) -> str:
-    return _kind(field.annotation, field.metadata)
-
-
-def _kind(kind: Any, rules: list[Any]) -> str:
-    """A type and its bounds, in words."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin is typing.Annotated:
-        nested = [
-            rule for each in inner[1:] for rule in (each.metadata if isinstance(each, FieldInfo) else [each])
-        ]
-        return _kind(inner[0], [*nested, *rules])
-    if origin is typing.Literal:
-        return ", ".join(f"`{each}`" for each in inner)
-    if origin in (typing.Union, types.UnionType):
-        parts = [_kind(each, rules) for each in inner if each is not type(None)]
-        return " or ".join(parts) + (", or left out" if type(None) in inner else "")
-    if origin is tuple:
-        return _list_kind(inner)
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        fields = (f"`{key}` ({_values(field)})" for key, field in kind.model_fields.items())
-        return f"table of {', '.join(fields)}"
-    names = {int: "whole number", float: "number", str: "text", bool: "`true`, `false`"}
-    return names[kind] + _bounds(rules)
-
-
-def _list_kind(inner: tuple[Any, ...]) -> str:
-    if inner[-1] is Ellipsis:
-        return f"list, each: {_kind(inner[0], [])}"
-    return f"list of {len(inner)}, each: {_kind(inner[0], [])}"
-
-
-def _bounds(rules: list[Any]) -> str:
-    low = next((rule.ge for rule in rules if hasattr(rule, "ge")), None)
-    high = next((rule.le for rule in rules if hasattr(rule, "le")), None)
-    if low is not None and high is not None and high < HUGE:
-        return f", {low:.12g}–{high:.12g}"
-    return "" if low is None else f", {low:.12g} or more"
+    told = values_of(field.annotation, field.metadata, mark="`{}`".format, spelled_out=True)
+    return f"{told}, or left out" if optional(field.annotation) else told
 
 
 def _default(field: FieldInfo) -> str:

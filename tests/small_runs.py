@@ -5,7 +5,7 @@ import numpy as np
 from segmint.artifacts import AttentionSummary, LayerComponents, PromptSpec, TokenMaps
 from segmint.runs import codec
 from segmint.runs.files.local import Files
-from segmint.runs.records import ClassRecord, ItemRecord, RunHeader
+from segmint.runs.records import ItemRecord, RunHeader
 from segmint.runs.store import Draft, Run, commit, write_image_sets, write_run
 from segmint.vocabulary import Vocabulary
 
@@ -35,10 +35,7 @@ def header() -> RunHeader:
         created="2026-01-01T00:00:00+00:00",
         model="fake",
         vocabulary="custom",
-        classes=tuple(
-            ClassRecord(name=e.name, label_id=e.label_id, phrases=e.phrases, colour=e.colour)
-            for e in VOCABULARY.entries
-        ),
+        classes=VOCABULARY.entries,
     )
 
 

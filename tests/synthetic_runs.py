@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from segmint.runs import layout
-from segmint.runs.records import ClassRecord, FileRecord, ItemRecord, RunHeader
+from segmint.runs.records import FileRecord, ItemRecord, RunHeader
 from segmint.vocabulary import Vocabulary
 
 CLASSES = ("boat", "tree", "star", "potted plant")
@@ -110,10 +110,7 @@ def write_header(run: Path, names: Vocabulary, items: int) -> None:
         model_licence="Apache-2.0",
         vocabulary=names.name,
         items=items,
-        classes=tuple(
-            ClassRecord(name=e.name, label_id=e.label_id, phrases=e.phrases, colour=e.colour)
-            for e in names.entries
-        ),
+        classes=names.entries,
     )
     (run / layout.HEADER).write_text(header.model_dump_json(indent=1))
     (run / layout.RECIPE).write_text(RECIPE)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from segmint.artifacts import PromptSpec
 from segmint.errors import PromptError
+from segmint.settings import in_words
 from segmint.vocabulary import MAX_CLASSES
 
 SEED_LIMIT = 2**63
@@ -51,7 +52,7 @@ def spec_from_json(line: str) -> PromptSpec:
     try:
         fields = _Line.model_validate_json(line.encode("utf-8", "surrogatepass"))
     except ValidationError as error:
-        raise PromptError(f"not a plan line: {_one_line(error)}") from None
+        raise PromptError(f"not a plan line: {in_words(error, _Line)}") from None
     return PromptSpec(**{name: getattr(fields, name) for name in _FIELDS})
 
 
@@ -80,8 +81,3 @@ class _Line(BaseModel):
         if not len(self.classes) == len(self.label_ids) == len(self.phrases):
             raise ValueError("classes, label_ids and phrases differ in length")
         return self
-
-
-def _one_line(error: ValidationError) -> str:
-    issues = error.errors(include_url=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'line'}: {each['msg']}" for each in issues[:3])

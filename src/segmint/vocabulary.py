@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
 
 from segmint.errors import VocabularyError
 
@@ -14,16 +17,26 @@ MAX_CLASSES = 254
 """Ids 1–254 are classes; 0 is the background and 255 is IGNORE."""
 
 Colour = tuple[int, int, int]
+Channel = Annotated[int, Field(ge=0, le=255)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassEntry:
-    """One class: its name in files, its id in masks, phrases to look for in attention, RGB colour (0–255)."""
+    """One class, in full: in a vocabulary, a recipe and a run's header.
+
+    Ranges are checked by `Vocabulary.of_entries`, and where an entry is read from a file.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
-    label_id: int
+    """What the class is called in files and tables."""
+    label_id: Annotated[int, Field(ge=1, le=MAX_CLASSES)]
+    """The class's value in masks."""
     phrases: tuple[str, ...]
-    colour: Colour
+    """Words that stand for the class in attention, and in planned prompts, where any of them may be used."""
+    colour: tuple[Channel, Channel, Channel]
+    """Red, green and blue (0–255) in palette masks and pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

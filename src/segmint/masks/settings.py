@@ -7,28 +7,25 @@ the table and names the setting of each row. Defaults of PCC's sections are the 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from segmint.errors import ConfigError
+from segmint.settings import Settings
 
 Connectivity = Literal[4, 8]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class FeatureSettings(BaseModel):
+class FeatureSettings(Settings):
     """How self-attention heads are condensed (method.md steps 2–3)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     components: Annotated[int, Field(ge=1, le=64)] = 3
     """Principal components kept of each head. Source: report 2.1, "from 64 to 3"."""
 
 
-class ClusterSettings(BaseModel):
+class ClusterSettings(Settings):
     """How the grid is cut into clusters (method.md step 4)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     counts: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1)] = (4, 7, 10)
     """Cluster counts, one K-means trial each. Source: method.md step 4 (its list is lost in the report)."""
@@ -44,10 +41,8 @@ class ClusterSettings(BaseModel):
     """Squared centre movement, relative to the mean column variance, that ends them. Source: as above."""
 
 
-class EvidenceSettings(BaseModel):
+class EvidenceSettings(Settings):
     """How token maps become class evidence (method.md steps 5–6)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str = "classes"
     """Which text's token maps are read: "classes" holds just the class phrases. Source: OVAM, report 2.2."""
@@ -55,10 +50,8 @@ class EvidenceSettings(BaseModel):
     """True sends maps bilinearly to the image's size and sums blocks back to the grid. Source: row 6."""
 
 
-class VoteSettings(BaseModel):
+class VoteSettings(Settings):
     """How clusters are classified and the labelings vote (method.md steps 6–8)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     thresholds: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.3, 0.5, 0.8)
     """Evidence above which a position counts as the class. Source: report 2.2."""
@@ -68,10 +61,8 @@ class VoteSettings(BaseModel):
     """Share of the ballots that the winner must exceed, else 255. Source: report 2.2; row 2: 0.56."""
 
 
-class RefineSettings(BaseModel):
+class RefineSettings(Settings):
     """How grid labels are carried to pixels (method.md step 9)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     clusters: Annotated[int, Field(ge=1, le=1024)] = 20
     """Cluster count of the pixel K-means. Source: report 2.3."""
@@ -108,10 +99,8 @@ class RefineSettings(BaseModel):
     """Centre movement that ends the iterations. Source: as `ClusterSettings.tolerance`."""
 
 
-class ThresholdSettings(BaseModel):
+class ThresholdSettings(Settings):
     """How OVAM and DAAM maps become a mask by themselves (method.md, "Other methods")."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str = "classes"
     """Which text's token maps are read: "classes" is OVAM, "prompt" is DAAM."""
@@ -119,10 +108,8 @@ class ThresholdSettings(BaseModel):
     """A pixel whose best class stays below this is background. Source: 0.4 and 0.5 are usual."""
 
 
-class DatasetDiffusionSettings(BaseModel):
+class DatasetDiffusionSettings(Settings):
     """How Dataset Diffusion's maps become a mask. Source: Nguyen et al. 2023; method.md, "Other methods"."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str = "classes@1/4"
     """Name of the class maps of the conditional half at a quarter of the largest grid (16×16 at 512 px)."""
@@ -134,10 +121,8 @@ class DatasetDiffusionSettings(BaseModel):
     """A pixel whose best class reaches this, and not `class_from`, is 255; below, it is background."""
 
 
-class CompetitionSettings(BaseModel):
+class CompetitionSettings(Settings):
     """How segmint's own method makes a mask (`masks/competition.py`). Source of all values: docs/log.md."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     texts: Annotated[tuple[str, ...], Field(min_length=1)] = ("classes@fine", "classes@half")
     """Names of the class maps that are summed: those of the decoder's finest grid, and of the next."""
@@ -159,10 +144,8 @@ class CompetitionSettings(BaseModel):
     """A pixel whose winner holds less than this share is 255; 0 labels every pixel."""
 
 
-class PresenceSettings(BaseModel):
+class PresenceSettings(Settings):
     """Which of the classes asked for an image shows at all (`masks/presence.py`). Source: docs/log.md."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: Fraction = 0.6
     """Share of the competition that a class must hold at its peak to be looked for at all."""
@@ -191,10 +174,8 @@ PROFILE_VALUES: Mapping[str, Mapping[str, Any]] = {
 """Every method's name with the values in which it departs from the defaults."""
 
 
-class MaskSettings(BaseModel):
+class MaskSettings(Settings):
     """How masks are made of attention. A field that is not given takes the value of the method's profile."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: str = "segmint"
     """Name of the method; see `PROFILES`."""
@@ -214,8 +195,8 @@ class MaskSettings(BaseModel):
         if not isinstance(data, Mapping):
             return data
         name = data.get("method", cls.model_fields["method"].default)
-        if name not in PROFILE_VALUES:
-            raise ValueError(f"unknown method; known are {', '.join(PROFILE_VALUES)}")
+        if not isinstance(name, str) or name not in PROFILE_VALUES:
+            raise ValueError(f"unknown method {name!r}; known are {', '.join(PROFILE_VALUES)}")
         return _laid_over(PROFILE_VALUES[name], data)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from segmint.errors import VocabularyError
 from segmint.plan import presets
-from segmint.plan.prompts.textfile import parse_json, parse_toml, read_text, shown
+from segmint.textfile import parse_json, parse_toml, read_text, shown
 from segmint.vocabulary import ClassEntry, Vocabulary, voc_colour
 
 _SUFFIXES = (".txt", ".names", ".toml", ".json")

@@ -1,42 +1,27 @@
-"""Settings of what is drawn and labelled: the recipe's sections `vocabulary` and `prompts`."""
+"""Settings of what is drawn and labelled: the recipe's sections `vocabulary`, `prompts` and `photos`."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from segmint.plan import presets
 from segmint.plan.classes import classes_from_data, parse_classes
+from segmint.settings import Settings
 from segmint.vocabulary import ClassEntry, Vocabulary
 
-Channel = Annotated[int, Field(ge=0, le=255)]
+CLASSES_FIELD = "{classes}"
+"""Where a caption names the classes."""
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class ClassSettings(BaseModel):
-    """One class, in full."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    """What the class is called in files and tables."""
-    label_id: Annotated[int, Field(ge=1, le=254)]
-    """The class's value in masks."""
-    phrases: tuple[str, ...]
-    """Words that stand for the class in attention, and in planned prompts, where any of them may be used."""
-    colour: tuple[Channel, Channel, Channel]
-    """Red, green and blue (0–255) in palette masks and pictures."""
-
-
-class VocabularySettings(BaseModel):
+class VocabularySettings(Settings):
     """The classes. `name = "voc"` alone fetches a preset, and `classes` may be text as `--classes` takes it,
     or a list or table as a classes file has it (docs/prompts.md). A kept recipe spells the classes out.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     name: str = "toybox"
     """A preset (`voc`, `coco`, `toybox`), or what to call a list of your own."""
-    classes: tuple[ClassSettings, ...]
+    classes: tuple[ClassEntry, ...]
     """The classes by ascending id; left out, they are those of the preset that `name` names."""
 
     @model_validator(mode="before")
@@ -53,7 +38,7 @@ class VocabularySettings(BaseModel):
             vocabulary = parse_classes(given)
         else:
             vocabulary = classes_from_data({"classes": given}, name="custom")
-        return {"name": vocabulary.name, **data, "classes": [_plain(entry) for entry in vocabulary.entries]}
+        return {"name": vocabulary.name, **data, "classes": vocabulary.entries}
 
     @model_validator(mode="after")
     def _check(self) -> "VocabularySettings":
@@ -63,9 +48,7 @@ class VocabularySettings(BaseModel):
     @classmethod
     def from_vocabulary(cls, vocabulary: Vocabulary) -> "VocabularySettings":
         """Settings that rebuild `vocabulary`."""
-        return cls.model_validate(
-            {"name": vocabulary.name, "classes": [_plain(entry) for entry in vocabulary.entries]}
-        )
+        return cls(name=vocabulary.name, classes=vocabulary.entries)
 
     def to_vocabulary(self) -> Vocabulary:
         """The vocabulary that these settings spell out.
@@ -73,17 +56,11 @@ class VocabularySettings(BaseModel):
         Raises:
             VocabularyError: a name or id is doubled, or a name or phrase is empty.
         """
-        entries = [
-            ClassEntry(name=each.name, label_id=each.label_id, phrases=each.phrases, colour=each.colour)
-            for each in self.classes
-        ]
-        return Vocabulary.of_entries(entries, name=self.name)
+        return Vocabulary.of_entries(self.classes, name=self.name)
 
 
-class PromptSettings(BaseModel):
+class PromptSettings(Settings):
     """Where prompts come from: planned from the classes by templates, or read from a file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Literal["planned", "file"] = "planned"
     """`planned` writes prompts from the classes; `file` reads them."""
@@ -114,9 +91,28 @@ class PromptSettings(BaseModel):
         return self
 
 
+class PhotoSettings(Settings):
+    """What is said of an image that comes without a caption, and how finely its mask is drawn."""
+
+    caption: str = "a photo of {classes}"
+    """Prompt for an image without a caption of its own; `{classes}` becomes "a boat, a tree and a house"."""
+    finest: Annotated[float, Field(ge=1.0, le=64.0)] = 4.0
+    """Masks are refined on the image scaled to at most this many times the pixels of the model's own size (4:
+    1024 × 1024 px for a model of 512 × 512), and at least once; from there labels go to the image's size."""
+    absent: Literal["suppress", "keep"] = "suppress"
+    """Whether classes that an image does not seem to show are left out (`masks/presence.py`). An image that
+    brings classes of its own is believed."""
+    sources_sha256: str | None = None
+    """SHA-256 of the list of images, filled in when the run starts, so that a changed list is noticed."""
+
+    @field_validator("caption")
+    @classmethod
+    def _check_caption(cls, text: str) -> str:
+        rest = text.replace(CLASSES_FIELD, "")
+        if "{" in rest or "}" in rest:
+            raise ValueError("only {classes} can stand in a caption")
+        return text
+
+
 def _is_full(given: Any) -> bool:
-    return isinstance(given, ClassSettings) or (isinstance(given, dict) and "label_id" in given)
-
-
-def _plain(entry: ClassEntry) -> dict[str, Any]:
-    return {"name": entry.name, "label_id": entry.label_id, "phrases": entry.phrases, "colour": entry.colour}
+    return isinstance(given, ClassEntry) or (isinstance(given, dict) and "label_id" in given)

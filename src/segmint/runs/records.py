@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segmint.errors import DamagedError, RunError
+from segmint.settings import in_words
+from segmint.vocabulary import ClassEntry
 
 SCHEMA_VERSION = 1
 """Layout of records and headers. A run of another version is refused by name, never guessed at."""
@@ -76,17 +78,6 @@ class ItemRecord(BaseModel):
     """SHA-256 of the rest of the record, as it is written; filled by `encode_record`."""
 
 
-class ClassRecord(BaseModel):
-    """One vocabulary entry as the run's header keeps it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    label_id: int
-    phrases: tuple[str, ...]
-    colour: tuple[int, int, int]
-
-
 class RunHeader(BaseModel):
     """`run.json`: what made this run. With it a run explains itself without the package that wrote it."""
 
@@ -103,7 +94,7 @@ class RunHeader(BaseModel):
     revision: str | None = None
     model_licence: str | None = None
     vocabulary: str
-    classes: tuple[ClassRecord, ...]
+    classes: tuple[ClassEntry, ...]
     parent: str | None = None
     """The run this one was derived from, if any."""
     items: int = 0
@@ -158,9 +149,7 @@ def decode_record(data: bytes, kind: type[Record], *, source: str) -> Record:
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DamagedError(f"{source} is damaged: {where}: {first['msg']}") from None
+        raise DamagedError(f"{source} is damaged: {in_words(error, kind)}") from None
 
 
 def is_intact(record: AnyRecord, data: bytes) -> bool:

@@ -2,13 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from segmint.settings import Settings
 
 
-class OutputSettings(BaseModel):
+class OutputSettings(Settings):
     """What is written for each item."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_format: Literal["jpg", "png"] = "jpg"
     """`jpg` is JPEG at quality 95 without chroma subsampling; `png` is lossless."""

@@ -22,7 +22,7 @@ from segmint.runs.files.local import Files, LocalFiles
 from segmint.runs.files.remote import place
 from segmint.runs.records import FileRecord, ItemRecord, RunHeader, decode_record, encode_record
 from segmint.specs import spec_from_json, spec_to_json
-from segmint.vocabulary import ClassEntry, Vocabulary
+from segmint.vocabulary import Vocabulary
 
 Role = Literal["image", "mask", "agreement", "features"]
 """What a file of an item is."""
@@ -50,11 +50,7 @@ class Run:
 
     def vocabulary(self) -> Vocabulary:
         """The run's classes."""
-        entries = [
-            ClassEntry(name=each.name, label_id=each.label_id, phrases=each.phrases, colour=each.colour)
-            for each in self.header.classes
-        ]
-        return Vocabulary.of_entries(entries, name=self.header.vocabulary)
+        return Vocabulary.of_entries(self.header.classes, name=self.header.vocabulary)
 
     def recipe(self) -> dict[str, Any]:
         """The recipe as plain data; `Recipe.parse` validates it."""

@@ -5,20 +5,20 @@ recipe. What it will cost is worked out before it starts: the memory from a pass
 numbers (torch's meta device), the disk from the sizes of what is written.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from segmint import training
 from segmint.errors import ConfigError
+from segmint.settings import Settings
 from segmint.training.fit.model import build, loss
 from segmint.training.settings import TrainSettings
 
@@ -32,10 +32,8 @@ BYTES_PER_PIXEL = {"jpg": 0.75, "png": 1.6, "mask": 0.03, "features": 5.0}
 palette masks with their agreement maps, half-precision features of Stable Diffusion 2.1 (1.3 MB for 512²)."""
 
 
-class Step(BaseModel):
+class Step(Settings):
     """One command of a recipe, with what it makes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     run: tuple[str, ...]
@@ -53,10 +51,8 @@ class Step(BaseModel):
     classes: int = 20
 
 
-class TrainingRecipe(BaseModel):
+class TrainingRecipe(Settings):
     """A recipe as its file has it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     source: str
@@ -99,20 +95,12 @@ def load_training_recipe(name: str) -> TrainingRecipe:
     Raises:
         ConfigError: there is none, or it is not well-formed.
     """
-    path = Path(name)
-    try:
-        text = (
-            path.read_text("utf-8")
-            if path.suffix == ".toml"
-            else (_folder() / f"{name}.toml").read_text("utf-8")
-        )
-        return TrainingRecipe.model_validate(tomllib.loads(text))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"no recipe {name!r}; there are {', '.join(names())}, or give a .toml file"
-        ) from None
-    except (tomllib.TOMLDecodeError, ValidationError, OSError) as error:
-        raise ConfigError(f"recipe {name}: {' '.join(str(error).split())}") from None
+    if name in names():
+        with as_file(_folder() / f"{name}.toml") as shipped:
+            return TrainingRecipe.load(shipped)
+    if Path(name).suffix != ".toml":
+        raise ConfigError(f"no recipe {name!r}; there are {', '.join(names())}, or give a .toml file")
+    return TrainingRecipe.load(Path(name))
 
 
 def plan(

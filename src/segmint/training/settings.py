@@ -4,25 +4,17 @@ All of them decide what comes out, so all of them are in the digest that a check
 decides how fast it comes (device, loader workers) is an argument of `train`.
 """
 
-import hashlib
-import json
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from segmint.errors import ConfigError
+from segmint.settings import Settings
 
 Architecture = Literal["deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "toynet"]
 
 
-class NetworkSettings(BaseModel):
+class NetworkSettings(Settings):
     """The segmenter."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: Architecture = "deeplabv3_resnet50"
     """DeepLabv3 as torchvision builds it (ResNets at stride 8), or `toynet`, for 128 px images on a CPU."""
@@ -34,10 +26,8 @@ class NetworkSettings(BaseModel):
     """Weight of the auxiliary head's loss (Dataset Diffusion, PSPNet)."""
 
 
-class AugmentSettings(BaseModel):
+class AugmentSettings(Settings):
     """Random changes of image and mask together; each has its switch."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     scale: bool = True
     """Resize by a random factor, the same in both directions."""
@@ -60,10 +50,8 @@ class AugmentSettings(BaseModel):
         return self
 
 
-class OptimiserSettings(BaseModel):
+class OptimiserSettings(Settings):
     """How weights follow the gradient. The rate decays as (1 − t/T)^power over the T iterations."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Literal["adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-4
@@ -81,10 +69,8 @@ class OptimiserSettings(BaseModel):
     """Gradients longer than this are shortened to it; None leaves them."""
 
 
-class ScheduleSettings(BaseModel):
+class ScheduleSettings(Settings):
     """How long, in what portions, and what is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     iterations: Annotated[int, Field(ge=1)] = 10_000
     """Updates of the weights (SyntaGen allows 10 000)."""
@@ -108,69 +94,10 @@ class ScheduleSettings(BaseModel):
     """Decides the first weights, the order of the images, their augmentation and dropout."""
 
 
-class TrainSettings(BaseModel):
+class TrainSettings(Settings):
     """Everything that decides a training, apart from the data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: NetworkSettings = Field(default_factory=NetworkSettings)
     augment: AugmentSettings = Field(default_factory=AugmentSettings)
     optimiser: OptimiserSettings = Field(default_factory=OptimiserSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any], *, source: str = "training settings") -> "TrainSettings":
-        """Settings from plain data.
-
-        Raises:
-            ConfigError: an unknown field or a value out of range; names each field, as `schedule.iterations`.
-        """
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            issues = (
-                f"{'.'.join(map(str, issue['loc'])) or 'settings'}: {issue['msg']}, found {issue['input']!r}"
-                for issue in error.errors()
-            )
-            raise ConfigError(f"{source}: {'; '.join(issues)}") from None
-
-    def merged(self, changes: Mapping[str, Any]) -> "TrainSettings":
-        """These settings with dotted fields replaced, for example `{"schedule.iterations": 400}`.
-
-        Raises:
-            ConfigError: a field is unknown or its value out of range.
-        """
-        data = self.model_dump(mode="json")
-        for dotted, value in changes.items():
-            section, _, name = dotted.partition(".")
-            if name not in data.get(section, {}):
-                raise ConfigError(f"unknown training setting {dotted!r}; they are listed in docs/training.md")
-            data[section][name] = value
-        return self.parse(data)
-
-    def digest(self, data_fingerprint: str = "") -> str:
-        """SHA-256 (hex) of these settings and of the data that they are applied to."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(f"{canonical}{data_fingerprint}".encode()).hexdigest()
-
-    def to_toml(self) -> str:
-        """The settings as TOML; fields that are None are left out."""
-        sections = self.model_dump(mode="json").items()
-        return tomli_w.dumps(
-            {k: {n: v for n, v in section.items() if v is not None} for k, section in sections}
-        )
-
-
-def load_settings(path: Path) -> TrainSettings:
-    """Training settings from a TOML file; missing sections and fields take their defaults.
-
-    Raises:
-        ConfigError: the file cannot be read, is not TOML, or holds an unknown or invalid field.
-    """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read training settings {path}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    return TrainSettings.parse(data, source=str(path))

@@ -6,8 +6,8 @@ import pytest
 
 from segmint.errors import ImageError
 from segmint.plan.photos.plan import describe, fingerprint, plan_photos
-from segmint.plan.photos.settings import PhotoSettings
 from segmint.plan.photos.sources import Source
+from segmint.plan.settings import PhotoSettings
 from segmint.vocabulary import Vocabulary
 
 TOWN = Vocabulary.of(["boat", "aeroplane", "tree"], phrases={"aeroplane": ["airplane", "plane"]})

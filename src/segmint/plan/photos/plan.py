@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from segmint.artifacts import PromptSpec
 from segmint.errors import ImageError, VocabularyError
-from segmint.plan.photos.settings import CLASSES_FIELD
 from segmint.plan.photos.sources import Source
+from segmint.plan.settings import CLASSES_FIELD
 from segmint.vocabulary import Vocabulary
 
 

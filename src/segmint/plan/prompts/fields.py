@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from pathlib import PureWindowsPath
 from typing import Any
 
-from segmint.plan.prompts.textfile import shown
 from segmint.specs import ITEM_ID_RULE, SEED_LIMIT, is_item_id
+from segmint.textfile import shown
 
 MAX_PROMPT_CHARACTERS = 10_000
 """Far more than any text encoder reads (77 tokens in Stable Diffusion): a longer prompt is a damaged file."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segmint.errors import PromptError
-from segmint.plan.prompts.textfile import parse_json, shown
+from segmint.textfile import parse_json, shown
 
 Format = Literal["jsonl", "json", "csv", "text"]
 

@@ -10,10 +10,10 @@ from segmint.plan.prompts.formats import detect_format
 from segmint.plan.prompts.planning import class_names_suffix, make_spec, plan
 from segmint.plan.prompts.readers import PromptEntry, classes_of_suffix, parse_prompts
 from segmint.plan.prompts.templates import load_templates
-from segmint.plan.prompts.textfile import read_text
 from segmint.plan.prompts.words import word_table
 from segmint.plan.settings import PromptSettings
 from segmint.specs import SEED_LIMIT, is_item_id
+from segmint.textfile import read_text
 from segmint.vocabulary import Vocabulary
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from segmint import plan
 from segmint.errors import PromptError
-from segmint.plan.prompts.textfile import parse_toml, read_text, shown
+from segmint.textfile import parse_toml, read_text, shown
 
 SETS = ("photo", "plain", "toybox")
 """Template sets that ship with segmint."""
