@@ -195,7 +195,7 @@ def training(
     import torch
 
     from lab.cost.training import CASES, measure
-    from segmint.backbone.loading import find_device
+    from segmint.devices import find_device
 
     chosen = parts(only, "--only", tuple(CASES)) if only else list(CASES)
     place = str(find_device(device))
@@ -212,8 +212,9 @@ def training(
 
 def _backbone(model: str, device: str, dtype: str) -> "DiffusersBackbone":
     from lab.cost.random_models import FULL_SIZE, random_backbone
-    from segmint.backbone.loading import find_device, load
+    from segmint.backbone.loading import load
     from segmint.backbone.settings import ModelSettings
+    from segmint.devices import find_device
 
     chosen: Any = one_of(dtype, "--dtype", DTYPES)
     if model not in FULL_SIZE:

@@ -16,11 +16,11 @@ from segmint.artifacts import Generation, PromptSpec
 from segmint.backbone import loading
 from segmint.backbone.base import NOTHING, Backbone, capture_request
 from segmint.backbone.known import is_on_disk, known_model, known_models
-from segmint.backbone.loading import find_device, load
+from segmint.backbone.loading import load
 from segmint.backbone.loras import parse_lora
 from segmint.backbone.schedulers import SCHEDULERS, build_scheduler
 from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
-from segmint.errors import ConfigError, DeviceError, ModelError
+from segmint.errors import ConfigError, ModelError
 
 Tiny = Callable[[str], Path]
 Make = Callable[..., PromptSpec]
@@ -176,15 +176,6 @@ def test_weights_of_one_variant_are_found(broken: Path) -> None:
     for path in broken.rglob("*.safetensors"):
         path.rename(path.with_name(path.name.replace(".safetensors", ".fp16.safetensors")))
     assert load(ModelSettings(id=str(broken)), "cpu").info.family == "sd"
-
-
-def test_devices() -> None:
-    assert find_device("cpu").type == "cpu"
-    for name, message in (("gpu", "expected auto"), ("cuda:99", "CUDA devices number"), ("mps", "has none")):
-        if name == "mps" and torch.backends.mps.is_available():
-            continue
-        with pytest.raises(DeviceError, match=message):
-            find_device(name)
 
 
 @pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # schedulers of diffusers with numpy 2

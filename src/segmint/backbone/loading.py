@@ -26,7 +26,8 @@ from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder, is_sdxl
 from segmint.backbone.schedulers import build_scheduler
 from segmint.backbone.settings import ModelSettings
-from segmint.errors import DeviceError, ModelError
+from segmint.devices import find_device
+from segmint.errors import ModelError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _DTYPE = "dtype" if hasattr(pipeline_utils, "_resolve_dtype") else "torch_dtype"
@@ -50,7 +51,7 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
 
     Args:
         settings: which model and how; None is the shipped toybox.
-        device: `auto` (the first of cuda, mps, cpu that is there), `cpu`, `cuda`, `cuda:1`, `mps`.
+        device: as `find_device` takes it.
 
     Raises:
         ModelError: the model is missing, one of its parts is missing or corrupt, or its layout is not
@@ -71,30 +72,6 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     pipe.set_progress_bar_config(disable=True)
     pipe.to(place)
     return DiffusersBackbone(pipe=pipe, info=describe(pipe, settings, folder, place))
-
-
-def find_device(name: str) -> torch.device:
-    """The device of this name, once it is known to be there.
-
-    Raises:
-        DeviceError: the name is unknown or there is no such device.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
-        raise DeviceError(f"unknown device {name!r}; expected auto, cpu, mps, cuda or cuda:N")
-    found = torch.device(name)
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if found.type == "cuda" and (found.index or 0) >= count:
-        raise DeviceError(
-            f"device {name!r} was asked for, but this machine's CUDA devices number {count}; use "
-            "--device cpu or auto"
-        )
-    if found.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("device 'mps' was asked for, but this machine has none; use --device cpu or auto")
-    return found
 
 
 def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.device) -> ModelInfo:

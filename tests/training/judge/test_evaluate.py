@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from segmint.errors import DatasetError, DeviceError
+from segmint.errors import DatasetError
 from segmint.training.data.datasets import match, read_pair
 from segmint.training.data.readers.voc import read_voc
 from segmint.training.fit.observer import Silent
 from segmint.training.judge.evaluate import evaluate_model, ranked, write_evaluation
-from segmint.training.judge.inference import Views, pick_device, predict
+from segmint.training.judge.inference import Views, predict
 from segmint.training.judge.judging import prepare_to_judge
 from segmint.training.judge.metrics import confusion
 from tiny_datasets import ByColour, write_voc
@@ -101,8 +101,3 @@ def test_a_checkpoint_of_another_class_list(data, tmp_path):
     evaluation = evaluate_model(ByColour(), judged, device=torch.device("cpu"))
     assert evaluation.scores.judged == (0, 1)
     assert evaluation.matrix[2].sum() == 0
-
-
-def test_a_device_that_is_not_there():
-    with pytest.raises(DeviceError, match="device 'tpu' is not there; found"):
-        pick_device("tpu")

@@ -13,6 +13,7 @@ from accelerate.utils import broadcast
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from segmint.devices import find_device
 from segmint.errors import TrainingError
 from segmint.recipe import changed_fields
 from segmint.training.data.preparing import TrainingData
@@ -22,7 +23,6 @@ from segmint.training.fit.checkpoint import LAST, Facts, Weights
 from segmint.training.fit.ema import RunningMean
 from segmint.training.fit.model import build, load_backbone
 from segmint.training.fit.optim import make_optimiser
-from segmint.training.judge.inference import pick_device
 from segmint.training.settings import TrainSettings
 
 
@@ -218,7 +218,7 @@ def _difference(path: Path, facts: Facts, session: Session) -> str:
 
 
 def _accelerator(settings: TrainSettings, device: str) -> Accelerator:
-    where = pick_device(device)
+    where = find_device(device)
     if AcceleratorState._shared_state and PartialState().num_processes == 1:
         AcceleratorState._reset_state(
             reset_partial_state=True

@@ -72,7 +72,7 @@ def train(
         others: what true pixels of other classes count as then.
         resume: go on from the last checkpoint in `out`, or begin where there is none yet.
         skip_broken: leave files out that cannot be read.
-        device: `auto`, `cpu`, `cuda`, `mps`; under `accelerate launch` each process takes its own.
+        device: as `find_device` takes it; under `accelerate launch` each process takes its own.
         workers: processes that read and augment; they do not change the result.
         observer: told how it goes.
 

@@ -10,7 +10,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segmint.errors import DeviceError, TrainingError
+from segmint.devices import find_device
+from segmint.errors import TrainingError
 from segmint.training.fit.checkpoint import BEST, LAST, Facts, read_facts, read_tensors
 from segmint.training.fit.model import build, normalise
 from segmint.training.settings import Architecture
@@ -42,13 +43,14 @@ def load_segmenter(path: Path, *, device: str = "auto", weights: str | None = No
 
     Args:
         path: a checkpoint, or the folder of a training (then its best one, else its last).
-        device: `auto`, `cpu`, `cuda`, `mps`.
+        device: as `find_device` takes it.
         weights: of a last checkpoint `raw` or `ema`; by default ema where it is there.
 
     Raises:
         TrainingError: there is no checkpoint, or it is damaged.
         DeviceError: the device is not there.
     """
+    where = find_device(device)
     path = find_checkpoint(path)
     facts = read_facts(path)
     tensors = read_tensors(path)
@@ -73,24 +75,8 @@ def load_segmenter(path: Path, *, device: str = "auto", weights: str | None = No
         raise TrainingError(
             f"{path} does not fit {facts.architecture}: {str(error).splitlines()[0]}"
         ) from None
-    where = pick_device(device)
     model = model.to(where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     return Segmenter(model=model, classes=facts.classes, device=where, facts=facts)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA, else MPS, else the CPU.
-
-    Raises:
-        DeviceError: it is not there.
-    """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next(each for each in ("cuda", "mps", "cpu") if there[each]))
-    if not there.get(name.partition(":")[0], False):
-        found = ", ".join(each for each, is_there in there.items() if is_there)
-        raise DeviceError(f"device {name!r} is not there; found {found}")
-    return torch.device(name)
 
 
 @torch.no_grad()
