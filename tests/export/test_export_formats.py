@@ -5,6 +5,7 @@ import json
 import re
 import tarfile
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from PIL import Image, ImageDraw
 
 from segmint.errors import ConfigError, ExportError, MissingDependency, RunError
 from segmint.export import source as sources
+from segmint.export.formats import FORMATS
 from segmint.export.source import deal, open_source, parse_splits
-from segmint.export.write import FORMATS, MARKER, export
+from segmint.export.write import MARKER, export
 from segmint.runs import layout
 from segmint.runs.curation.decisions import decide
 from segmint.runs.store import open_run
@@ -289,8 +291,14 @@ def test_a_missing_library_is_named_with_its_command(run, tmp_path, monkeypatch,
     import sys
 
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingDependency, match=r"pip install 'segmint\[export\]'"):
+    with pytest.raises(MissingDependency, match=rf"{name} needs {library}.*pip install 'segmint\[export\]'"):
         written(run, name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_format_is_in_the_guide():
+    guide = (Path(__file__).parents[2] / "docs/export.md").read_text()
+    assert [name for name in FORMATS if f"`{name}`" not in guide] == []
 
 
 def test_splits_are_exact_seeded_and_stable():

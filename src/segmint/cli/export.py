@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
+from segmint.export.formats import FORMATS
+
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL (s3://, gs://).")],
     *,
     to: Annotated[
         str,
-        typer.Option(
-            "--format", "-f", metavar="NAME", help="voc, coco, coco-rle, yolo, huggingface, webdataset."
-        ),
+        typer.Option("--format", "-f", metavar="NAME", help=f"{', '.join(FORMATS)}."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write; must be empty.")],
     split: Annotated[

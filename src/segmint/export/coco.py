@@ -3,22 +3,21 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
 
-from segmint.errors import MissingDependency
 from segmint.export import card
+from segmint.export.formats import Format
 from segmint.export.polygons import Region, bridged, regions
 from segmint.export.source import ExportItem, Source
 
 Shape = Literal["polygons", "rle"]
-OWN_NAMES = ("annotations", "images")
 LAYOUT = """
-## Layout
-
 `images/SPLIT/` and `annotations/instances_SPLIT.json`. Load it with
 `pycocotools.coco.COCO("annotations/instances_train.json")` or
 `torchvision.datasets.CocoDetection("images/train", "annotations/instances_train.json")`.
@@ -32,15 +31,7 @@ def write_coco(source: Source, out: Path, *, shape: Shape = "polygons") -> list[
         source: what to write.
         out: an empty folder.
         shape: `polygons` along the pixels' edges (holes joined by bridges), or `rle`; both are exact.
-
-    Returns:
-        What a user should be told.
-
-    Raises:
-        MissingDependency: pycocotools is not installed, which writes RLE.
     """
-    if shape == "rle":
-        _mask_api()
     (out / "annotations").mkdir(parents=True, exist_ok=True)
     first = 1
     for split in source.splits:
@@ -49,19 +40,7 @@ def write_coco(source: Source, out: Path, *, shape: Shape = "polygons") -> list[
         first = _write_split(
             source, split, folder, out / "annotations" / f"instances_{split}.json", first=first, shape=shape
         )
-    notes = ["a semantic mask knows no instances: each connected region of a class is one object"]
-    return [*notes, *uncertain_note(source, "COCO")]
-
-
-def uncertain_note(source: Source, name: str) -> list[str]:
-    """What to say where a format has no place for uncertain pixels."""
-    uncertain, pixels = source.tally.uncertain
-    if not uncertain:
-        return []
-    share = 100 * uncertain / pixels
-    return [
-        f"{name} has no uncertain label: {share:.1f} % of the pixels, uncertain in the run, are background"
-    ]
+    return []
 
 
 def _write_split(source: Source, split: str, folder: Path, target: Path, *, first: int, shape: Shape) -> int:
@@ -81,7 +60,7 @@ def _write_split(source: Source, split: str, folder: Path, target: Path, *, firs
                 annotation_id += 1
         images.write('\n],\n"annotations": [')
     with target.open("a") as whole, annotations_path.open() as annotations:
-        _copy(annotations, whole)
+        shutil.copyfileobj(annotations, whole)
         whole.write(f'\n],\n"categories": {_categories(source)}}}\n')
     annotations_path.unlink()
     return annotation_id
@@ -108,7 +87,9 @@ def _flat(region: Region) -> list[int]:
 
 
 def _rle(mask: Bool[np.ndarray, "image_h image_w"]) -> dict[str, Any]:
-    encoded = _mask_api().encode(np.asfortranarray(mask.astype(np.uint8)))
+    from pycocotools import mask as coco
+
+    encoded = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
 
 
@@ -140,15 +121,10 @@ def _categories(source: Source) -> str:
     return json.dumps([{"id": e.label_id, "name": e.name, "supercategory": "object"} for e in entries])
 
 
-def _copy(read: IO[str], write: IO[str]) -> None:
-    shutil.copyfileobj(read, write)
-
-
-def _mask_api() -> Any:
-    try:
-        from pycocotools import mask
-    except ImportError:
-        raise MissingDependency(
-            "COCO masks as RLE need pycocotools; install it with: pip install 'segmint[export]'"
-        ) from None
-    return mask
+POLYGONS = Format(
+    write=write_coco,
+    own_names=("annotations", "images"),
+    layout=LAYOUT,
+    objects="COCO",
+)
+RLE = replace(POLYGONS, write=partial(write_coco, shape="rle"), library="pycocotools")

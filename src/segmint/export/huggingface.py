@@ -1,39 +1,30 @@
 """Hugging Face datasets layout: parquet with images and masks inside, and a dataset card."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 
-from segmint.errors import MissingDependency
 from segmint.export.card import yaml_text
+from segmint.export.formats import Format
 from segmint.export.source import ExportItem, Source
 from segmint.runs import codec
 from segmint.vocabulary import IGNORE
 
-OWN_NAMES = ("data",)
 ROWS_A_FILE = 1000
 """Items in one parquet file: some hundred megabytes at 512 pixels."""
 ROWS_A_GROUP = 50
 """Items held in memory at a time."""
 LAYOUT = """
-## Layout
-
 `data/SPLIT-*.parquet` with the columns image, mask (label ids as pixel values), id, prompt, classes (names in
 the feature's metadata), uncertain_fraction, agreement and seed. Load it with `datasets.load_dataset(FOLDER)`.
 """
 
 
 def write_huggingface(source: Source, out: Path) -> list[str]:
-    """Write the layout; uncertain pixels stay 255 in the mask.
-
-    Returns:
-        What a user should be told.
-
-    Raises:
-        MissingDependency: datasets is not installed.
-    """
+    """Write the layout; uncertain pixels stay 255 in the mask."""
     schema = features(source).arrow_schema
     (out / "data").mkdir(parents=True, exist_ok=True)
     for split, ids in source.splits.items():
@@ -44,14 +35,15 @@ def write_huggingface(source: Source, out: Path) -> list[str]:
 
 def features(source: Source) -> Any:
     """The columns as `datasets.Features`; class names are in its `classes`."""
-    datasets = _datasets()
+    import datasets
+
     return datasets.Features(
         {
             "image": datasets.Image(),
             "mask": datasets.Image(),
             "id": datasets.Value("string"),
             "prompt": datasets.Value("string"),
-            "classes": [datasets.ClassLabel(names=label_names(source))],
+            "classes": [datasets.ClassLabel(names=list(source.vocabulary.label_names))],
             "uncertain_fraction": datasets.Value("float32"),
             "agreement": datasets.Value("float32"),
             "seed": datasets.Value("int64"),
@@ -59,13 +51,7 @@ def features(source: Source) -> Any:
     )
 
 
-def label_names(source: Source) -> list[str]:
-    """Names by label id, from 0; an id that the vocabulary leaves out is called `unused-ID`."""
-    known = {0: "background"} | {entry.label_id: entry.name for entry in source.vocabulary.entries}
-    return [known.get(label_id, f"unused-{label_id}") for label_id in range(max(known) + 1)]
-
-
-def front_matter(source: Source, sizes: dict[str, int]) -> str:
+def front_matter(source: Source, sizes: Mapping[str, int]) -> str:
     """The card's YAML: what the hub and `load_dataset` read."""
     licence = source.run.header.model_licence or "not recorded"
     files = "".join(
@@ -108,11 +94,10 @@ def _row(item: ExportItem, source: Source) -> dict[str, Any]:
     }
 
 
-def _datasets() -> Any:
-    try:
-        import datasets
-    except ImportError:
-        raise MissingDependency(
-            "the Hugging Face layout needs datasets; install it with: pip install 'segmint[export]'"
-        ) from None
-    return datasets
+HUGGINGFACE = Format(
+    write=write_huggingface,
+    own_names=("data",),
+    layout=LAYOUT,
+    library="datasets",
+    front_matter=front_matter,
+)

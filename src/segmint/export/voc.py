@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
+from segmint.export.formats import Format
 from segmint.export.source import ExportItem, Source
 from segmint.runs import codec
 
-OWN_NAMES = ("VOCdevkit",)
 LAYOUT = """
-## Layout
-
 `VOCdevkit/VOC2012` with `JPEGImages/`, `SegmentationClass/` (palette PNG, pixel value = label id) and
 `ImageSets/Segmentation/`. Load it with
 `torchvision.datasets.VOCSegmentation(FOLDER, year="2012", image_set="train")`.
@@ -16,11 +14,7 @@ LAYOUT = """
 
 
 def write_voc(source: Source, out: Path) -> list[str]:
-    """Write the layout; uncertain pixels stay 255, as in VOC itself.
-
-    Returns:
-        What a user should be told.
-    """
+    """Write the layout; uncertain pixels stay 255, as in VOC itself."""
     home = out / "VOCdevkit" / "VOC2012"
     folders = {name: home / name for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")}
     for folder in folders.values():
@@ -48,3 +42,10 @@ def as_jpeg(item: ExportItem) -> bytes:
     if item.suffix == "jpg":
         return item.image
     return codec.encode_image(codec.decode_image(item.image, source=item.record.id), "jpg")
+
+
+VOC = Format(
+    write=write_voc,
+    own_names=("VOCdevkit",),
+    layout=LAYOUT,
+)

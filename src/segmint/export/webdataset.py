@@ -4,17 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from segmint.errors import MissingDependency
+from segmint.export.formats import Format
 from segmint.export.source import ExportItem, Source
 from segmint.runs import codec
 
-OWN_NAMES = ("shards", "classes.json")
 ITEMS_A_SHARD = 1000
 SHARD_BYTES = 1_000_000_000
 """A shard ends at this size or at ITEMS_A_SHARD, whichever comes first."""
 LAYOUT = """
-## Layout
-
 `shards/SPLIT-NNNNNN.tar`; an item is `ID.jpg` (or `.png`), `ID.mask.png` (pixel value = label id), `ID.json`.
 WebDataset's own image decoders would turn label ids into colours, so decode the mask by itself:
 
@@ -29,15 +26,9 @@ pairs = data.to_tuple("jpg", "mask.png", "json")
 
 
 def write_webdataset(source: Source, out: Path) -> list[str]:
-    """Write the shards; uncertain pixels stay 255 in the mask.
+    """Write the shards; uncertain pixels stay 255 in the mask."""
+    from webdataset import ShardWriter
 
-    Returns:
-        What a user should be told.
-
-    Raises:
-        MissingDependency: webdataset is not installed.
-    """
-    library = _webdataset()
     (out / "shards").mkdir(parents=True, exist_ok=True)
     names = {entry.label_id: entry.name for entry in source.vocabulary.entries}
     (out / "classes.json").write_text(json.dumps({0: "background", **names, 255: "uncertain"}, indent=1))
@@ -45,7 +36,7 @@ def write_webdataset(source: Source, out: Path) -> list[str]:
     for split in source.splits:
         pattern = str(out / "shards" / f"{split.replace('%', '%%')}-%06d.tar")
         limits = {"maxcount": ITEMS_A_SHARD, "maxsize": SHARD_BYTES}
-        with library.ShardWriter(pattern, **limits, verbose=0, encoder=False, mtime=0) as shards:
+        with ShardWriter(pattern, **limits, verbose=0, encoder=False, mtime=0) as shards:
             for item in source.items(split):
                 shards.write(_sample(item, palette))
     return []
@@ -61,11 +52,9 @@ def _sample(item: ExportItem, palette: list[int]) -> dict[str, Any]:
     }
 
 
-def _webdataset() -> Any:
-    try:
-        import webdataset
-    except ImportError:
-        raise MissingDependency(
-            "WebDataset shards need webdataset; install it with: pip install 'segmint[export]'"
-        ) from None
-    return webdataset
+WEBDATASET = Format(
+    write=write_webdataset,
+    own_names=("shards", "classes.json"),
+    layout=LAYOUT,
+    library="webdataset",
+)

@@ -2,30 +2,22 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from segmint.errors import ConfigError, ExportError
-from segmint.export import coco, huggingface, voc, webdataset, yolo
+from segmint.errors import ExportError, SegmintError
 from segmint.export.card import card, recipe_toml
+from segmint.export.formats import Format, check_library, find_format
 from segmint.export.source import Source
 
 MARKER = "segmint-export.json"
 """Says that a folder is an export, of which format, and whether it was finished."""
+OWN_NAMES = ("README.md", "recipe.toml")
+"""What every export has beside the files of its format."""
 IDS_NAMED = 5
 """Unreadable items that a note names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """A layout: its writer, what it puts into the folder, and how to load it."""
-
-    write: Callable[[Source, Path], list[str]]
-    own_names: tuple[str, ...]
-    layout_text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,30 +30,12 @@ class Report:
     notes: tuple[str, ...]
 
 
-FORMATS: dict[str, Format] = {
-    "voc": Format(write=voc.write_voc, own_names=voc.OWN_NAMES, layout_text=voc.LAYOUT),
-    "coco": Format(write=coco.write_coco, own_names=coco.OWN_NAMES, layout_text=coco.LAYOUT),
-    "coco-rle": Format(
-        write=partial(coco.write_coco, shape="rle"), own_names=coco.OWN_NAMES, layout_text=coco.LAYOUT
-    ),
-    "yolo": Format(write=yolo.write_yolo, own_names=yolo.OWN_NAMES, layout_text=yolo.LAYOUT),
-    "huggingface": Format(
-        write=huggingface.write_huggingface,
-        own_names=huggingface.OWN_NAMES,
-        layout_text=huggingface.LAYOUT,
-    ),
-    "webdataset": Format(
-        write=webdataset.write_webdataset, own_names=webdataset.OWN_NAMES, layout_text=webdataset.LAYOUT
-    ),
-}
-
-
 def export(source: Source, name: str, out: Path, *, force: bool = False) -> Report:
     """Write a run's items in a format.
 
     Args:
         source: what to write; see `open_source`.
-        name: one of FORMATS.
+        name: one of `formats.FORMATS`.
         out: the folder to write; made where missing.
         force: write into a folder that is not empty; an earlier export there is taken away first.
 
@@ -71,12 +45,12 @@ def export(source: Source, name: str, out: Path, *, force: bool = False) -> Repo
             item could be read.
         MissingDependency: the format's library is not installed.
     """
-    if name not in FORMATS:
-        raise ConfigError(f"unknown format {name!r}; known are {', '.join(FORMATS)}")
-    chosen = FORMATS[name]
+    chosen = find_format(name)
+    check_library(name, chosen.library)
     try:
         _prepare(source, out, name, chosen, force=force)
-        notes = [*chosen.write(source, out), *_tally_notes(source)]
+        lost = chosen.write(source, out)
+        notes = [*lost, *chosen.notes(source), *_tally_notes(source)]
         written = {split: source.tally.written.get(split, 0) for split in source.splits}
         if not sum(written.values()):
             raise ExportError(f"none of the {sum(map(len, source.splits.values()))} items could be read")
@@ -106,21 +80,20 @@ def _remove_earlier(out: Path) -> None:
     """Take an earlier export's own files away, so that none of its items stays; nothing else is touched."""
     try:
         said = json.loads((out / MARKER).read_text())
-        names = [str(each) for each in said["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        known = {*find_format(said["format"]).own_names, *OWN_NAMES}
+        names = [str(each) for each in said["files"] if each in known]
+    except (OSError, ValueError, KeyError, TypeError, SegmintError):
         return
-    known = {own for each in FORMATS.values() for own in each.own_names} | {"README.md", "recipe.toml"}
     for own in names:
-        if own in known:
-            path = out / own
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        path = out / own
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def _finish(
     source: Source, out: Path, name: str, chosen: Format, *, notes: list[str], written: dict[str, int]
 ) -> None:
-    matter = huggingface.front_matter(source, written) if name == "huggingface" else ""
-    text = card(source, chosen.layout_text, notes, front_matter=matter, split_sizes=written)
+    matter = chosen.front_matter(source, written)
+    text = card(source, chosen.layout, notes, front_matter=matter, split_sizes=written)
     (out / "README.md").write_text(text, encoding="utf-8")
     (out / "recipe.toml").write_text(recipe_toml(source), encoding="utf-8")
     _mark(out, name, chosen, finished=True)
@@ -130,7 +103,7 @@ def _mark(out: Path, name: str, chosen: Format, *, finished: bool) -> None:
     said: dict[str, Any] = {
         "format": name,
         "finished": finished,
-        "files": [*chosen.own_names, "README.md", "recipe.toml"],
+        "files": [*chosen.own_names, *OWN_NAMES],
     }
     (out / MARKER).write_text(json.dumps(said, indent=1))
 

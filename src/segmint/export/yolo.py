@@ -5,16 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from segmint.export.card import yaml_text
-from segmint.export.coco import uncertain_note
+from segmint.export.formats import Format
 from segmint.export.polygons import Region, bridged, regions
 from segmint.export.source import ExportItem, Source
 
-OWN_NAMES = ("images", "labels", "data.yaml")
 DIGITS = 6
 """Of a coordinate in [0, 1]: a thousandth of a pixel at any size met here."""
 LAYOUT = """
-## Layout
-
 `images/SPLIT/`, `labels/SPLIT/` (one line a region: class number from 0, then x y … of its polygon, divided
 by width and height) and `data.yaml`. Train with
 `yolo segment train data=FOLDER/data.yaml model=yolo11n-seg.pt`.
@@ -22,11 +19,7 @@ by width and height) and `data.yaml`. Train with
 
 
 def write_yolo(source: Source, out: Path) -> list[str]:
-    """Write the layout; holes are joined to their outline by a bridge without area.
-
-    Returns:
-        What a user should be told.
-    """
+    """Write the layout; holes are joined to their outline by a bridge without area."""
     numbers = {entry.label_id: number for number, entry in enumerate(source.vocabulary.entries)}
     for split in source.splits:
         images, labels = out / "images" / split, out / "labels" / split
@@ -36,8 +29,7 @@ def write_yolo(source: Source, out: Path) -> list[str]:
             (images / f"{item.record.id}.{item.suffix}").write_bytes(item.image)
             (labels / f"{item.record.id}.txt").write_text(_lines(item, numbers))
     (out / "data.yaml").write_text(_data_yaml(source))
-    notes = ["a semantic mask knows no instances: each connected region of a class is one object"]
-    return [*notes, *uncertain_note(source, "YOLO")]
+    return []
 
 
 def _lines(item: ExportItem, numbers: dict[int, int]) -> str:
@@ -57,3 +49,11 @@ def _data_yaml(source: Source) -> str:
         lines.append(f"val: images/{next(iter(source.splits))}")
     names = [f"  {i}: {yaml_text(entry.name)}" for i, entry in enumerate(source.vocabulary.entries)]
     return "\n".join(["# paths are relative to this file", *lines, "names:", *names, ""])
+
+
+YOLO = Format(
+    write=write_yolo,
+    own_names=("images", "labels", "data.yaml"),
+    layout=LAYOUT,
+    objects="YOLO",
+)
