@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from lab.toybox.optim import MuonAdam
+from segmint.scores import confusion, score
 from segmint.toybox import oracle, world
 from segmint.toybox.plan import OraclePlan, decay
-from segmint.toybox.world import Split
+from segmint.toybox.world import CLASSES, Split
 
 
 def train(plan: OraclePlan, *, autoencoder: AutoencoderKL | None, target: Path) -> float:
@@ -51,7 +52,8 @@ def train(plan: OraclePlan, *, autoencoder: AutoencoderKL | None, target: Path) 
             total = 0.0
     _write(model, target)
     held_out, exact = rendered(plan.val_scenes, start=0, split="val")
-    return oracle.mean_iou(oracle.predict(oracle.load(target), held_out), exact)
+    found = confusion(exact, oracle.predict(oracle.load(target), held_out), count=len(CLASSES) + 1)
+    return score(found, label_names=("background", *CLASSES)).mean_iou or 0.0
 
 
 def rendered(

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmint.benchmark.metrics import tally
 from segmint.benchmark.pictures import side_by_side
 from segmint.benchmark.report import to_csv, to_markdown, write_report
 from segmint.benchmark.rows import Report, Row, make_row, means
+from segmint.benchmark.tally import tally
 from segmint.errors import StorageError
 from segmint.vocabulary import Vocabulary
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segmint.toybox import evaluate, oracle, world
+from segmint.toybox import evaluate, world
 from segmint.toybox.evaluate import GateSettings, Report
 
 GOOD = Report(
@@ -30,22 +30,6 @@ def test_area_under_curve_by_hand() -> None:
     # One of the four pairs (0.5 against 0.6) is the wrong way round.
     mixed = np.array([[0.5, 0.6], [0.1, 0.8]], np.float32)
     assert evaluate.area_under_curve(mixed, truth) == 0.75
-
-
-def test_mean_iou_by_hand() -> None:
-    truth, found = np.zeros((1, 4, 4), np.uint8), np.zeros((1, 4, 4), np.uint8)
-    for label in range(9):
-        truth[0].flat[label] = label
-    found[:] = truth
-    assert oracle.mean_iou(found, truth) == 1.0
-    found[0].flat[8] = 0
-    # The background has 8 of its 8 pixels and one too many; labels 1 to 7 are right; label 8 has none.
-    assert oracle.mean_iou(found, truth) == pytest.approx((8 / 9 + 7 + 0) / 9)
-
-
-def test_mean_iou_leaves_out_labels_that_do_not_occur() -> None:
-    truth = np.array([[[0, 0], [1, 1]]], np.uint8)
-    assert oracle.mean_iou(truth, truth) == 1.0
 
 
 def test_agreement_counts_words_and_pictures() -> None:

@@ -1,22 +1,23 @@
 """What a benchmark finds: one row for each method, mode and seed, and means with their spread over seeds."""
 
 from collections.abc import Sequence
-from math import isnan
+from math import nan
 from statistics import fmean, pstdev
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from segmint.benchmark.metrics import Tally, score
+from segmint.benchmark.tally import Tally
+from segmint.scores import score
 
 Mode = Literal["label", "generate"]
 SCHEMA_VERSION = 1
 
 UNITS = {
-    "miou": "percent, mean over labels incl. background; an uncertain pixel is a miss for its true class",
+    "miou": "percent, mean over labels with true pixels, background too; uncertain pixels are misses",
     "miou_labelled": "percent, uncertain pixels left out",
     "uncertain": "share of the pixels left uncertain, 0 to 1",
-    "boundary_iou": "percent, mean over labels incl. background, borders 2 % of the diagonal wide",
+    "boundary_iou": "percent, mean over the same labels, borders 2 % of the diagonal wide",
     "class_iou": "percent, by label name",
     "cpu_s_per_image": "CPU seconds from raw attention to mask",
     "capture_cpu_s_per_image": "CPU seconds to make or look at the image, with all that any method captures",
@@ -89,24 +90,29 @@ def make_row(
     peak_memory_mb: float,
 ) -> Row:
     """The row of a tally; `cpu_s` and `capture_cpu_s` are sums over the images."""
-    scores = score(counted)
+    scores = score(counted.confusion, label_names=label_names)
+    labelled = score(counted.confusion[:, :-1], label_names=label_names)
     return Row(
         method=method,
         mode=mode,
         seed=seed,
         images=images,
-        miou=scores.miou,
-        miou_labelled=scores.miou_labelled,
-        uncertain=scores.uncertain,
-        boundary_iou=scores.boundary_iou,
+        miou=_percent(scores.mean_iou),
+        miou_labelled=_percent(labelled.mean_iou),
+        uncertain=nan if counted.uncertain is None else counted.uncertain,
+        boundary_iou=_percent(counted.boundary_iou),
         class_iou={
-            name: None if isnan(value) else float(value)
-            for name, value in zip(label_names, scores.class_iou, strict=True)
+            name: None if value is None else 100 * value
+            for name, value in zip(label_names, scores.iou, strict=True)
         },
         cpu_s_per_image=cpu_s / images,
         capture_cpu_s_per_image=capture_cpu_s / images,
         peak_memory_mb=peak_memory_mb,
     )
+
+
+def _percent(value: float | None) -> float:
+    return nan if value is None else 100 * value
 
 
 def means(rows: Sequence[Row]) -> tuple[Mean, ...]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from segmint.artifacts import Generation, Image, Mask, PromptSpec
 from segmint.backbone.base import Backbone, CaptureRequest
-from segmint.benchmark.metrics import Tally, tally
 from segmint.benchmark.rows import Mode, Row, make_row
 from segmint.benchmark.samples import Sample
+from segmint.benchmark.tally import Tally, tally
 from segmint.errors import GenerationError
 from segmint.labelling import finish_photo
 from segmint.masks.settings import profile

@@ -13,8 +13,8 @@ from segmint.cli.train import Others
 from segmint.cli.watching import percent, watched
 
 if TYPE_CHECKING:
+    from segmint.scores import Scores
     from segmint.training.judge.inference import Views
-    from segmint.training.judge.metrics import Scores
 
 
 def evaluate(

@@ -17,6 +17,7 @@ from segmint.plan import presets
 from segmint.plan.prompts import planning
 from segmint.plan.prompts.templates import load_templates
 from segmint.plan.settings import PromptSettings
+from segmint.scores import confusion, score
 from segmint.toybox import oracle, world
 from segmint.toybox.world import CLASSES, Scene, Split
 
@@ -104,13 +105,15 @@ def run_gate(backbone: Backbone, settings: GateSettings) -> tuple[Report, list[G
     scenes = [world.render(seed, split=settings.split) for seed in range(settings.renders)]
     truth = np.stack([scene.mask for scene in scenes])
     judged = oracle.judge(np.stack([scene.image for scene in scenes]))
+    labels = ("background", *CLASSES)
+    scores = score(confusion(truth, judged, count=len(labels)), label_names=labels)
     areas = observe(backbone, scenes, settings)
     return Report(
         samples=len(drawn),
         presence=presence,
         unnamed=unnamed,
         presence_by_class=by_class,
-        oracle_miou=oracle.mean_iou(judged, truth),
+        oracle_miou=scores.mean_iou or 0.0,
         renders=len(scenes),
         class_auc=float(np.mean([area for name, area in areas if name])),
         class_auc_by_class={

@@ -85,18 +85,6 @@ def predict(
     return np.concatenate(out)
 
 
-def mean_iou(
-    found: UInt8[np.ndarray, "picture row col"], truth: UInt8[np.ndarray, "picture row col"]
-) -> float:
-    """Mean over the labels that occur of intersection over union, each summed over all pictures."""
-    count = len(CLASSES) + 1
-    table = np.bincount(truth.astype(np.int64).ravel() * count + found.ravel(), minlength=count**2)
-    table = table.reshape(count, count)
-    hits = np.diag(table)
-    union = table.sum(axis=0) + table.sum(axis=1) - hits
-    return float(np.mean(hits[union > 0] / union[union > 0]))
-
-
 def load(path: Path) -> Oracle:
     """Read an oracle's weights."""
     if not path.is_file():

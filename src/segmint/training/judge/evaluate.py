@@ -13,10 +13,10 @@ from jaxtyping import UInt8
 from torch import nn
 
 from segmint.atomic import put_text
+from segmint.scores import Confusion, Scores, confusion, score
 from segmint.training.data.datasets import MatchedSample, MatchedSet, read_pair
 from segmint.training.judge.figures import Example, draw_evaluation
 from segmint.training.judge.inference import Segmenter, Views, predict, predict_batch
-from segmint.training.judge.metrics import Confusion, Scores, confusion, score
 
 BATCH_IMAGES = 8
 """Images of one size that are predicted together."""
@@ -74,7 +74,7 @@ def evaluate_model(
         images = torch.from_numpy(np.stack([pair.image for pair in group])).permute(0, 3, 1, 2).to(device)
         predicted = predict_batch(model, images, views or Views()).argmax(dim=1).cpu().numpy()
         for pair, labels in zip(group, predicted, strict=True):
-            one = confusion(pair.labels, labels, count=count)
+            one = confusion(pair.labels, labels, count=count)[:, :-1]  # a segmenter leaves none uncertain
             matrix += one
             by_image.append((pair.sample.item_id, score(one, label_names=data.label_names).mean_iou))
         if on_progress:

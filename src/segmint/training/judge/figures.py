@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segmint.errors import StorageError
-from segmint.training.judge.metrics import Confusion, Scores
+from segmint.scores import Confusion, Scores
 from segmint.vocabulary import voc_colour
 
 DPI = 120

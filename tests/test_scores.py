@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, jaccard_score, recall_score
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from segmint.training.judge.metrics import confusion, score
+from segmint.scores import confusion, score
 
 TRUTH = np.array([[0, 0, 1, 1], [0, 255, 1, 1], [2, 2, 0, 0], [2, 255, 0, 0]], np.uint8)
 PREDICTED = np.array([[0, 1, 1, 1], [0, 2, 1, 0], [2, 2, 0, 0], [0, 1, 0, 0]], np.uint8)
@@ -16,7 +16,7 @@ NAMES = ("background", "boat", "tree")
 
 def test_counts_checkable_by_eye():
     matrix = confusion(TRUTH, PREDICTED, count=3)
-    assert matrix.tolist() == [[6, 1, 0], [1, 3, 0], [1, 0, 2]]
+    assert matrix.tolist() == [[6, 1, 0, 0], [1, 3, 0, 0], [1, 0, 2, 0]]
     assert matrix.dtype == np.int64
     scores = score(matrix, label_names=NAMES)
     assert scores.iou == (6 / 9, 3 / 5, 2 / 3)
@@ -32,7 +32,7 @@ def test_agrees_with_sklearn_and_torchmetrics_over_a_dataset():
     matrix = sum(confusion(t, p, count=4) for t, p in zip(truth, predicted, strict=True))
     scores = score(matrix, label_names=("a", "b", "c", "d"))
     valid = truth != 255
-    assert (matrix == confusion_matrix(truth[valid], predicted[valid], labels=range(4))).all()
+    assert (matrix[:, :-1] == confusion_matrix(truth[valid], predicted[valid], labels=range(4))).all()
     assert scores.iou == pytest.approx(jaccard_score(truth[valid], predicted[valid], average=None))
     assert scores.accuracy == pytest.approx(recall_score(truth[valid], predicted[valid], average=None))
     other = MulticlassJaccardIndex(4, average="macro", ignore_index=255)
@@ -56,6 +56,31 @@ def test_a_class_that_no_image_contains_has_no_score():
     assert scores.mean_iou == pytest.approx((5 / 7 + 1) / 2)
 
 
+def test_one_definition_for_masks_and_for_segmenters():
+    """A wrong pixel of an absent class costs the class it was taken from; it is no class of its own."""
+    truth = np.array([[0, 0, 0, 0], [1, 1, 1, 1]], np.uint8)
+    given = np.array([[0, 0, 0, 2], [1, 1, 1, 1]], np.uint8)
+    scores = score(confusion(truth, given, count=4), label_names=("background", "boat", "tree", "car"))
+    assert scores.iou == (3 / 4, 1.0, None, None)
+    assert scores.mean_iou == (3 / 4 + 1) / 2
+
+
+def test_an_uncertain_pixel_is_a_miss_for_its_true_class_and_no_other():
+    truth = np.array([[0, 0, 1, 1], [0, 0, 1, 1]], np.uint8)
+    given = np.array([[0, 0, 1, 255], [0, 1, 1, 1]], np.uint8)
+    matrix = confusion(truth, given, count=2)
+    assert matrix.tolist() == [[3, 1, 0], [0, 3, 1]]
+    names = ("background", "boat")
+    assert score(matrix, label_names=names).iou == (3 / 4, 3 / 5)  # 3 of 4; 3 of 4 true and 1 wrong
+    assert score(matrix, label_names=names).pixel_accuracy == 6 / 8
+    assert score(matrix[:, :-1], label_names=names).iou == (3 / 4, 3 / 4)  # of the labelled part
+
+
+def test_a_true_255_counts_nowhere():
+    matrix = confusion(np.array([0, 255, 1], np.uint8), np.array([0, 1, 255], np.uint8), count=2)
+    assert matrix.tolist() == [[1, 0, 0], [0, 0, 1]]
+
+
 def test_only_judged_labels_count_in_the_mean():
     scores = score(confusion(TRUTH, PREDICTED, count=3), label_names=NAMES, judged=(0, 2))
     assert scores.mean_iou == pytest.approx((6 / 9 + 2 / 3) / 2)
@@ -73,3 +98,15 @@ def test_renaming_the_labels_renames_the_scores(predicted, order):
     plain = score(confusion(truth, predicted, count=4), label_names=names)
     renamed = score(confusion(table[truth], table[predicted], count=4), label_names=names)
     assert [renamed.iou[label] for label in order] == list(plain.iou)
+
+
+@given(
+    arrays(np.uint8, (6, 7), elements=st.sampled_from((0, 1, 2, 255))),
+    arrays(np.uint8, (6, 7), elements=st.sampled_from((0, 1, 2, 255))),
+)
+def test_scores_of_the_labelled_part_are_those_without_the_uncertain_pixels(truth, given):
+    matrix, sure = confusion(truth, given, count=3), given != 255
+    part = confusion(truth[sure], given[sure], count=3)
+    names = ("background", "boat", "tree")
+    assert score(matrix[:, :-1], label_names=names) == score(part, label_names=names)
+    assert matrix.sum() == (truth != 255).sum()

@@ -1,17 +1,19 @@
-"""How good masks are: intersection over union of whole regions and of their borders, over a set of images.
+"""What is counted of a method's masks: true against given labels, and how well their borders meet.
 
 Every figure comes from counts summed over all images of a set, so that images weigh by their pixels and a
 class that an image lacks costs it nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from scipy import ndimage
 
 from segmint.artifacts import Mask
 from segmint.errors import ImageError
+from segmint.scores import Confusion, confusion, mean, share
 from segmint.vocabulary import IGNORE
 
 BORDER_FRACTION = 0.02
@@ -26,12 +28,11 @@ AnyMask = UInt8[np.ndarray, "given_h given_w"]
 class Tally:
     """Pixel counts of a set of images; add the tallies of two sets to have that of both.
 
-    `confusion[t, p]` counts pixels of true label t that were given label p; its last column those left
-    uncertain. `border_both` and `border_any` count the pixels of each label's border bands that both masks
-    share, and that either has. Pixels whose truth is 255 are in none of them.
+    `confusion` is as in `segmint.scores`. `border_both` and `border_any` count the pixels of each label's
+    border bands that both masks share, and that either has. Pixels whose truth is 255 are in none of them.
     """
 
-    confusion: Int64[np.ndarray, "label label_or_uncertain"]
+    confusion: Confusion
     border_both: Counts
     border_any: Counts
 
@@ -43,20 +44,16 @@ class Tally:
             border_any=self.border_any + other.border_any,
         )
 
+    @property
+    def uncertain(self) -> float | None:
+        """Share of the pixels that were left uncertain."""
+        return share(self.confusion[:, -1].sum(), self.confusion.sum())
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """What a tally says. Scores are percent, shares are in [0, 1]; a label that never occurs has NaN.
-
-    `miou` counts every pixel: one left uncertain is a miss for its true class. `miou_labelled` leaves those
-    out. `uncertain` is the share left out. Means are over the labels that occur, the background among them.
-    """
-
-    miou: float
-    miou_labelled: float
-    uncertain: float
-    boundary_iou: float
-    class_iou: Float64[np.ndarray, " label"]
+    @property
+    def boundary_iou(self) -> float | None:
+        """Intersection over union of the border bands, mean over the labels that have a true pixel."""
+        bands = zip(self.border_both, self.border_any, self.confusion.sum(axis=1), strict=True)
+        return mean([share(both, either) for both, either, true in bands if true])
 
 
 def tally(truth: Mask, labels: AnyMask, *, label_count: int) -> Tally:
@@ -72,9 +69,6 @@ def tally(truth: Mask, labels: AnyMask, *, label_count: int) -> Tally:
     """
     _check(truth, labels, label_count)
     known = truth != IGNORE
-    given = np.where(labels == IGNORE, label_count, labels)[known].astype(np.int64)
-    cells = truth[known].astype(np.int64) * (label_count + 1) + given
-    confusion = np.bincount(cells, minlength=label_count * (label_count + 1))
     both, either = np.zeros(label_count, np.int64), np.zeros(label_count, np.int64)
     width_px = border_width_px(truth.shape)
     for label in np.union1d(truth, labels):
@@ -83,23 +77,8 @@ def tally(truth: Mask, labels: AnyMask, *, label_count: int) -> Tally:
             given_band = border(labels == label, width_px=width_px) & known
             both[label] = np.count_nonzero(true_band & given_band)
             either[label] = np.count_nonzero(true_band | given_band)
-    return Tally(
-        confusion=confusion.reshape(label_count, label_count + 1), border_both=both, border_any=either
-    )
-
-
-def score(counted: Tally) -> Scores:
-    """Scores of everything counted."""
-    confusion = counted.confusion
-    total = int(confusion.sum())
-    class_iou = _ratio(*_overlaps(confusion, with_uncertain=True))
-    return Scores(
-        miou=_mean(class_iou),
-        miou_labelled=_mean(_ratio(*_overlaps(confusion, with_uncertain=False))),
-        uncertain=float(confusion[:, -1].sum() / total) if total else float("nan"),
-        boundary_iou=_mean(_ratio(counted.border_both, counted.border_any)),
-        class_iou=class_iou,
-    )
+    counted = confusion(truth, labels, count=label_count)
+    return Tally(confusion=counted, border_both=both, border_any=either)
 
 
 def border(
@@ -113,25 +92,9 @@ def border(
     return np.asarray(region & ~core)
 
 
-def border_width_px(shape: tuple[int, ...]) -> int:
+def border_width_px(shape: Sequence[int]) -> int:
     """Border width for an image of this height and width; at least one pixel."""
     return max(1, round(BORDER_FRACTION * float(np.hypot(shape[0], shape[1]))))
-
-
-def _overlaps(confusion: Int64[np.ndarray, "label given"], *, with_uncertain: bool) -> tuple[Counts, Counts]:
-    used = confusion if with_uncertain else confusion[:, :-1]
-    hit = np.diagonal(confusion)
-    return hit, used.sum(1) + confusion[:, :-1].sum(0) - hit
-
-
-def _ratio(part: Counts, whole: Counts) -> Float64[np.ndarray, " label"]:
-    shares = np.full(len(whole), np.nan)
-    np.divide(100.0 * part, whole, out=shares, where=whole > 0)
-    return shares
-
-
-def _mean(values: Float64[np.ndarray, " label"]) -> float:
-    return float("nan") if np.isnan(values).all() else float(np.nanmean(values))
 
 
 def _check(truth: Mask, labels: AnyMask, label_count: int) -> None:
