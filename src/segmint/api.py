@@ -26,12 +26,15 @@ from segmint.jobs.generate import Job
 from segmint.jobs.generate import generate as do
 from segmint.jobs.places import files_at
 from segmint.jobs.request import request
-from segmint.labelling import label as label_image
 from segmint.listening import Listener, Silent
 from segmint.pictures.heatmaps import HeatMaps
 from segmint.pictures.heatmaps import attention_maps as read_attention
-from segmint.pipeline import Item
+from segmint.pipeline import Item, finish, look
 from segmint.pipeline import mint as mint_specs
+from segmint.plan.photos.plan import plan_photos
+from segmint.plan.photos.reading import as_rgb
+from segmint.plan.photos.sources import Source
+from segmint.plan.settings import VocabularySettings
 from segmint.recipe import Recipe, compose
 from segmint.runs.store import Run, open_run
 from segmint.vocabulary import Vocabulary
@@ -132,10 +135,19 @@ def label(
     Raises:
         ConfigError, VocabularyError: what is asked for cannot be.
         ImageError: the image cannot be read, or is no 8-bit RGB array.
+        GenerationError: the model's attention holds NaN or infinity.
     """
-    return label_image(
-        model.backbone, image, classes, caption=caption, recipe=_recipe(model, recipe, settings or {})
+    vocabulary = classes if isinstance(classes, Vocabulary) else Vocabulary.of(classes)
+    settled = _recipe(model, recipe, settings or {}).model_copy(
+        update={"vocabulary": VocabularySettings.from_vocabulary(vocabulary)}
     )
+    rgb = as_rgb(image)
+    source = Source(path=Path("image"), item_id="image", caption=caption)
+    specs = plan_photos([source], vocabulary, caption=settled.photos.caption, seed=settled.observation.seed)
+    [outcome] = look(model.backbone, [rgb], specs, settled)
+    if isinstance(outcome, GenerationError):
+        raise outcome
+    return finish(outcome, settled, rgb)
 
 
 def attention_maps(model: Model, prompt: str, words: Sequence[str] = (), **options: Any) -> HeatMaps:

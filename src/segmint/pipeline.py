@@ -1,19 +1,23 @@
 """The method as code: what to draw → image and attention → summary → mask.
 
     PromptSpec ─ backbone.generate ─> Generation ─ summarise ─> AttentionSummary ─ method ─> Trace ─> Item
+    photo ──── look ────────────────> Generation                stored features ─ remake ─> Trace
 
-A method is a function from summary and image to a trace; `masks.METHODS` names them all. Photographs enter at
-the second arrow: `backbone.observe` yields the same Generation.
+Every way to a mask leads through here: minting, photographs, and masks made again from what a run has stored.
+A method is a function from summary and image to a trace; `masks.METHODS` names them all.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from segmint.artifacts import AttentionSummary, Generation, Image, PromptSpec, Trace
-from segmint.backbone.base import Backbone, Callback, CaptureRequest, capture_request
+from segmint.artifacts import AnyImage, AttentionSummary, Generation, Image, PromptSpec, Trace
+from segmint.backbone.base import Backbone, Callback, CaptureRequest, Outcome, capture_request
 from segmint.errors import GenerationError
 from segmint.masks import METHODS, ClassQuery, MaskStatistics, mask_statistics, needs, summarise
+from segmint.masks.presence import present_classes
+from segmint.masks.settings import MaskSettings
+from segmint.plan.photos.fitting import drawing_size, resized, to_size
 from segmint.recipe import Recipe
 
 
@@ -48,21 +52,52 @@ def mint(
     return [each if isinstance(each, GenerationError) else finish(each, recipe) for each in outcomes]
 
 
-def finish(generation: Generation, recipe: Recipe) -> Item:
-    """The mask of one generation.
+def look(
+    backbone: Backbone,
+    photos: Sequence[AnyImage],
+    specs: Sequence[PromptSpec],
+    recipe: Recipe,
+    callback: Callback | None = None,
+) -> list[Outcome]:
+    """The attention of a batch of existing images, in order; the model sees each squeezed to its own size.
+
+    Args:
+        backbone: the model.
+        photos: RGB, of any sizes; each goes to `finish` with its outcome.
+        specs: what each is said to show, and what to look for in it.
+        recipe: its sections `observation`, `capture`, `photos` and `masks` count.
+        callback: called after each pass of the network.
+
+    Raises:
+        DeviceError: the device is out of memory.
+    """
+    size = (backbone.info.height_px, backbone.info.width_px)
+    squeezed = [resized(photo, size) for photo in photos]
+    return backbone.observe(squeezed, specs, recipe.observation, capture_for(recipe, photos=True), callback)
+
+
+def finish(generation: Generation, recipe: Recipe, photo: AnyImage | None = None) -> Item:
+    """The mask of one generation, or of the photo that it was made of, at the photo's own size.
+
+    A photo's mask is drawn at a bounded size and carried to its own (see `photos.fitting`).
 
     Raises:
         GenerationError: the captured attention holds NaN or infinity.
     """
     start = time.perf_counter()
     summary = summarise(generation, recipe.masks)
-    trace = METHODS[recipe.masks.method](
-        summary, generation.image, ClassQuery.of_spec(generation.spec), recipe.masks
-    )
-    statistics = mask_statistics(trace)
+    classes = ClassQuery.of_spec(generation.spec)
+    image = drawn_on = generation.image
+    if photo is not None:
+        image, model_size = photo, generation.image.shape[:2]
+        fit = drawing_size(photo.shape[:2], model_size=model_size, finest=recipe.photos.finest)
+        drawn_on = resized(photo, fit)
+        if looks_for_absent(generation.spec, recipe):
+            classes = present_classes(summary, classes, recipe.masks)
+    trace, statistics = remake(summary, drawn_on, classes, recipe.masks, size=image.shape[:2])
     return Item(
         spec=generation.spec,
-        image=generation.image,
+        image=image,
         summary=summary,
         trace=trace,
         statistics=statistics,
@@ -71,9 +106,53 @@ def finish(generation: Generation, recipe: Recipe) -> Item:
     )
 
 
-def capture_for(recipe: Recipe) -> CaptureRequest:
-    """The attention that the recipe's method reads; with features to be kept, also what PCC and OVAM read."""
+def remake(
+    summary: AttentionSummary,
+    image: AnyImage,
+    classes: Sequence[ClassQuery] | PromptSpec,
+    settings: MaskSettings,
+    *,
+    size: tuple[int, int] | None = None,
+) -> tuple[Trace, MaskStatistics]:
+    """The mask that the settings' method makes of attention, new or stored, and what it says about itself.
+
+    Args:
+        summary: the attention.
+        image: what the mask is drawn on.
+        classes: what to look for, or the item that says it.
+        settings: the recipe's section `masks`.
+        size: (height, width) to which the mask is carried, the stages that led to it staying as they are;
+            None is the image's own.
+
+    Raises:
+        ConfigError: the method reads attention that was not captured.
+    """
+    wanted = ClassQuery.of_spec(classes) if isinstance(classes, PromptSpec) else classes
+    trace = METHODS[settings.method](summary, image, wanted, settings)
+    trace = replace(trace, mask=to_size(trace.mask, size or image.shape[:2]))
+    return trace, mask_statistics(trace)
+
+
+def capture_for(recipe: Recipe, *, photos: bool = False) -> CaptureRequest:
+    """The attention that the recipe's method reads.
+
+    With features to be kept, also what PCC and OVAM read; for photos, what tells absent classes.
+    """
     wanted = asdict(needs(recipe.masks))
     if recipe.output.keep_features:
         wanted["class_maps"] = True
-    return capture_request(recipe.capture, **wanted)
+    own = capture_request(recipe.capture, **wanted)
+    if not photos or recipe.photos.absent == "keep":
+        return own
+    extra = capture_request(recipe.capture, class_maps=False, fine_maps=True)
+    maps = {each.name: each for each in (*own.maps, *extra.maps)}
+    return replace(own, features=own.features or extra.features, maps=tuple(maps.values()))
+
+
+def looks_for_absent(spec: PromptSpec, recipe: Recipe) -> bool:
+    """Whether a photo is searched for all of the run's classes, so that some may not be there.
+
+    A photo that brings classes of its own is believed, and so is a lone class.
+    """
+    whole = len(spec.classes) == len(recipe.vocabulary.classes)
+    return recipe.photos.absent == "suppress" and whole and len(spec.classes) > 1

@@ -15,13 +15,13 @@ from segmint.benchmark.rows import Row
 from segmint.benchmark.samples import Sample
 from segmint.benchmark.tally import tally
 from segmint.errors import ConfigError
-from segmint.labelling import with_vocabulary
+from segmint.plan.settings import VocabularySettings
 from segmint.recipe import Recipe
 from segmint.scores import score
 from segmint.vocabulary import Vocabulary
 
 TOWN = Vocabulary.of(["boat", "tree"])
-RECIPE = with_vocabulary(Recipe(), TOWN)
+RECIPE = Recipe(vocabulary=VocabularySettings.from_vocabulary(TOWN))
 METHODS = ["pcc", "pcc-published"]
 
 

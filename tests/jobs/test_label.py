@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import segmint
 from segmint.artifacts import PromptSpec
 from segmint.backbone.fake import FakeBackbone, draw
+from segmint.backbone.settings import ModelSettings
 from segmint.errors import ImageError, RunError, VocabularyError
 from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.generate import Job, generate
 from segmint.jobs.label import label_unit
 from segmint.jobs.label_request import label_request
-from segmint.labelling import label
 from segmint.listening import Silent
 from segmint.recipe import Recipe
 from segmint.runs.files.local import LocalFiles
@@ -25,6 +26,7 @@ from segmint.runs.store import Run
 from segmint.runs.verify import verify
 
 CLASSES = ("boat", "tree")
+MODEL = segmint.Model(settings=ModelSettings(id="fake"), backbone=FakeBackbone())
 
 
 @dataclass
@@ -155,20 +157,20 @@ def test_classes_can_come_with_each_image(tmp_path: Path) -> None:
 
 
 def test_one_image_from_python(tmp_path: Path) -> None:
-    item = label(FakeBackbone(), picture(50, 90), ["boat", "tree"])
+    item = segmint.label(MODEL, picture(50, 90), ["boat", "tree"])
     assert item.trace.mask.labels.shape == (50, 90)
     assert item.spec.prompt == "a photo of a boat and a tree"
     path = save(tmp_path / "a.png", picture())
-    assert label(FakeBackbone(), path, ["boat"]).image.shape == (64, 64, 3)
+    assert segmint.label(MODEL, path, ["boat"]).image.shape == (64, 64, 3)
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(ImageError, match="expected an RGB image"):
-            label(FakeBackbone(), wrong, ["boat"])
+            segmint.label(MODEL, wrong, ["boat"])
 
 
 def test_classes_that_are_not_there_leave_no_mark_unless_asked(tmp_path: Path) -> None:
     recipe = Recipe.parse({"masks": {"method": "segmint"}})
     names = ["boat", "tree", "car", "house"]
-    kept = label(FakeBackbone(), picture(), names, recipe=recipe.merged({"photos.absent": "keep"}))
-    strict = label(FakeBackbone(), picture(), names, recipe=recipe.merged({"masks.presence.share": 1.0}))
+    kept = segmint.label(MODEL, picture(), names, recipe=recipe.merged({"photos.absent": "keep"}))
+    strict = segmint.label(MODEL, picture(), names, recipe=recipe.merged({"masks.presence.share": 1.0}))
     assert kept.trace.mask.labels.any()
     assert not strict.trace.mask.labels.any()

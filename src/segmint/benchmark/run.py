@@ -15,9 +15,8 @@ from segmint.benchmark.rows import Mode, Row, make_row
 from segmint.benchmark.samples import Sample
 from segmint.benchmark.tally import Tally, tally
 from segmint.errors import GenerationError
-from segmint.labelling import finish_photo
 from segmint.masks.settings import profile
-from segmint.pipeline import capture_for
+from segmint.pipeline import capture_for, finish
 from segmint.plan.photos.fitting import resized
 from segmint.plan.photos.plan import describe
 from segmint.recipe import Recipe
@@ -138,7 +137,7 @@ def make(case: Case, method: str, recipe: Recipe, *, memory: bool) -> Made:
     seen = _only(case.generation, capture_for(own))
     peak = _peak_mb(seen, case.image, own) if memory else None
     start = time.process_time()
-    item = finish_photo(seen, case.image, own)
+    item = finish(seen, own, case.image)
     return Made(mask=item.trace.mask.labels, cpu_s=time.process_time() - start, peak_memory_mb=peak)
 
 
@@ -166,7 +165,7 @@ def _only(generation: Generation, capture: CaptureRequest) -> Generation:
 def _peak_mb(generation: Generation, image: Image, recipe: Recipe) -> float:
     tracemalloc.start()
     try:
-        finish_photo(generation, image, recipe)
+        finish(generation, recipe, image)
         return tracemalloc.get_traced_memory()[1] / 1e6
     finally:
         tracemalloc.stop()

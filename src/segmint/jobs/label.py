@@ -9,8 +9,8 @@ from segmint.artifacts import Generation, PromptSpec
 from segmint.backbone.base import Backbone, Outcome
 from segmint.errors import GenerationError, ImageError
 from segmint.jobs.work import Batch, Finish, Work, failed_draft, whole_draft
-from segmint.labelling import finish_photo, observe_photos
 from segmint.listening import Listener
+from segmint.pipeline import finish, look
 from segmint.plan.photos.reading import Photo, read_photo
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, commit
@@ -48,7 +48,7 @@ def _label_batch(
     for at in range(0, len(seen), size):
         specs = [spec for spec, _ in seen[at : at + size]]
         images = [photo.rgb for _, photo in seen[at : at + size]]
-        found = observe_photos(backbone, images, specs, work.recipe, listener.stepped)
+        found = look(backbone, images, specs, work.recipe, listener.stepped)
         outcomes |= {spec.item_id: outcome for spec, outcome in zip(specs, found, strict=True)}
     looked = [
         Looked(
@@ -76,7 +76,7 @@ def _draft(looked: Looked, work: Work, backbone: Backbone) -> Draft:
     error: Exception | None = looked.outcome if not isinstance(looked.outcome, Generation) else None
     if looked.photo is not None and isinstance(looked.outcome, Generation):
         try:
-            item = finish_photo(looked.outcome, looked.photo.rgb, recipe)
+            item = finish(looked.outcome, recipe, looked.photo.rgb)
             draft = whole_draft(item, recipe, info, recipe.vocabulary.to_vocabulary())
         except GenerationError as caught:
             error = caught

@@ -10,8 +10,8 @@ from segmint._version import __version__
 from segmint.errors import ConfigError, DamagedError, ImageError, RunError
 from segmint.jobs.places import within_reach
 from segmint.listening import Listener
-from segmint.masks import METHODS, ClassQuery, mask_statistics
 from segmint.masks.settings import MaskSettings
+from segmint.pipeline import remake
 from segmint.recipe import Recipe, changed_fields
 from segmint.runs import codec, layout
 from segmint.runs.masksets import check_mask_set_name, read_mask_settings, spec_of, write_mask_settings
@@ -178,8 +178,7 @@ def _draft(
 ) -> Draft:
     record, start = run.record(item_id), time.perf_counter()
     image, summary = run.image(record), run.summary(record)
-    trace = METHODS[settings.method](summary, image, ClassQuery.of_spec(spec_of(record)), settings)
-    statistics = mask_statistics(trace)
+    trace, statistics = remake(summary, image, spec_of(record), settings)
     changed = {
         "segmint_version": __version__,
         "method": settings.method,

@@ -53,14 +53,14 @@ def explain(run: Run, vocabulary: Vocabulary, item_id: str, mask_set: str) -> Ex
         RunError: the item is not in the run, or has no stored features.
         ImageError: its image or features cannot be read.
     """
-    from segmint.masks import METHODS, ClassQuery
+    from segmint.pipeline import remake
     from segmint.recipe import Recipe
 
     record = run.record(item_id, mask_set)
     image, summary, labels = run.image(record), run.summary(record), run.mask(record)
     said = read_mask_settings(run, mask_set) or {"method": record.method}
     settings = Recipe.parse({"masks": said}, source=f"settings of {mask_set or 'the run'}").masks
-    trace = METHODS[settings.method](summary, image, ClassQuery.of_spec(spec_of(record)), settings)
+    trace, _ = remake(summary, image, spec_of(record), settings)
     return Explanation(
         record=record, image=image, labels=labels, summary=summary, trace=trace, vocabulary=vocabulary
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from segmint.errors import ImageError
@@ -50,6 +50,23 @@ def read_photo(path: Path) -> Photo:
         raise ImageError(f"{path}: {error}; scale the image down first") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"{path}: damaged or truncated image ({error}); get a whole copy") from None
+
+
+def as_rgb(image: Shaped[np.ndarray, "..."] | str | Path) -> Rgb:
+    """RGB of any size from an array, or from an image file of any kind (see `read_photo`).
+
+    Raises:
+        ImageError: the file cannot be read, or the array is no 8-bit RGB.
+    """
+    if isinstance(image, str | Path):
+        return read_photo(Path(image)).rgb
+    array: Rgb = np.ascontiguousarray(image)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
+        raise ImageError(
+            f"expected an RGB image as (height, width, 3) of uint8, found {array.shape} of {array.dtype}; "
+            "give the file's path to have any kind of image read"
+        )
+    return array
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
