@@ -1,0 +1,1 @@
+"""Proof that a refactor left what segmint makes as it was."""

@@ -1,0 +1,132 @@
+"""Whether two trees' files are equal: bytes, but for what a record says of times, dates and versions."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+IGNORED_FIELDS = frozenset(
+    {
+        "segmint_version",
+        "created",  # the date of a run
+        "event",  # a decision's random name
+        "time",
+        "timings_s",
+        "checksum",  # of a record, over the fields above
+        "images_per_s",  # of a training's log
+        "numpy",  # in a checkpoint: generators of the process, which no training draws from
+        "python",
+    }
+)
+"""Fields of JSON objects that say when, how fast or by which version."""
+IGNORED_FILES = (".lock", ".pending", "tensorboard/*")
+"""The writer's process; event files hold the clock."""
+JSON_SUFFIXES = (".json", ".jsonl")
+SHOWN = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What one step came to on both trees."""
+
+    step: str
+    files: int
+    """How many were compared."""
+    difference: str = ""
+    """The first one; empty where there is none."""
+
+    @property
+    def alike(self) -> bool:
+        """No difference."""
+        return not self.difference
+
+    def line(self) -> str:
+        """For people."""
+        return f"{self.step:34} {self.files:4} files  {self.difference or 'equal'}"
+
+
+def compare_step(
+    name: str, base: Path, ours: Path, then: Mapping[str, Any], now: Mapping[str, Any], *, printed: bool
+) -> Comparison:
+    """Compare a step's exit code, files and, where `printed`, words; `then` and `now` are what was told of
+    it."""
+    files = [path for path in then["files"] if not _ignored(path)]
+    more = sorted(path for path in now["files"] if not _ignored(path) and path not in files)
+    found = ""
+    if then["code"] or now["code"]:
+        found = f"ended with {now['code']}, the base with {then['code']}: {now['said'] or then['said']}"
+    elif printed and not same_text(then["printed"], now["printed"]):
+        found = f"prints {now['printed']!r} instead of {then['printed']!r}"
+    elif more:
+        found = f"{more[0]} is new"
+    for path in files:
+        found = found or first_difference(base / path, ours / path, path)
+    return Comparison(step=name, files=len(files), difference=" ".join(found.split())[:SHOWN])
+
+
+def first_difference(base: Path, ours: Path, name: str) -> str:
+    """In words; empty where both files say the same."""
+    if not ours.is_file():
+        return f"{name} is missing"
+    then, now = base.read_bytes(), ours.read_bytes()
+    if then == now:
+        return ""
+    if base.suffix in JSON_SUFFIXES:
+        left, right = _parsed(then.decode()), _parsed(now.decode())
+        return _differs(left, right, name)
+    if base.suffix == ".html" and same_text(then.decode(), now.decode()):
+        return ""
+    at = next(
+        (i for i, (a, b) in enumerate(zip(then, now, strict=False)) if a != b), min(len(then), len(now))
+    )
+    return f"{name} differs at byte {at} of {len(then)} (now {len(now)})"
+
+
+def same_text(then: str, now: str) -> bool:
+    """Whether two texts are the same but for versions, dates and times."""
+    return _timeless(then) == _timeless(now)
+
+
+def _timeless(text: str) -> str:
+    lines = (
+        line if (fields := _json_line(line)) is None else json.dumps(fields) for line in text.splitlines()
+    )
+    return re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?|\d+\.\d+(\.\d+)? s\b", "TIME", "\n".join(lines))
+
+
+def _json_line(line: str) -> Any:
+    try:
+        return _kept(json.loads(line)) if line.startswith("{") else None
+    except ValueError:
+        return None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return _kept(json.loads(text))
+    except ValueError:
+        return [_kept(json.loads(line)) for line in text.splitlines()]
+
+
+def _kept(value: Any) -> Any:
+    """Without what is ignored; the order of an object's keys is kept, as it is written."""
+    if isinstance(value, dict):
+        return {key: _kept(each) for key, each in value.items() if key not in IGNORED_FIELDS}
+    return [_kept(each) for each in value] if isinstance(value, list) else value
+
+
+def _differs(then: Any, now: Any, where: str) -> str:
+    if isinstance(then, dict) and isinstance(now, dict):
+        if list(then) != list(now):
+            return f"{where} has the fields {list(now)}, the base {list(then)}"
+        return next(filter(None, (_differs(then[key], now[key], f"{where}:{key}") for key in then)), "")
+    if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        pairs = enumerate(zip(then, now, strict=True))
+        return next(filter(None, (_differs(a, b, f"{where}[{i}]") for i, (a, b) in pairs)), "")
+    return "" if then == now else f"{where} is {now!r}, in the base {then!r}"
+
+
+def _ignored(path: str) -> bool:
+    return any(Path(path).match(pattern) for pattern in IGNORED_FILES)
