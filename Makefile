@@ -49,11 +49,11 @@ exam: install-dev  ## the slow exams (an hour or more): toybox gate, kill exams,
 	$(PYTEST) -m "slow and not gpu and not weights" --durations=20
 
 bench: install-dev  ## print the figures of docs/benchmarks.md for this machine
-	$(ONE_THREAD) $(BIN)/segmint bench masks
-	$(ONE_THREAD) $(BIN)/segmint bench overhead
-	$(ONE_THREAD) $(BIN)/segmint bench memory
-	$(ONE_THREAD) $(BIN)/segmint bench store
-	$(ONE_THREAD) $(BIN)/segmint bench training
+	$(ONE_THREAD) $(BIN)/python -m lab.bench masks
+	$(ONE_THREAD) $(BIN)/python -m lab.bench overhead
+	$(ONE_THREAD) $(BIN)/python -m lab.bench memory
+	$(ONE_THREAD) $(BIN)/python -m lab.bench store
+	$(ONE_THREAD) $(BIN)/python -m lab.bench training
 
 BASE ?= a700206
 sameness: install-dev  ## show that this tree makes what commit BASE made, byte for byte

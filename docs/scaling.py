@@ -1,6 +1,6 @@
 """What a million pairs cost on 1, 8 and 100 GPUs: `python docs/scaling.py [--set NAME=VALUE]` prints it.
 
-Every figure comes from `docs/results/*.json`, which `segmint bench NAME --out FILE` writes, or from an
+Every figure comes from `docs/results/*.json`, which `lab.bench NAME --out FILE` writes, or from an
 assumption below, by a formula below. `make docs` writes scaling.md; change it here.
 """
 
@@ -255,16 +255,16 @@ def _measured_rows(m: Measured) -> list[tuple[str, str, str]]:
         (
             "one UNet call, both guidance halves",
             f"{m.unet_tflop:.3f} TFLOP",
-            "`segmint bench memory`, by shapes",
+            "`lab.bench memory`, by shapes",
         ),
-        ("decoding one image", f"{m.decode_tflop:.3f} TFLOP", "`segmint bench memory`, by shapes"),
-        ("weights", f"{m.parameters / 1e9:.2f} · 10⁹ values", "`segmint bench memory`, by shapes"),
-        ("memory that capture adds", f"{m.extra_mb:.1f} MB an image", "`segmint bench memory`, float16"),
-        ("making one mask (`pcc-published`)", f"{m.mask_s:.2f} s of one core", "`segmint bench masks`"),
-        ("putting one item in place", f"{m.store_ms:.2f} ms of one core", "`segmint bench store`, tmpfs"),
-        (f"resuming {m.store_items:,.0f} items", f"{m.resume_s:.2f} s of one core", "`segmint bench store`"),
-        ("verifying one item", f"{m.verify_ms:.2f} ms of one core", "`segmint bench store`, tiny images"),
-        ("one record", f"{m.record_bytes:.0f} bytes", "`segmint bench store`"),
+        ("decoding one image", f"{m.decode_tflop:.3f} TFLOP", "`lab.bench memory`, by shapes"),
+        ("weights", f"{m.parameters / 1e9:.2f} · 10⁹ values", "`lab.bench memory`, by shapes"),
+        ("memory that capture adds", f"{m.extra_mb:.1f} MB an image", "`lab.bench memory`, float16"),
+        ("making one mask (`pcc-published`)", f"{m.mask_s:.2f} s of one core", "`lab.bench masks`"),
+        ("putting one item in place", f"{m.store_ms:.2f} ms of one core", "`lab.bench store`, tmpfs"),
+        (f"resuming {m.store_items:,.0f} items", f"{m.resume_s:.2f} s of one core", "`lab.bench store`"),
+        ("verifying one item", f"{m.verify_ms:.2f} ms of one core", "`lab.bench store`, tiny images"),
+        ("one record", f"{m.record_bytes:.0f} bytes", "`lab.bench store`"),
     ]
 
 

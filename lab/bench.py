@@ -1,4 +1,4 @@
-"""`segmint bench`: what segmint costs on this machine."""
+"""`python -m lab.bench`: what segmint costs on this machine."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from lab import bench_tables as tables
 from segmint.cli.lists import one_of, parts, whole_numbers
+from segmint.cli.main import run
 from segmint.cli.watching import counter
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def masks(
 ) -> None:
     """CPU time of each stage of mask-making, beside a plain scikit-learn statement of the same profile.
 
-    Made-up scenes of each model's sizes; no model is loaded. Needs the extra `bench`.
+    Made-up scenes of each model's sizes; no model is loaded. Needs the extra `dev`.
     """
     with _one_thread():
         from lab.cost.masks import measure
@@ -118,7 +119,7 @@ def memory(
     """Peak memory beyond the weights with and without capture, by number of steps and by batch.
 
     Whole images of --model; UNet calls and decoding of SD 2.1 and SDXL at full size by their shapes alone;
-    one mask of each. Needs the extra `bench`.
+    one mask of each. Needs the extra `dev`.
     """
     from lab.cost.random_models import FULL_SIZE
     from lab.cost.synthetic_scene import SHAPES
@@ -235,7 +236,7 @@ def _one_thread() -> Iterator[None]:
         import sklearn  # noqa: F401 - what the masks are measured against
         from threadpoolctl import threadpool_limits
     except ImportError:
-        raise MissingDependency("this benchmark needs scikit-learn: pip install 'segmint[bench]'") from None
+        raise MissingDependency("this benchmark needs scikit-learn: pip install 'segmint[dev]'") from None
     torch.set_num_threads(1)
     with threadpool_limits(1):
         yield
@@ -262,3 +263,7 @@ def _save(figures: Any, out: Path | None) -> None:
         out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    run(commands=app, name="python -m lab.bench")

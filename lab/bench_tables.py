@@ -1,4 +1,4 @@
-"""What `segmint bench` found, as tables for a terminal."""
+"""What `lab.bench` found, as tables for a terminal."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

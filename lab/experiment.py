@@ -1,4 +1,5 @@
-"""The toybox experiment: how much a segmenter loses by learning from minted images instead of exact masks.
+"""`python -m lab.experiment toybox`: how much a segmenter loses by learning from minted images instead of
+exact masks.
 
 One small segmenter, one schedule, one seed; what differs is what it learns from. Each arm is a few of
 segmint's own commands; a finished command is not repeated. All arms are judged on the same rendered test
@@ -6,14 +7,20 @@ scenes.
 """
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from segmint.atomic import put_text
+from segmint.cli.lists import split_list
+from segmint.cli.main import run as run_app
+from segmint.cli.recipe import carry_out
 from segmint.errors import DatasetError
 from segmint.training.judge.figures import DPI
 from segmint.training.settings import TrainSettings
@@ -221,3 +228,52 @@ def _percent(value: float | None) -> str:
 
 def _ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+app = typer.Typer(no_args_is_help=True, help="Experiments of the project, each reproducible by one command.")
+
+
+@app.callback()
+def _experiments() -> None:
+    """Keeps `toybox` a word of its own while it is the only experiment."""
+
+
+@app.command()
+def toybox(
+    out: Annotated[Path, typer.Option(help="Folder of the experiment.")],
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="A size that only shows that it runs.")] = False,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            help="Which: rendered, a mask method, or rendered+METHOD. "
+            "[default: rendered, pcc, segmint, ovam, dataset-diffusion, rendered+pcc, rendered+segmint]"
+        ),
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=4, help="Training images of each kind.")] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Updates of the weights.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the trainings.")] = 2024,
+    mint: Annotated[
+        str, typer.Option(help='Further flags of every generate: "--steps 20 --batch-size 8".')
+    ] = "",
+    plan: Annotated[bool, typer.Option("--plan", help="Print the commands that are left, and stop.")] = False,
+) -> None:
+    """Train one small segmenter on exact, minted and mixed data, and judge all on the same rendered scenes.
+
+    Interrupted, the same command goes on. Writes experiment.json, experiment.md and experiment.png to --out.
+    """
+    size = QUICK if quick else FULL
+    size = replace(size, images=images or size.images, iterations=iterations or size.iterations)
+    chosen = tuple(split_list(arms) or DEFAULT_ARMS)
+    console = Console()
+    if plan:
+        for arm in chosen:
+            for words in commands(out, size, arm, mint=shlex.split(mint)):
+                console.print(f"segmint {shlex.join(words)}", soft_wrap=True, highlight=False, markup=False)
+        return
+    outcomes = run_experiment(out, size, chosen, carry_out, seed=seed, mint=shlex.split(mint))
+    console.print(markdown(size, outcomes), highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_app(commands=app, name="python -m lab.experiment")

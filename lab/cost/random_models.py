@@ -16,10 +16,10 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from lab.toybox import tokenizer as toybox_tokenizer
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.loading import describe
 from segmint.backbone.settings import ModelSettings
-from segmint.toybox import tokenizer as toybox_tokenizer
 
 TOKENS = 77
 NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}

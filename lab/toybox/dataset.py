@@ -12,7 +12,8 @@ import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float32, Int16, UInt8
 
-from segmint.toybox import captions, tokenizer, world
+from lab.toybox import tokenizer
+from segmint.toybox import captions, world
 from segmint.toybox.world import Scene, Split
 
 CAPTIONS_EACH = 4

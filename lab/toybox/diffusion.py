@@ -12,12 +12,11 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from lab.toybox import checkpoints, export, unet
+from lab.toybox import checkpoints, export, tokenizer, unet
 from lab.toybox.optim import MuonAdam
+from lab.toybox.plan import UnetPlan
 from lab.toybox.workers import Worker
 from segmint.errors import TrainingError
-from segmint.toybox import tokenizer
-from segmint.toybox.plan import UnetPlan
 
 _VAL_LATENTS = 64
 _VAL_BATCH = 16

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from lab.toybox import unet
-from segmint.toybox import tokenizer
+from lab.toybox import tokenizer, unet
 
 LICENCE = "apache-2.0"
 

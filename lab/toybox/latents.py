@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from lab.toybox import checkpoints, dataset, export, vae
 from lab.toybox.optim import MuonAdam
+from lab.toybox.plan import VaePlan
 from lab.toybox.workers import Worker
-from segmint.toybox.plan import VaePlan
 
 NAMES = ("scenes", "close_ups", "val_scenes")
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from lab.toybox.optim import MuonAdam
+from lab.toybox.plan import OraclePlan, decay
 from segmint.scores import confusion, score
 from segmint.toybox import oracle, world
-from segmint.toybox.plan import OraclePlan, decay
 from segmint.toybox.world import CLASSES, Split
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from diffusers import AutoencoderKL
 
 from lab.toybox import dataset, diffusion, latents, oracle_training, vae, workers
+from lab.toybox.plan import Plan
 from segmint.errors import TrainingError
 from segmint.toybox import oracle
-from segmint.toybox.plan import Plan
 from segmint.toybox.world import Split
 
 STAGES = ("render", "vae", "encode", "unet")

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from segmint.toybox import tokenizer
-from segmint.toybox.plan import UnetPlan
+from lab.toybox import tokenizer
+from lab.toybox.plan import UnetPlan
 
 _SHORT = 512
 """Up to so many keys, plain matrix products beat the fused attention kernel on CPUs in bf16."""

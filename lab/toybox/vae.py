@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lab.toybox import checkpoints
 from lab.toybox.optim import MuonAdam
+from lab.toybox.plan import VaePlan
 from lab.toybox.workers import Worker
-from segmint.toybox.plan import VaePlan
 
 
 def build(plan: VaePlan) -> AutoencoderKL:

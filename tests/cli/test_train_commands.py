@@ -1,11 +1,9 @@
 """The commands that train and judge, in this process."""
 
 import json
-import shutil
 
 import pytest
 
-from lab import experiment
 from segmint.cli import datasets
 from segmint.cli.main import run
 from segmint.errors import DatasetError
@@ -97,29 +95,3 @@ def test_a_plan_tells_what_a_recipe_needs(capsys, tmp_path):
     assert "GB" in out
     assert "segmint generate --out" in out
     assert not (tmp_path / "x").exists()
-
-
-def test_the_experiment_runs_its_arms_and_goes_on(tmp_path, capsys):
-    size = experiment.Size(images=4, val_images=2, test_images=2, iterations=2, batch_size=2)
-    done: list[str] = []
-
-    def carry_out(words):
-        done.append(words[0])
-        if words[0] == "generate":  # a renderer in the place of the model
-            source = datasets.rendered(f"toybox:train@{words[words.index('--count') + 1]}")
-            shutil.copytree(source, words[words.index("--out") + 1])
-        else:
-            assert segmint(capsys, *words)[0] == 0
-
-    arms = ("rendered", "pcc")
-    outcomes = experiment.run_experiment(tmp_path, size, arms, carry_out)
-    assert done == ["train", "evaluate", "generate", "train", "evaluate"]
-    assert outcomes[0].relative == 1.0
-    assert outcomes[1].mean_iou == outcomes[0].mean_iou  # the same images, masks and seed
-    table = (tmp_path / "experiment.md").read_text()
-    assert "| pcc |" in table
-    assert (tmp_path / "experiment.png").read_bytes().startswith(b"\x89PNG")
-    assert experiment.run_experiment(tmp_path, size, arms, carry_out) == outcomes
-    assert len(done) == 5
-    with pytest.raises(DatasetError, match="another size"):
-        experiment.run_experiment(tmp_path, experiment.QUICK, arms, carry_out)

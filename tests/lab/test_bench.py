@@ -1,4 +1,4 @@
-"""`segmint bench`: each benchmark at its smallest, and what it refuses."""
+"""`lab.bench`: each benchmark at its smallest, and what it refuses."""
 
 import json
 import sys
@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
+from lab.bench import app
 from segmint.cli.main import run as run_command
 
 
 def run(*words: object) -> int:
     with pytest.raises(SystemExit) as ended:
-        run_command([str(word) for word in words])
+        run_command([str(word) for word in words], commands=app)
     return int(ended.value.code or 0)
 
 
 def figures(out: Path, *words: object) -> Any:
-    assert run("bench", *words, "--quiet", "--out", out) == 0
+    assert run(*words, "--quiet", "--out", out) == 0
     return json.loads(out.read_text())
 
 
@@ -78,7 +79,7 @@ def test_training(tmp_path: Path) -> None:
 def test_what_cannot_be_measured_is_said_in_one_line(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("bench", *words, "-q") == 2
+    assert run(*words, "-q") == 2
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
@@ -88,10 +89,10 @@ def test_what_cannot_be_measured_is_said_in_one_line(
 def test_without_scikit_learn_the_extra_is_named(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for module in [each for each in sys.modules if each.startswith("segmint.cost.")]:
+    for module in [each for each in sys.modules if each.startswith("lab.cost.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.delattr("lab.cost.memory", raising=False)
     monkeypatch.setitem(sys.modules, "sklearn", None)
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
-    assert run("bench", name) == 2
-    assert "pip install 'segmint[bench]'" in capsys.readouterr().err
+    assert run(name) == 2
+    assert "pip install 'segmint[dev]'" in capsys.readouterr().err

@@ -29,7 +29,9 @@ def test_files_differ_by_a_byte_or_by_a_field(pair: Any) -> None:
     assert pair("a.json", '{"areas": {"boat": 1}}', '{"areas": {"boat": 2}}') == (
         "a.json:areas:boat is 2, in the base 1"
     )
-    assert pair("a.json", '{"a": 1}', '{"a": 1, "b": 2}') == "a.json has the fields ['a', 'b'], the base ['a']"
+    assert (
+        pair("a.json", '{"a": 1}', '{"a": 1, "b": 2}') == "a.json has the fields ['a', 'b'], the base ['a']"
+    )
     assert pair("plan.jsonl", '{"seed": 1}\n{"seed": 2}\n', '{"seed": 1}\n{"seed": 3}\n') == (
         "plan.jsonl[1]:seed is 3, in the base 2"
     )

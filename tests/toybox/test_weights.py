@@ -7,8 +7,9 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 
+from lab.toybox import tokenizer
 from lab.toybox.train import ORACLE_FOLDER, WEIGHTS_FOLDER
-from segmint.toybox import oracle, tokenizer, world
+from segmint.toybox import oracle, world
 
 MEGABYTE = 1_000_000
 

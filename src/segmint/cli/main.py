@@ -87,22 +87,24 @@ def _main(
     """Options of the bare command."""
 
 
-def run(args: Sequence[str] | None = None) -> NoReturn:
+def run(args: Sequence[str] | None = None, *, commands: typer.Typer = app, name: str = "segmint") -> NoReturn:
     """Entry point of the command line; always ends the process.
 
     Args:
         args: the words after `segmint`; None takes the process's own.
+        commands: what the words are said to.
+        name: what stands before the words.
     """
     words = list(sys.argv[1:] if args is None else args)
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # typer carries its own copy of click
     try:
         refuse_urls(words)
-        code = app(words or ["--help"], standalone_mode=False)
+        code = commands(words or ["--help"], prog_name=name, standalone_mode=False)
     except SegmintError as error:
         tell_error(str(error))
         code = EXIT_BAD_INPUT
     except usage_error as error:
-        tell_error(f"{error.format_message()} (see segmint {' '.join(words[:1])} --help)")  # type: ignore[attr-defined]
+        tell_error(f"{error.format_message()} (see {name} {' '.join(words[:1])} --help)")  # type: ignore[attr-defined]
         code = EXIT_BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         tell_error("interrupted")

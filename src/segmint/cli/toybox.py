@@ -1,4 +1,4 @@
-"""`segmint toybox`: render the miniature world, train its model, judge it."""
+"""`segmint toybox`: render the miniature world, judge its model."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The shipped miniature world: render its scenes, train its model again, judge it.",
+    help="The shipped miniature world: render its scenes, judge its model.",
 )
 
 SplitName = Literal["train", "val", "test"]

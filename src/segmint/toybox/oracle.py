@@ -89,7 +89,7 @@ def load(path: Path) -> Oracle:
     """Read an oracle's weights."""
     if not path.is_file():
         raise ModelError(
-            f"{path}: the oracle's weights are missing; make them with `segmint toybox train --oracle`"
+            f"{path}: the oracle's weights are missing; make them with `python -m lab.toybox train --oracle`"
         )
     model = Oracle()
     model.load_state_dict({key: value.float() for key, value in load_file(path).items()})

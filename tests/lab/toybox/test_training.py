@@ -11,9 +11,9 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from safetensors.torch import load_file
 
 from lab.toybox import checkpoints, export, optim, oracle_training, train, unet
+from lab.toybox.plan import OraclePlan, Phase, Plan, UnetPlan, VaePlan
 from segmint.errors import TrainingError
 from segmint.toybox import oracle
-from segmint.toybox.plan import OraclePlan, Phase, Plan, UnetPlan, VaePlan
 
 VAE = VaePlan(channels=(16, 16, 16), steps=2, batch_size=2, log_every=1, save_every=1, bf16=False)
 UNET = UnetPlan(

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from transformers import CLIPTokenizer
 
+from lab.toybox import tokenizer
 from segmint.plan.prompts.templates import load_templates
-from segmint.toybox import captions, tokenizer, world
+from segmint.toybox import captions, world
 
 
 @pytest.fixture(scope="module")
