@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmint.benchmark.pictures import side_by_side
 from segmint.benchmark.report import to_csv, to_markdown, write_report
 from segmint.benchmark.rows import Report, Row, make_row, means
 from segmint.benchmark.tally import tally
 from segmint.errors import StorageError
-from segmint.vocabulary import Vocabulary
 
 NAMES = ("background", "boat", "tree")
 
@@ -87,13 +85,3 @@ def test_a_folder_that_is_a_file_is_refused(report: Report, tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         write_report(report, tmp_path / "file")
-
-
-def test_pictures_show_each_mask_in_its_colours() -> None:
-    vocabulary = Vocabulary.of(["boat"], colours={"boat": (1, 2, 3)})
-    image = np.full((8, 16, 3), 9, np.uint8)
-    masks = {"truth": [np.ones((8, 16), np.uint8)], "pcc": [np.full((8, 16), 255, np.uint8)]}
-    sheet = np.asarray(side_by_side([image], masks, vocabulary.palette()))
-    assert (sheet == (9, 9, 9)).all(-1).sum() == 128 * 64
-    assert (sheet == (1, 2, 3)).all(-1).sum() == 128 * 64
-    assert (sheet == (224, 224, 192)).all(-1).sum() == 128 * 64

@@ -1,6 +1,6 @@
 import numpy as np
 
-from segmint.pictures.sheets import Panel, contact_sheet, overlay, spread, write_contact_sheet
+from segmint.pictures.sheets import Panel, contact_sheet, rows_of, side_by_side, spread, write_contact_sheet
 from segmint.runs import layout
 from segmint.runs.files.local import LocalFiles
 from segmint.vocabulary import Vocabulary
@@ -11,16 +11,6 @@ def panel(height: int = 16, width: int = 24, caption: str = "000000 a boat") -> 
     mask = np.zeros((height, width), np.uint8)
     mask[4:8, 4:8], mask[0, 0] = 1, 255
     return Panel(image=np.full((height, width, 3), 200, np.uint8), mask=mask, caption=caption)
-
-
-def test_the_overlay_leaves_the_background_and_rings_each_class():
-    image = np.full((6, 6, 3), 100, np.uint8)
-    mask = np.zeros((6, 6), np.uint8)
-    mask[1:5, 1:5] = 1
-    drawn = overlay(image, mask, Vocabulary.of(["boat"], colours={"boat": (200, 0, 0)}))
-    assert drawn[0, 0].tolist() == [100, 100, 100]
-    assert drawn[3, 3].tolist() == [155, 45, 45]
-    assert drawn[1, 1].tolist() == [255, 255, 255]
 
 
 def test_sheets_hold_any_number_of_items_of_any_size():
@@ -49,3 +39,20 @@ def test_a_run_gets_its_sheet_and_an_empty_one_none(tmp_path):
     (run.folder / layout.CONTACT_SHEET).unlink()
     write_contact_sheet(run)
     assert not (run.folder / layout.CONTACT_SHEET).exists()
+
+
+def test_methods_stand_side_by_side_in_their_colours():
+    vocabulary = Vocabulary.of(["boat"], colours={"boat": (1, 2, 3)})
+    image = np.full((8, 16, 3), 9, np.uint8)
+    masks = {"truth": [np.ones((8, 16), np.uint8)], "pcc": [np.full((8, 16), 255, np.uint8)]}
+    sheet = np.asarray(side_by_side([image], masks, vocabulary))
+    assert (sheet == (9, 9, 9)).all(-1).sum() == 128 * 64
+    assert (sheet == (1, 2, 3)).all(-1).sum() == 128 * 64
+    assert (sheet == (224, 224, 192)).all(-1).sum() == 128 * 64
+
+
+def test_rows_hold_every_picture():
+    pictures = [np.full((32, 32, 3), level, np.uint8) for level in (0, 60, 120)]
+    sheet = np.asarray(rows_of(pictures, columns=2))
+    assert sheet.shape == (2 * 34 + 2, 2 * 34 + 2, 3)
+    assert set(np.unique(sheet)) == {0, 60, 120, 255}

@@ -60,10 +60,3 @@ def test_a_report_names_what_misses_its_bound() -> None:
 def test_planned_prompts_name_their_classes_in_plain_words() -> None:
     for spec in evaluate.plan_samples(GateSettings(samples=20)):
         assert set(spec.classes) == set(spec.prompt.replace(",", "").split()) & set(world.CLASSES)
-
-
-def test_contact_sheet_holds_every_picture() -> None:
-    pictures = [np.full((32, 32, 3), level, np.uint8) for level in (0, 60, 120)]
-    sheet = np.asarray(evaluate.contact_sheet(pictures, columns=2))
-    assert sheet.shape == (2 * 34 + 2, 2 * 34 + 2, 3)
-    assert set(np.unique(sheet)) == {0, 60, 120, 255}

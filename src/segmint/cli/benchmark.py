@@ -197,10 +197,10 @@ def _finish(
     quiet: bool,
 ) -> None:
     from segmint._version import __version__
-    from segmint.benchmark.pictures import side_by_side
     from segmint.benchmark.report import modes, write_report
     from segmint.benchmark.rows import Report, means
     from segmint.errors import DatasetError
+    from segmint.pictures.sheets import side_by_side
 
     if not rows:
         raise DatasetError("nothing was scored: no image had a mask with a class in it")
@@ -215,9 +215,8 @@ def _finish(
     )
     paths = list(write_report(report, out))
     if album.images:
-        palette = setup.recipe.vocabulary.to_vocabulary().palette()
         paths.append(out / "masks.png")
-        side_by_side(album.images, album.columns, palette).save(paths[-1])
+        side_by_side(album.images, album.columns, setup.recipe.vocabulary.to_vocabulary()).save(paths[-1])
     console = Console()
     for mode in modes(report):
         console.print(_table(report, mode))

@@ -19,7 +19,7 @@ def explain(
     The stages are made again from the item's stored attention.
     """
     from segmint.errors import RunError, StorageError
-    from segmint.pictures import render
+    from segmint.pictures import paint
     from segmint.pictures.explain import draw_method
     from segmint.pictures.stages import explain as known_of
     from segmint.runs.masksets import check_mask_set
@@ -34,7 +34,7 @@ def explain(
     picture = draw_method(known_of(opened, opened.vocabulary(), item, masks))
     target = out or Path(f"explain-{item}.png")
     try:
-        target.write_bytes(render.png(picture))
+        target.write_bytes(paint.png(picture))
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from None
     typer.echo(f"wrote {target} ({picture.shape[1]} × {picture.shape[0]} px)")

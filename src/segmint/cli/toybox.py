@@ -72,6 +72,7 @@ def evaluate(
     """Judge the toybox model: the quality gate. Ends with exit code 1 if a figure misses its bound."""
     from segmint.backbone.loading import load
     from segmint.backbone.settings import ModelSettings
+    from segmint.pictures.sheets import rows_of
     from segmint.toybox import evaluate as gate
 
     settings = gate.GateSettings(
@@ -82,7 +83,7 @@ def evaluate(
     if json_file is not None:
         json_file.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
     if sheet is not None:
-        gate.contact_sheet([item.image for item in drawn[:48]]).save(sheet)
+        rows_of([item.image for item in drawn[:48]]).save(sheet)
     if report.failures():
         raise typer.Exit(1)
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32
 from PIL import Image as PilImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
-from segmint.pictures import render
-from segmint.pictures.stages import Explanation
+from segmint.pictures import paint
+from segmint.pictures.stages import Explanation, label_name
 
 CELL = 200
 """Side of a small picture, in pixels; a large one is two of them and a gap."""
@@ -35,7 +34,7 @@ class Panel:
     canvas: PilImage.Image
 
 
-def draw_method(known: Explanation) -> render.Picture:
+def draw_method(known: Explanation) -> paint.Picture:
     """The picture. Stages that the method does not have are left out."""
     panels = [*_panels(known)]
     rows = _rows(panels)
@@ -52,16 +51,16 @@ def draw_method(known: Explanation) -> render.Picture:
 
 
 def _panels(known: Explanation) -> list[Panel]:
-    trace, palette = known.trace, render.palette_of(known.vocabulary)
+    trace, palette = known.trace, paint.palette_of(known.vocabulary)
     panels = [
         Panel(title="The model draws", text="one prompt, one image", canvas=_large(known.image, smooth=True))
     ]
     if known.summary.components:
-        heads = [picture for _, picture in render.heads_rgb(known.summary.components, 6)]
+        heads = [picture for _, picture in paint.heads_rgb(known.summary.components, 6)]
         text = "self-attention, three components a head"
         panels.append(Panel(title="What its heads see", text=text, canvas=_grid(heads, rows=2)))
     if trace.clusters is not None:
-        tops = [render.partition(each) for each in trace.clusters.clusters[:3]]
+        tops = [paint.partition(each) for each in trace.clusters.clusters[:3]]
         cut = [
             _segments(each, number) for each, number in zip(tops, trace.clusters.segments[:3], strict=True)
         ]
@@ -72,7 +71,7 @@ def _panels(known: Explanation) -> list[Panel]:
         panels.append(_class_maps(known))
     if trace.voted is not None:
         count = len(trace.voted.ballots)
-        ballots = [render.colourise(each, palette) for each in trace.voted.ballots[:9]]
+        ballots = [paint.colourise(each, palette) for each in trace.voted.ballots[:9]]
         panels.append(
             Panel(
                 title=f"{count} ballots",
@@ -80,12 +79,12 @@ def _panels(known: Explanation) -> list[Panel]:
                 canvas=_grid(ballots, rows=3),
             )
         )
-        vote = [render.colourise(trace.voted.labels, palette), render.heat(trace.voted.agreement, "viridis")]
+        vote = [paint.colourise(trace.voted.labels, palette), paint.heat(trace.voted.agreement, "viridis")]
         panels.append(Panel(title="Vote", text="and agreement", canvas=_grid(vote, rows=2)))
-    masks = [render.colourise(each, palette) for each in (trace.unrefined, known.labels) if each is not None]
+    masks = [paint.colourise(each, palette) for each in (trace.unrefined, known.labels) if each is not None]
     text = "before, after" if len(masks) > 1 else "label ids in colour"
     panels.append(Panel(title="Refine" if len(masks) > 1 else "Mask", text=text, canvas=_grid(masks, rows=2)))
-    final = render.outlined(render.overlay(known.image, known.labels, palette), known.labels)
+    final = paint.outlined_overlay(known.image, known.labels, palette)
     panels.append(Panel(title="The pair", text="image and mask, no label used", canvas=_large(final)))
     return panels
 
@@ -93,30 +92,26 @@ def _panels(known: Explanation) -> list[Panel]:
 def _class_maps(known: Explanation) -> Panel:
     evidence = known.trace.evidence
     assert evidence is not None, "asked for by the caller"
-    names = {e.label_id: e.name for e in known.vocabulary.entries} | {0: "background"}
     cells = [
-        _named(render.heat(values), names.get(label_id, str(label_id)))
+        _named(paint.heat(values), label_name(known.vocabulary, label_id))
         for label_id, values in zip(evidence.label_ids, evidence.values, strict=True)
     ]
     return Panel(title="Where words look", text="cross-attention maps", canvas=_grid(cells, rows=2))
 
 
-def _segments(picture: render.Picture, numbers: Int32[np.ndarray, "grid_h grid_w"]) -> render.Resized:
-    size = (CELL, CELL)
-    large = render.resized(picture, size)
-    shown = np.asarray(
-        PilImage.fromarray(numbers.astype(np.int32)).resize((CELL, CELL), PilImage.Resampling.NEAREST)
-    )
-    return render.outlined(large, shown)
+def _segments(picture: paint.Picture, numbers: Int32[np.ndarray, "grid_h grid_w"]) -> paint.Resized:
+    large = paint.resized(picture, (CELL, CELL))
+    shown = PilImage.fromarray(numbers.astype(np.int32)).resize((CELL, CELL), PilImage.Resampling.NEAREST)
+    return np.where(paint.borders(np.asarray(shown))[..., None], np.uint8(255), large)
 
 
-def _named(picture: render.Picture, name: str) -> render.Resized:
-    cell = PilImage.fromarray(render.resized(picture, (CELL, CELL)))
+def _named(picture: paint.Picture, name: str) -> paint.Resized:
+    cell = PilImage.fromarray(paint.resized(picture, (CELL, CELL)))
     draw = ImageDraw.Draw(cell)
     draw.text(
         (9, CELL - 9),
         name,
-        font=_font(21, name),
+        font=paint.font(21, name),
         fill=(255, 255, 255),
         anchor="ls",
         stroke_width=3,
@@ -125,7 +120,7 @@ def _named(picture: render.Picture, name: str) -> render.Resized:
     return np.asarray(cell)
 
 
-def _grid(pictures: Sequence[render.AnyPicture], *, rows: int) -> PilImage.Image:
+def _grid(pictures: Sequence[paint.AnyPicture], *, rows: int) -> PilImage.Image:
     """Pictures in so many rows, together as high as a large one."""
     side = (LARGE - GAP * (rows - 1)) // rows
     columns = max(1, -(-len(pictures) // rows))
@@ -137,7 +132,7 @@ def _grid(pictures: Sequence[render.AnyPicture], *, rows: int) -> PilImage.Image
     return canvas
 
 
-def _large(picture: render.Picture, *, smooth: bool = False) -> PilImage.Image:
+def _large(picture: paint.Picture, *, smooth: bool = False) -> PilImage.Image:
     method = (
         PilImage.Resampling.BICUBIC if smooth or picture.shape[0] > LARGE else PilImage.Resampling.NEAREST
     )
@@ -179,11 +174,15 @@ def _draw_row(
 
 def _title(draw: ImageDraw.ImageDraw, panel: Panel, x: float, top: int, number: int) -> None:
     draw.ellipse((x, top + 4, x + 34, top + 38), fill=ACCENT)
-    draw.text((x + 17, top + 21), str(number), font=_font(21, "1"), fill=(255, 255, 255), anchor="mm")
-    draw.text((x + 44, top + 21), panel.title, font=_font(28, panel.title), fill=INK, anchor="lm")
+    draw.text((x + 17, top + 21), str(number), font=paint.font(21, "1"), fill=(255, 255, 255), anchor="mm")
+    draw.text((x + 44, top + 21), panel.title, font=paint.font(28, panel.title), fill=INK, anchor="lm")
     room = max(panel.canvas.width, 250)
     draw.text(
-        (x, top + 64), _fitted(panel.text, 19, room), font=_font(19, panel.text), fill=SOFT, anchor="lm"
+        (x, top + 64),
+        paint.shortened(panel.text, 19, room),
+        font=paint.font(19, panel.text),
+        fill=SOFT,
+        anchor="lm",
     )
 
 
@@ -195,43 +194,24 @@ def _headline(draw: ImageDraw.ImageDraw, known: Explanation, width: int) -> None
     prompt = " ".join(known.record.prompt.split())
     draw.text(
         (MARGIN, 46),
-        _fitted(f"“{prompt}”", 36, width - 2 * MARGIN),
-        font=_font(36, prompt),
+        paint.shortened(f"“{prompt}”", 36, width - 2 * MARGIN),
+        font=paint.font(36, prompt),
         fill=INK,
         anchor="lm",
     )
     record = known.record
     said = f"{record.model}  ·  {known.trace.method}  ·  item {record.id}  ·  seed {record.seed}"
-    draw.text((MARGIN, 90), said, font=_font(20, said), fill=SOFT, anchor="lm")
+    draw.text((MARGIN, 90), said, font=paint.font(20, said), fill=SOFT, anchor="lm")
 
 
 def _legend(draw: ImageDraw.ImageDraw, known: Explanation, y: int) -> None:
     shown = set(np.unique(known.labels).tolist()) | set(known.record.label_ids)
     entries = [
-        (e.name, render.shown_colour(e.colour)) for e in known.vocabulary.entries if e.label_id in shown
+        (e.name, paint.shown_colour(e.colour)) for e in known.vocabulary.entries if e.label_id in shown
     ]
-    uncertain = tuple(render.palette_of(known.vocabulary)[255].tolist())
+    uncertain = tuple(paint.palette_of(known.vocabulary)[255].tolist())
     x = float(MARGIN)
-    for name, colour in [("background", render.SLATE), *entries, ("uncertain", uncertain)]:
+    for name, colour in [("background", paint.SLATE), *entries, ("uncertain", uncertain)]:
         draw.rounded_rectangle((x, y, x + 24, y + 24), radius=6, fill=colour, outline=LINE)
-        draw.text((x + 34, y + 12), name, font=_font(21, name), fill=INK, anchor="lm")
-        x += 34 + draw.textlength(name, font=_font(21, name)) + 34
-
-
-def _fitted(text: str, size: int, room: int | float) -> str:
-    """The text, shortened where it is longer than its place."""
-    font = _font(size, text)
-    if font.getlength(text) <= room:
-        return text
-    while text and font.getlength(text + "…") > room:
-        text = text[:-1]
-    return text + "…"
-
-
-def _font(size: int, text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own face for Western text, matplotlib's for the rest, which covers far more letters."""
-    if all((ord(letter) < 0x250 and letter != "×") or letter in "“”–…" for letter in text):
-        return ImageFont.load_default(size=size)
-    from matplotlib import get_data_path
-
-    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size=size)
+        draw.text((x + 34, y + 12), name, font=paint.font(21, name), fill=INK, anchor="lm")
+        x += 34 + draw.textlength(name, font=paint.font(21, name)) + 34

@@ -1,19 +1,19 @@
-"""A contact sheet: a handful of a run's items as image, mask and overlay, with a legend of the classes."""
+"""Sheets of many pictures: a run's contact sheet, methods side by side, plain rows."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
 from PIL import Image as PilImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
-from segmint.artifacts import Image, Mask
+from segmint.artifacts import AnyImage, Image, Mask
+from segmint.pictures import paint
 from segmint.runs import layout
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
-from segmint.vocabulary import IGNORE, ClassEntry, Vocabulary, voc_colour
+from segmint.vocabulary import IGNORE, ClassEntry, Colour, Vocabulary, voc_colour
 
 ITEMS = 12
 """Items on a sheet, spread evenly over the run."""
@@ -22,8 +22,6 @@ ACROSS = 2
 """Items side by side."""
 GAP_PX, MARGIN_PX, CAPTION_PX, ROW_GAP_PX = 6, 28, 40, 8
 PAPER, INK, FAINT = (252, 252, 250), (32, 34, 38), (120, 124, 130)
-OVERLAY = 0.55
-"""Opacity of the mask's colours over the image."""
 UNCERTAIN_NAME = "uncertain"
 
 
@@ -69,7 +67,7 @@ def contact_sheet(panels: Sequence[Panel], vocabulary: Vocabulary, *, title: str
     row_height = TILE_PX + CAPTION_PX + ROW_GAP_PX
     sheet = PilImage.new("RGB", (width, top + rows * row_height + MARGIN_PX - ROW_GAP_PX), PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((MARGIN_PX, MARGIN_PX - 6), title, fill=INK, font=_font(20))
+    pen.text((MARGIN_PX, MARGIN_PX - 6), title, fill=INK, font=paint.font(20, title))
     _draw_legend(pen, legend, MARGIN_PX + 30)
     for place, panel in enumerate(panels):
         left = MARGIN_PX + place % across * (panel_width + MARGIN_PX)
@@ -77,19 +75,36 @@ def contact_sheet(panels: Sequence[Panel], vocabulary: Vocabulary, *, title: str
     return sheet
 
 
-def colour_mask(mask: Mask, vocabulary: Vocabulary) -> UInt8[np.ndarray, "image_h image_w 3"]:
-    """Label ids in the vocabulary's colours."""
-    table = np.array(vocabulary.palette(), np.uint8).reshape(256, 3)
-    return np.asarray(table[mask])
+def side_by_side(
+    images: Sequence[AnyImage], columns: Mapping[str, Sequence[Mask]], vocabulary: Vocabulary
+) -> PilImage.Image:
+    """One row an image: the image, then each column's mask in its classes' colours, headed by its name."""
+    side, head, gap = 128, 16, 4
+    palette = paint.file_palette(vocabulary)
+    size = gap + (1 + len(columns)) * (side + gap), head + len(images) * (side + gap)
+    sheet = PilImage.new("RGB", size, (255, 255, 255))
+    pen = ImageDraw.Draw(sheet)
+    for at, name in enumerate(["image", *columns]):
+        pen.text((gap + at * (side + gap) + 2, 2), name, fill=(30, 30, 30))
+    for row, image in enumerate(images):
+        masks = (paint.colourise(each[row], palette) for each in columns.values())
+        for at, pixels in enumerate([image, *masks]):
+            tile = PilImage.fromarray(paint.fitted(pixels, side, smooth=at == 0))
+            sheet.paste(tile, (gap + at * (side + gap), head + row * (side + gap)))
+    return sheet
 
 
-def overlay(image: Image, mask: Mask, vocabulary: Vocabulary) -> UInt8[np.ndarray, "image_h image_w 3"]:
-    """The image with classes and uncertain pixels tinted, and a thin line around every class."""
-    colours = colour_mask(mask, vocabulary).astype(np.float32)
-    tinted = (1 - OVERLAY) * image.astype(np.float32) + OVERLAY * colours
-    mixed = np.where((mask != 0)[..., None], tinted, image.astype(np.float32))
-    mixed[_borders(mask)] = 255.0
-    return np.rint(mixed).astype(np.uint8)
+def rows_of(pictures: Sequence[AnyImage], *, columns: int = 8) -> PilImage.Image:
+    """Pictures of one size in rows, with a thin white gap."""
+    side = pictures[0].shape[0]
+    gap = max(2, side // 32)
+    rows = -(-len(pictures) // columns)
+    size = columns * (side + gap) + gap, rows * (side + gap) + gap
+    sheet = PilImage.new("RGB", size, (255, 255, 255))
+    for index, picture in enumerate(pictures):
+        place = (gap + index % columns * (side + gap), gap + index // columns * (side + gap))
+        sheet.paste(PilImage.fromarray(picture), place)
+    return sheet
 
 
 def caption(record: ItemRecord) -> str:
@@ -110,28 +125,18 @@ def spread(ids: Sequence[str], count: int) -> list[str]:
     return [ids[place * len(ids) // count] for place in range(count)]
 
 
-def _borders(mask: Mask) -> np.ndarray:
-    edge: np.ndarray = np.zeros(mask.shape, bool)
-    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
-    edge[1:, :] |= mask[1:, :] != mask[:-1, :]
-    edge &= mask != IGNORE
-    return edge
-
-
-def _shown(panels: Sequence[Panel], vocabulary: Vocabulary) -> list[tuple[str, tuple[int, int, int]]]:
+def _shown(panels: Sequence[Panel], vocabulary: Vocabulary) -> list[tuple[str, Colour]]:
     present = set(np.unique(np.concatenate([np.unique(panel.mask) for panel in panels])).tolist())
     entries: list[ClassEntry] = [each for each in vocabulary.entries if each.label_id in present]
     names = [("background", (0, 0, 0)), *((each.name, each.colour) for each in entries)]
     return [*names, (UNCERTAIN_NAME, voc_colour(IGNORE))] if IGNORE in present else names
 
 
-def _legend_rows(
-    names: Sequence[tuple[str, tuple[int, int, int]]], width: int
-) -> list[list[tuple[int, str, tuple[int, int, int]]]]:
-    rows: list[list[tuple[int, str, tuple[int, int, int]]]] = [[]]
+def _legend_rows(names: Sequence[tuple[str, Colour]], width: int) -> list[list[tuple[int, str, Colour]]]:
+    rows: list[list[tuple[int, str, Colour]]] = [[]]
     at = 0
     for name, colour in names:
-        takes = 24 + int(_font(15).getlength(name)) + 22
+        takes = 24 + int(paint.font(15, name).getlength(name)) + 22
         if at and at + takes > width:
             rows.append([])
             at = 0
@@ -141,39 +146,32 @@ def _legend_rows(
 
 
 def _draw_legend(
-    pen: ImageDraw.ImageDraw, rows: Sequence[Sequence[tuple[int, str, tuple[int, int, int]]]], top: int
+    pen: ImageDraw.ImageDraw, rows: Sequence[Sequence[tuple[int, str, Colour]]], top: int
 ) -> None:
     for number, row in enumerate(rows):
         y = top + 24 * number
         for at, name, colour in row:
             x = MARGIN_PX + at
             pen.rounded_rectangle((x, y + 2, x + 16, y + 18), radius=3, fill=colour, outline=FAINT)
-            pen.text((x + 24, y + 1), name, fill=INK, font=_font(15))
+            pen.text((x + 24, y + 1), name, fill=INK, font=paint.font(15, name))
 
 
 def _draw_panel(sheet: PilImage.Image, panel: Panel, vocabulary: Vocabulary, left: int, top: int) -> None:
-    coloured = colour_mask(panel.mask, vocabulary)
-    blended = overlay(panel.image, panel.mask, vocabulary)
+    palette = paint.file_palette(vocabulary)
+    coloured = paint.colourise(panel.mask, palette)
+    blended = paint.outlined_overlay(panel.image, panel.mask, palette)
     for place, pixels in enumerate((panel.image, coloured, blended)):
-        smooth = place != 1
-        tile = _fit(PilImage.fromarray(pixels), smooth=smooth)
+        tile = PilImage.fromarray(paint.fitted(pixels, TILE_PX, smooth=place != 1))
         x = left + place * (TILE_PX + GAP_PX) + (TILE_PX - tile.width) // 2
         sheet.paste(tile, (x, top + (TILE_PX - tile.height) // 2))
     pen = ImageDraw.Draw(sheet)
     room = 3 * TILE_PX + 2 * GAP_PX
     for line, text in enumerate(_wrap(panel.caption, room, lines=2)):
-        pen.text((left, top + TILE_PX + 4 + 17 * line), text, fill=FAINT, font=_font(14))
-
-
-def _fit(picture: PilImage.Image, *, smooth: bool) -> PilImage.Image:
-    scale = TILE_PX / max(picture.size)
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    how = PilImage.Resampling.LANCZOS if smooth else PilImage.Resampling.NEAREST
-    return picture.resize(size, how)
+        pen.text((left, top + TILE_PX + 4 + 17 * line), text, fill=FAINT, font=paint.font(14, panel.caption))
 
 
 def _wrap(text: str, width: int, *, lines: int) -> list[str]:
-    font = _font(14)
+    font = paint.font(14, text)
     wrapped = [""]
     for word in text.split():
         longer = f"{wrapped[-1]} {word}".strip()
@@ -185,7 +183,3 @@ def _wrap(text: str, width: int, *, lines: int) -> list[str]:
         else:
             wrapped.append(word[:80])
     return wrapped
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

@@ -1,23 +1,17 @@
 """Why a mask is what it is: every stage of the method for one item, as titled pictures."""
 
 import re
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from segmint.artifacts import AttentionSummary, Image, Mask, Trace
-from segmint.pictures import render
-from segmint.runs import layout
+from segmint.pictures import paint
 from segmint.runs.masksets import read_mask_settings, spec_of
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
-from segmint.vocabulary import BACKGROUND, Vocabulary
+from segmint.vocabulary import Vocabulary
 
-HELD = 4
-"""Items whose stages stay in memory."""
 HEADS_SHOWN = 6
 """Single heads shown as pictures."""
 
@@ -30,7 +24,7 @@ class Stage:
     group: str
     title: str
     caption: str
-    picture: render.Picture
+    picture: paint.Picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,29 +60,15 @@ def explain(run: Run, vocabulary: Vocabulary, item_id: str, mask_set: str) -> Ex
     )
 
 
+def label_name(vocabulary: Vocabulary, label_id: int) -> str:
+    """The name of a label; its number where the vocabulary has none for it."""
+    names = vocabulary.label_names
+    return names[label_id] if label_id < len(names) else f"label {label_id}"
+
+
 def draw_stages(known: Explanation) -> list[Stage]:
     """Every stage that the method has, in its order, each at its own resolution."""
     return [*_features(known), *_clusters(known), *_class_maps(known), *_votes(known), *_masks(known)]
-
-
-class StageShelf:
-    """Stages of the items looked at last."""
-
-    def __init__(self, run: Run, vocabulary: Vocabulary) -> None:
-        self.run, self.vocabulary = run, vocabulary
-        self._lock = threading.Lock()
-        self._held: OrderedDict[tuple[str, str], list[Stage]] = OrderedDict()
-
-    def stages(self, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> list[Stage]:
-        """The item's stages; one request computes, the others wait for it."""
-        key = (item_id, mask_set)
-        with self._lock:
-            if key not in self._held:
-                self._held[key] = draw_stages(explain(self.run, self.vocabulary, item_id, mask_set))
-                while len(self._held) > HELD:
-                    self._held.popitem(last=False)
-            self._held.move_to_end(key)
-            return self._held[key]
 
 
 def _features(known: Explanation) -> list[Stage]:
@@ -99,9 +79,9 @@ def _features(known: Explanation) -> list[Stage]:
         group="Attention features",
         title="All heads",
         caption="Three main directions of all head components, as red, green, blue",
-        picture=render.features_rgb(known.summary.components, known.summary.grid),
+        picture=paint.features_rgb(known.summary.components, known.summary.grid),
     )
-    heads = render.heads_rgb(known.summary.components, HEADS_SHOWN)
+    heads = paint.heads_rgb(known.summary.components, HEADS_SHOWN)
     singles = [
         Stage(
             key=f"head-{i}",
@@ -131,7 +111,7 @@ def _clusters(known: Explanation) -> list[Stage]:
             group="Clusters",
             title=f"k = {count}",
             caption=f"{count} clusters, {int(found.segments[trial].max()) + 1} connected segments",
-            picture=render.partition(found.clusters[trial]),
+            picture=paint.partition(found.clusters[trial]),
         )
         for trial, count in enumerate(found.counts)
     ]
@@ -141,21 +121,20 @@ def _class_maps(known: Explanation) -> list[Stage]:
     evidence = known.trace.evidence
     if evidence is None:
         return []
-    names = {e.label_id: e.name for e in known.vocabulary.entries} | {BACKGROUND: "background"}
     return [
         Stage(
             key=f"map-{label_id}",
             group="Class maps",
-            title=names.get(label_id, f"label {label_id}"),
+            title=label_name(known.vocabulary, label_id),
             caption="Cross-attention of the class's words" if label_id else "Attention of the start token",
-            picture=render.heat(evidence.values[row]),
+            picture=paint.heat(evidence.values[row]),
         )
         for row, label_id in enumerate(evidence.label_ids)
     ]
 
 
 def _votes(known: Explanation) -> list[Stage]:
-    voted, palette = known.trace.voted, render.palette_of(known.vocabulary)
+    voted, palette = known.trace.voted, paint.palette_of(known.vocabulary)
     if voted is None:
         return []
     counts = known.trace.clusters.counts if known.trace.clusters else ()
@@ -166,7 +145,7 @@ def _votes(known: Explanation) -> list[Stage]:
             group="Ballots",
             title=f"Ballot {i + 1}",
             caption=f"k = {counts[i // per_trial]}, threshold {i % per_trial + 1}" if counts else "",
-            picture=render.colourise(ballot, palette),
+            picture=paint.colourise(ballot, palette),
         )
         for i, ballot in enumerate(voted.ballots)
     ]
@@ -175,23 +154,23 @@ def _votes(known: Explanation) -> list[Stage]:
         group="Vote",
         title="Agreement",
         caption=f"Share of the {len(voted.ballots)} ballots for the winner; bright is unanimous",
-        picture=render.heat(voted.agreement, "viridis"),
+        picture=paint.heat(voted.agreement, "viridis"),
     )
     winner = Stage(
         key="voted",
         group="Vote",
         title="Winner",
         caption="Pale where no label has enough ballots",
-        picture=render.colourise(voted.labels, palette),
+        picture=paint.colourise(voted.labels, palette),
     )
     return [*ballots, winner, agreed]
 
 
 def _masks(known: Explanation) -> list[Stage]:
-    palette, trace = render.palette_of(known.vocabulary), known.trace
+    palette, trace = paint.palette_of(known.vocabulary), known.trace
     stages = []
     if trace.unrefined is not None:
-        picture = render.overlay(known.image, trace.unrefined, palette)
+        picture = paint.overlay(known.image, trace.unrefined, palette)
         stages.append(
             Stage(
                 key="before",
@@ -201,7 +180,7 @@ def _masks(known: Explanation) -> list[Stage]:
                 picture=picture,
             )
         )
-    after = render.overlay(known.image, known.labels, palette)
+    after = paint.overlay(known.image, known.labels, palette)
     caption = "Along the image's own edges" if trace.unrefined is not None else f"Made by {trace.method}"
     stages.append(Stage(key="after", group="Mask", title="After refinement", caption=caption, picture=after))
     if trace.unrefined is not None:
@@ -211,13 +190,8 @@ def _masks(known: Explanation) -> list[Stage]:
                 key="changed",
                 group="Mask",
                 title="Changed pixels",
-                caption=percent_of(changed),
-                picture=render.heat(changed),
+                caption=f"{100 * float(changed.mean()):.1f} % of the image",
+                picture=paint.heat(changed),
             )
         )
     return stages
-
-
-def percent_of(changed: Float[np.ndarray, "h w"]) -> str:
-    """How much of the image changed, in words."""
-    return f"{100 * float(changed.mean()):.1f} % of the image"

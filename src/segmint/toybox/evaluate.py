@@ -208,18 +208,6 @@ def area_under_curve(scores: Float32[np.ndarray, "row col"], truth: Bool[np.ndar
     return (total - inside * (inside + 1) / 2) / (inside * outside)
 
 
-def contact_sheet(pictures: Sequence[UInt8[np.ndarray, "row col 3"]], *, columns: int = 8) -> Image.Image:
-    """Pictures side by side with a thin white gap."""
-    side = pictures[0].shape[0]
-    gap = max(2, side // 32)
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (side + gap) + gap), (255, 255, 255))
-    for index, picture in enumerate(pictures):
-        place = (gap + index % columns * (side + gap), gap + index // columns * (side + gap))
-        sheet.paste(Image.fromarray(picture), place)
-    return sheet
-
-
 def _areas(scene: Scene, outcome: Generation) -> list[tuple[str, float]]:
     maps = outcome.maps[CLASS_MAPS]
     out = [("", area_under_curve(_to_pixels(maps.values[0], scene), scene.mask == 0))]

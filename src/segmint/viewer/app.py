@@ -12,13 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from segmint._version import __version__
 from segmint.errors import ImageError, RunError, SegmintError
-from segmint.pictures import render
-from segmint.pictures.stages import StageShelf
+from segmint.pictures import paint
 from segmint.runs import layout
 from segmint.runs.curation.decisions import STATES, State
 from segmint.runs.store import open_run
 from segmint.viewer.catalog import Catalog
-from segmint.viewer.pictures import Look, Pictures
+from segmint.viewer.pictures import Look, Pictures, StageShelf
 from segmint.viewer.statistics_page import StatisticsShelf
 from segmint.viewer.table import SORTS, Query, Table
 
@@ -84,7 +83,7 @@ class Filters(BaseModel):
 def create_app(catalog: Catalog, cache: Path) -> FastAPI:
     """The application over one run; wrap it in `guard.Guard` before serving it."""
     app = FastAPI(title="segmint viewer", docs_url=None, redoc_url=None, openapi_url=None)
-    pictures = Pictures(catalog.folder, render.palette_of(catalog.vocabulary), cache)
+    pictures = Pictures(catalog.folder, paint.palette_of(catalog.vocabulary), cache)
     _answer_errors(app)
     _add_listing(app, catalog)
     _add_item(app, catalog, pictures)
@@ -122,7 +121,7 @@ def _add_listing(app: FastAPI, catalog: Catalog) -> None:
             "created": header.created,
             "version": __version__,
             "classes": [
-                {"name": e.name, "id": e.label_id, "colour": render.shown_colour(e.colour)}
+                {"name": e.name, "id": e.label_id, "colour": paint.shown_colour(e.colour)}
                 for e in catalog.vocabulary.entries
             ],
             "mask_sets": catalog.mask_sets(),
@@ -241,12 +240,12 @@ def _add_pictures(app: FastAPI, catalog: Catalog, pictures: Pictures) -> None:
     @app.get("/api/item/{item_id}/labels")
     def labels(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Response:
         catalog.row(mask_set, item_id)
-        return _png(render.png(pictures.mask(item_id, mask_set)))
+        return _png(paint.png(pictures.mask(item_id, mask_set)))
 
     @app.get("/api/item/{item_id}/agreement")
     def agreement(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Response:
         catalog.row(mask_set, item_id)
-        return _png(render.png(pictures.agreement(item_id, mask_set)))
+        return _png(paint.png(pictures.agreement(item_id, mask_set)))
 
 
 def _add_stages(app: FastAPI, catalog: Catalog, shelf: StageShelf) -> None:
@@ -261,7 +260,7 @@ def _add_stages(app: FastAPI, catalog: Catalog, shelf: StageShelf) -> None:
         catalog.row(mask_set, item_id)
         for each in shelf.stages(item_id, mask_set):
             if each.key == key:
-                return _png(render.png(each.picture))
+                return _png(paint.png(each.picture))
         raise RunError(f"item {item_id} has no stage {key[:60]!r}")
 
 

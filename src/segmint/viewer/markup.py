@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from segmint.pictures import render
+from segmint.pictures import paint
 from segmint.vocabulary import Colour
 
 Child = Element | str | None
@@ -34,9 +34,9 @@ def section(title: str, *children: Child, note: str | None = None) -> Element:
     return el("section", {"class": "figure-card"}, el("h2", None, title), remark, *children)
 
 
-def picture(image: render.Picture, alt: str, *, css_class: str = "", lossless: bool = True) -> Element:
+def picture(image: paint.Picture, alt: str, *, css_class: str = "", lossless: bool = True) -> Element:
     """An image inside the page, as a data URI."""
-    kind, data = ("png", render.png(image)) if lossless else ("jpeg", render.jpeg(image, quality=82))
+    kind, data = ("png", paint.png(image)) if lossless else ("jpeg", paint.jpeg(image, quality=82))
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     size: dict[str, int] = {"width": image.shape[1], "height": image.shape[0]}
     return el("img", {"src": source, "alt": alt, "class": css_class, **size})

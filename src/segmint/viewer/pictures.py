@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,8 +15,11 @@ from jaxtyping import UInt8
 from segmint.artifacts import Image, Mask
 from segmint.atomic import put
 from segmint.errors import ImageError
-from segmint.pictures import render
+from segmint.pictures import paint
+from segmint.pictures.stages import Stage, draw_stages, explain
 from segmint.runs import codec, layout
+from segmint.runs.store import Run
+from segmint.vocabulary import Vocabulary
 
 Look = Literal["image", "overlay", "mask"]
 LOOKS: tuple[str, ...] = ("image", "overlay", "mask")
@@ -23,6 +27,10 @@ CACHE_LIMIT_BYTES = 1_000_000_000
 """Thumbnails kept over all runs; the oldest go first when a viewer starts."""
 RENDERERS = 4
 """Thumbnails drawn at a time; more would only hold more decoded images in memory."""
+
+
+STAGES_HELD = 4
+"""Items whose stages stay in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +45,7 @@ class Thumbnail:
 class Pictures:
     """Reads a run's images and masks by item id; draws and keeps thumbnails."""
 
-    def __init__(self, run: Path, palette: render.Palette, cache: Path) -> None:
+    def __init__(self, run: Path, palette: paint.Palette, cache: Path) -> None:
         self.run, self.palette = run, palette
         self.cache = cache / hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]
         self._colours = hashlib.sha256(palette.tobytes()).hexdigest()[:8]
@@ -77,25 +85,45 @@ class Pictures:
             return Thumbnail(data=kept.read_bytes(), tag=tag)
         with self._drawing:
             try:
-                data = render.jpeg(self._draw(item_id, mask_set, look))
+                data = paint.jpeg(self._draw(item_id, mask_set, look))
             except ImageError as error:
-                card = render.broken("image missing" if image_path is None else "image broken")
-                return Thumbnail(data=render.jpeg(card), tag=tag, problem=str(error))
+                card = paint.broken("image missing" if image_path is None else "image broken")
+                return Thumbnail(data=paint.jpeg(card), tag=tag, problem=str(error))
         _keep(kept, data)
         return Thumbnail(data=data, tag=tag)
 
-    def _draw(self, item_id: str, mask_set: str, look: Look) -> render.Picture:
+    def _draw(self, item_id: str, mask_set: str, look: Look) -> paint.Picture:
         if look == "mask":
-            return render.resized_labels(self.mask(item_id, mask_set), self.palette)
+            return paint.resized_labels(self.mask(item_id, mask_set), self.palette)
         image = self.image(item_id)
         if look == "image":
-            return render.thumbnail(image)
+            return paint.thumbnail(image)
         labels = self.mask(item_id, mask_set)
         if labels.shape != image.shape[:2]:
             raise ImageError(
                 f"the mask of {item_id} is {labels.shape[::-1]} px, its image {image.shape[1::-1]}"
             )
-        return render.thumbnail(render.overlay(image, labels, self.palette))
+        return paint.thumbnail(paint.overlay(image, labels, self.palette))
+
+
+class StageShelf:
+    """Stages of the items looked at last."""
+
+    def __init__(self, run: Run, vocabulary: Vocabulary) -> None:
+        self.run, self.vocabulary = run, vocabulary
+        self._lock = threading.Lock()
+        self._held: OrderedDict[tuple[str, str], list[Stage]] = OrderedDict()
+
+    def stages(self, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> list[Stage]:
+        """The item's stages; one request computes, the others wait for it."""
+        key = (item_id, mask_set)
+        with self._lock:
+            if key not in self._held:
+                self._held[key] = draw_stages(explain(self.run, self.vocabulary, item_id, mask_set))
+                while len(self._held) > STAGES_HELD:
+                    self._held.popitem(last=False)
+            self._held.move_to_end(key)
+            return self._held[key]
 
 
 def cache_folder() -> Path:
@@ -126,7 +154,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _tag(parts: list[str], files: list[Path | None]) -> str:
-    parts = [*parts, str(render.THUMBNAIL_PX)]
+    parts = [*parts, str(paint.THUMBNAIL_PX)]
     for path in files:
         try:
             facts = path.stat() if path else None

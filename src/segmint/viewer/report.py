@@ -9,7 +9,7 @@ import numpy as np
 
 from segmint._version import __version__
 from segmint.errors import ImageError, RunError
-from segmint.pictures import render
+from segmint.pictures import paint
 from segmint.runs import layout
 from segmint.runs.curation.decisions import accepted, read_states
 from segmint.runs.masksets import check_mask_set, read_mask_settings
@@ -51,7 +51,7 @@ def write_report(
     table.read(table.pending())
     states = read_states(folder)
     table.set_states(dict(states))
-    pictures = Pictures(folder, render.palette_of(vocabulary), cache_folder())
+    pictures = Pictures(folder, paint.palette_of(vocabulary), cache_folder())
     ids = accepted(table.ids, states)
     found, read = _centres(pictures, ids, mask_set)
     note = f"Centres of mass over the image, from {read} of {len(ids)} masks."
@@ -111,7 +111,7 @@ def _samples(
     legend = el(
         "p",
         {"class": "legend"},
-        *(el("span", None, swatch(render.shown_colour(entry.colour)), f" {entry.name}") for entry in entries),
+        *(el("span", None, swatch(paint.shown_colour(entry.colour)), f" {entry.name}") for entry in entries),
     )
     note = "Drawn at random from the items that nobody rejected."
     return section("Samples", legend, el("div", {"class": "samples"}, *figures), note=note)
@@ -121,9 +121,9 @@ def _sample(table: Table, pictures: Pictures, mask_set: str, item_id: str) -> El
     row = table.row_of[item_id]
     try:
         image, labels = pictures.image(item_id), pictures.mask(item_id, mask_set)
-        shown = render.thumbnail(render.overlay(image, labels, pictures.palette))
+        shown = paint.thumbnail(paint.overlay(image, labels, pictures.palette))
     except (ImageError, ValueError):
-        shown = render.broken("image broken")
+        shown = paint.broken("image broken")
     prompt = table.prompts[row]
     words = prompt[:PROMPT_SHOWN] + ("…" if len(prompt) > PROMPT_SHOWN else "")
     uncertain = percent(float(table.column("uncertain")[row]))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from segmint.errors import ImageError
-from segmint.pictures import render
+from segmint.pictures import paint
 from segmint.viewer import charts
 from segmint.viewer.catalog import Catalog
 from segmint.viewer.markup import el, hex_colour, percent, picture, section, swatch, to_html
@@ -44,7 +44,7 @@ def statistics_sections(
     measured: Statistics, heat: Heat, vocabulary: Vocabulary, note: str = ""
 ) -> list[Element]:
     """The statistics as titled sections, for any page that brings `figures.css`."""
-    colours = {entry.name: render.shown_colour(entry.colour) for entry in vocabulary.entries}
+    colours = {entry.name: paint.shown_colour(entry.colour) for entry in vocabulary.entries}
     classes = [each for each in measured.classes if each.column]
     return [
         _overview(measured),
@@ -222,7 +222,7 @@ def _heat_charts(heat: Heat, vocabulary: Vocabulary) -> Element:
         el(
             "figure",
             None,
-            el("figcaption", None, swatch(render.shown_colour(entry.colour)), f" {entry.name}"),
+            el("figcaption", None, swatch(paint.shown_colour(entry.colour)), f" {entry.name}"),
             picture(
                 _heat_picture(heat[entry.label_id]), f"Centres of mass of {entry.name}", css_class="heat"
             ),
@@ -233,9 +233,9 @@ def _heat_charts(heat: Heat, vocabulary: Vocabulary) -> Element:
     return el("div", {"class": "multiples"}, *figures, None if figures else "No mask is read yet.")
 
 
-def _heat_picture(cells: Float[np.ndarray, "y x"]) -> render.Picture:
+def _heat_picture(cells: Float[np.ndarray, "y x"]) -> paint.Picture:
     from scipy.ndimage import gaussian_filter
 
     spread = gaussian_filter(cells.astype(np.float32), HEAT_SPREAD_CELLS)
-    smooth = render.upsampled(spread / max(float(spread.max()), 1e-9), (HEAT_PX, HEAT_PX))
-    return render.heat(smooth, "magma")
+    smooth = paint.upsampled(spread / max(float(spread.max()), 1e-9), (HEAT_PX, HEAT_PX))
+    return paint.heat(smooth, "magma")

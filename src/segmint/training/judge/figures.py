@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segmint.errors import StorageError
+from segmint.pictures import paint
 from segmint.scores import Confusion, Scores
-from segmint.vocabulary import voc_colour
 
 DPI = 120
 SMOOTHING = 0.02
@@ -76,13 +76,6 @@ def draw_evaluation(
     _save(figure, path)
 
 
-def colour(labels: UInt8[np.ndarray, "image_h image_w"]) -> UInt8[np.ndarray, "image_h image_w 3"]:
-    """Labels in VOC's colours, the ignored pixels pale."""
-    table = np.asarray([voc_colour(label) for label in range(256)], np.uint8)
-    coloured: np.ndarray = table[labels]
-    return coloured
-
-
 def _draw_validations(axes: Axes, validations: Sequence[tuple[int, float | None, float | None]]) -> None:
     twin = axes.twinx()
     twin.set_ylabel("mean IoU on the validation set")
@@ -116,11 +109,12 @@ def _draw_matrix(axes: Axes, scores: Scores, matrix: Confusion) -> None:
 
 
 def _draw_example(row: Sequence[Axes], example: Example, rank: str) -> None:
+    palette = paint.file_palette()
     row[0].imshow(example.image)
     row[0].set_title(f"{rank}: {example.item_id[:24]}", fontsize=8)
-    row[1].imshow(colour(example.truth))
+    row[1].imshow(paint.colourise(example.truth, palette))
     row[1].set_title("truth", fontsize=8)
-    row[2].imshow(colour(example.predicted))
+    row[2].imshow(paint.colourise(example.predicted, palette))
     row[2].set_title(f"predicted, IoU {100 * example.mean_iou:.1f} %", fontsize=8)
 
 

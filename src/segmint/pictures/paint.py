@@ -1,6 +1,7 @@
-"""Arrays to pictures: label colours, overlays, heat maps, clusters, thumbnails. Pure functions."""
+"""Arrays to pictures: label colours, overlays, heat maps, clusters, sizes, letters. Pure functions."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 from einops import rearrange
@@ -9,7 +10,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 from segmint.artifacts import Grid, Image, LayerComponents, Mask
-from segmint.vocabulary import BACKGROUND, Colour, Vocabulary
+from segmint.vocabulary import BACKGROUND, IGNORE, Colour, Vocabulary, voc_colour
 
 Picture = UInt8[np.ndarray, "h w 3"]
 Resized = UInt8[np.ndarray, "new_h new_w 3"]
@@ -31,12 +32,17 @@ INK, PAPER = (96, 104, 120), (232, 234, 240)
 
 
 def palette_of(vocabulary: Vocabulary) -> Palette:
-    """RGB of every label id as it is shown: the vocabulary's, dark ones lightened, the background a slate."""
-    flat = vocabulary.palette()
-    rows = [shown_colour((flat[3 * i], flat[3 * i + 1], flat[3 * i + 2])) for i in range(256)]
-    palette = np.asarray(rows, dtype=np.uint8)
+    """RGB of every label id on a screen: the vocabulary's, dark ones lightened, the background a slate."""
+    red_green_blue = file_palette(vocabulary).tolist()
+    palette = np.asarray([shown_colour((r, g, b)) for r, g, b in red_green_blue], dtype=np.uint8)
     palette[BACKGROUND] = SLATE
     return palette
+
+
+def file_palette(vocabulary: Vocabulary | None = None) -> Palette:
+    """RGB of every label id in mask files and on paper: the vocabulary's colours, or VOC's own."""
+    flat = vocabulary.palette() if vocabulary else [voc_colour(label) for label in range(256)]
+    return np.asarray(flat, np.uint8).reshape(256, 3)
 
 
 def shown_colour(colour: Colour) -> Colour:
@@ -48,7 +54,7 @@ def shown_colour(colour: Colour) -> Colour:
     return mixed[0], mixed[1], mixed[2]
 
 
-def colourise(labels: UInt8[np.ndarray, "h w"], palette: Palette) -> Picture:
+def colourise(labels: Integer[np.ndarray, "h w"], palette: Palette) -> Picture:
     """Each label in its colour."""
     picture: Picture = palette[labels]
     return picture
@@ -61,18 +67,18 @@ def overlay(image: Image, labels: Mask, palette: Palette, opacity: float = OVERL
     return _rounded(mixed)
 
 
-def outlined(picture: Picture, labels: Integer[np.ndarray, "h w"], shade: int = 255) -> Picture:
-    """The picture with a line of one pixel where two labels meet."""
-    drawn = picture.copy()
-    drawn[borders(labels)] = shade
+def outlined_overlay(image: Image, labels: Mask, palette: Palette) -> Image:
+    """The overlay with a white line of one pixel around every class, none of it on uncertain pixels."""
+    drawn = overlay(image, labels, palette)
+    drawn[borders(labels) & (labels != IGNORE)] = 255
     return drawn
 
 
 def borders(labels: Integer[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """True where the right or lower neighbour has another label."""
+    """True where the left or upper neighbour has another label."""
     edge = np.zeros(labels.shape, dtype=bool)
-    edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    edge[:-1] |= labels[:-1] != labels[1:]
+    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= labels[1:] != labels[:-1]
     return edge
 
 
@@ -132,6 +138,13 @@ def resized(picture: Picture, size: Grid, *, smooth: bool = False) -> Resized:
     return np.asarray(PilImage.fromarray(picture).resize((size[1], size[0]), method))
 
 
+def fitted(picture: Picture, longest_px: int, *, smooth: bool = True) -> Resized:
+    """The picture scaled, up or down, until its longest side is this."""
+    scale = longest_px / max(picture.shape[:2])
+    height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+    return resized(picture, (height, width), smooth=smooth)
+
+
 def thumbnail(picture: Picture, longest_px: int = THUMBNAIL_PX) -> Resized:
     """The picture shrunk to fit a square; a smaller one stays as it is."""
     small = PilImage.fromarray(picture)
@@ -141,10 +154,7 @@ def thumbnail(picture: Picture, longest_px: int = THUMBNAIL_PX) -> Resized:
 
 def resized_labels(labels: Mask, palette: Palette, longest_px: int = THUMBNAIL_PX) -> Picture:
     """A mask's colours, shrunk to fit a square without mixing labels."""
-    longest = max(labels.shape)
-    scale = min(1.0, longest_px / longest)
-    height, width = (max(1, round(side * scale)) for side in labels.shape)
-    return resized(colourise(labels, palette), (height, width))
+    return fitted(colourise(labels, palette), min(longest_px, max(labels.shape)), smooth=False)
 
 
 def broken(reason: str, size_px: int = THUMBNAIL_PX) -> Picture:
@@ -162,9 +172,27 @@ def broken(reason: str, size_px: int = THUMBNAIL_PX) -> Picture:
         (third * 1.5, third * 1.8),
     ]
     draw.line(zigzag, fill=INK, width=3)
-    font = ImageFont.load_default(size=size_px / 17)
-    draw.text((size_px / 2, third * 2.2), reason, fill=INK, font=font, anchor="mm")
+    draw.text((size_px / 2, third * 2.2), reason, fill=INK, font=font(size_px / 17, reason), anchor="mm")
     return np.asarray(card)
+
+
+def font(size_px: int | float, text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own face for Western text, matplotlib's for the rest, which covers far more letters."""
+    if all((ord(letter) < 0x250 and letter != "×") or letter in "“”–…" for letter in text):
+        return ImageFont.load_default(size=size_px)
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size=size_px)
+
+
+def shortened(text: str, size_px: int, room_px: int | float) -> str:
+    """The text, cut and dotted where it is longer than its place."""
+    face = font(size_px, text)
+    if face.getlength(text) <= room_px:
+        return text
+    while text and face.getlength(text + "…") > room_px:
+        text = text[:-1]
+    return text + "…"
 
 
 def jpeg(picture: Picture, quality: int = 85) -> bytes:
