@@ -6,12 +6,12 @@ import torch
 from torchvision.datasets import VOCSegmentation
 
 from segmint.errors import DatasetError, TrainingError
+from segmint.listening import Silent
 from segmint.runs.curation.decisions import decide
 from segmint.runs.files.local import LocalFiles
 from segmint.runs.store import open_run
 from segmint.runs.verify import verify
 from segmint.training.data.readers.run import read_run
-from segmint.training.fit.observer import Silent
 from segmint.training.judge.inference import Views
 from segmint.training.selftrain import Relabelling, relabel
 from small_runs import fill
@@ -64,12 +64,8 @@ def test_a_run_is_labelled_anew_into_another(run, tmp_path):
 
 
 def test_it_goes_on_where_it_was_stopped(run, tmp_path):
-    class Stopping(Silent):
-        def stop_asked(self):
-            return True
-
     with pytest.raises(KeyboardInterrupt):
-        relabel(run.folder, tmp_path / "new", by(tmp_path), Stopping())
+        relabel(run.folder, tmp_path / "new", by(tmp_path), Silent(), stopping=lambda: True)
     assert open_run(tmp_path / "new").done_ids() == {"000000"}
     before = (tmp_path / "new/run.json").read_bytes()
     new = relabel(run.folder, tmp_path / "new", by(tmp_path), Silent())

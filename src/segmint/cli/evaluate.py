@@ -52,9 +52,10 @@ def evaluate(
 
     Every image is predicted whole and at its own size; pixels of 255 count nowhere.
     """
+    from segmint.training.data.datasets import match
+    from segmint.training.data.inspection import inspect
     from segmint.training.judge.evaluate import evaluate_model, write_evaluation
     from segmint.training.judge.inference import load_segmenter
-    from segmint.training.judge.judging import prepare_to_judge
 
     views = parse_views(flip, scales)
     if download:
@@ -63,21 +64,14 @@ def evaluate(
     console = Console()
     found = open_dataset(data, classes=split_list(dataset_classes))
     with watched(console, quiet=quiet) as watcher:
-        judged = prepare_to_judge(
-            segmenter,
-            found,
-            subset=split_list(subset),
-            others=others.value,
+        judged = inspect(
+            match(found, segmenter.classes, subset=split_list(subset), others=others.value),
             skip_broken=skip_broken,
             workers=workers,
-            observer=watcher,
-        )
+            listener=watcher,
+        ).data
         evaluation = evaluate_model(
-            segmenter.model,
-            judged,
-            device=segmenter.device,
-            views=views,
-            on_progress=lambda done, total: watcher.stage("predicting", done, total),
+            segmenter.model, judged, device=segmenter.device, views=views, listener=watcher
         )
     folder = out or beside(checkpoint, judged.name)
     write_evaluation(folder, evaluation, judged, segmenter, views=views)

@@ -85,7 +85,8 @@ def selftrain(
             skip_broken=skip_broken,
             device=device,
             workers=workers,
-            observer=watcher,
+            listener=watcher,
+            stopping=watcher.stop_asked,
         )
     report(console, result)
 
@@ -98,5 +99,5 @@ def _relabelled(runs: list[Path], out: Path, by: "Relabelling", watcher: Watcher
     if len(set(names)) < len(names):
         raise ConfigError(f"two of the runs have the same folder name ({', '.join(names)}); rename one")
     for run, name in zip(runs, names, strict=True):
-        relabel(run, out / name, by, watcher)
+        relabel(run, out / name, by, watcher, watcher.stop_asked)
     return [open_dataset(str(out / name)) for name in names]

@@ -147,7 +147,8 @@ def train(
             skip_broken=skip_broken,
             device=device,
             workers=workers,
-            observer=watcher,
+            listener=watcher,
+            stopping=watcher.stop_asked,
         )
     if leads():
         report(console, result)

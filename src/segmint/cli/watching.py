@@ -1,46 +1,44 @@
 """Long work on a terminal: one line of progress, notes above it, Ctrl-C that ends cleanly."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-if TYPE_CHECKING:
-    from segmint.training.fit.observer import Step
+from segmint.listening import Silent
+from segmint.training.events import Stage, Step, Validated
 
 
-class Watcher:
-    """Shows a training's progress; see `segmint.training.fit.observer.Observer`."""
+class Watcher(Silent):
+    """Shows a training's progress; see `segmint.training.events`."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress
         self._tasks: dict[str, TaskID] = {}
         self._stopping = False
 
-    def note(self, text: str) -> None:
+    def noted(self, text: str) -> None:
         """Print a line above the progress."""
         style = "yellow" if text.startswith(("warning", "broken")) else None
         self._console.print(text, style=style, highlight=False, markup=False)
 
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Show a stage's progress; its line goes when it ends."""
-        self._update(name, done, total, "")
-        if done >= total:
-            self._progress.remove_task(self._tasks.pop(name))
-
-    def step(self, step: "Step") -> None:
-        """Show an iteration."""
-        said = f"loss {step.loss:.4f}  lr {step.rate:.2e}  {step.images_per_s:.1f} images/s"
-        self._update("training", step.iteration, step.iterations, said)
-
-    def validated(self, iteration: int, mean_iou: Mapping[str, float | None]) -> None:
-        """Print the scores of a validation."""
-        names = {"raw": "weights", "ema": "running mean"}
-        said = ", ".join(f"{names[kind]} {percent(value)}" for kind, value in mean_iou.items())
-        self.note(f"iteration {iteration}: mean IoU of the {said}")
+    def finished(self, what: Any) -> None:
+        """Show a stage, whose line goes when it ends, or an iteration; print the scores of a validation."""
+        match what:
+            case Stage():
+                self._update(what.name, what.done, what.total, "")
+                if what.done >= what.total:
+                    self._progress.remove_task(self._tasks.pop(what.name))
+            case Step():
+                said = f"loss {what.loss:.4f}  lr {what.rate:.2e}  {what.images_per_s:.1f} images/s"
+                self._update("training", what.iteration, what.iterations, said)
+            case Validated():
+                names = {"raw": "weights", "ema": "running mean"}
+                said = ", ".join(f"{names[kind]} {percent(value)}" for kind, value in what.mean_iou.items())
+                self.noted(f"iteration {what.iteration}: mean IoU of the {said}")
 
     def stop_asked(self) -> bool:
         """Whether Ctrl-C was pressed."""
@@ -51,7 +49,7 @@ class Watcher:
         if self._stopping:
             raise KeyboardInterrupt
         self._stopping = True
-        self.note("stopping after this step, with a checkpoint; --resume goes on (Ctrl-C again: at once)")
+        self.noted("stopping after this step, with a checkpoint; --resume goes on (Ctrl-C again: at once)")
 
     def _update(self, name: str, done: int, total: int, said: str) -> None:
         if name not in self._tasks:

@@ -8,7 +8,7 @@ Source: Dataset Diffusion (Nguyen et al. 2023), its self-training; the bound is 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 
 from segmint._version import __version__
 from segmint.errors import DatasetError, TrainingError
+from segmint.listening import Listener
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, read_states
 from segmint.runs.files.local import LocalFiles
@@ -31,8 +32,8 @@ from segmint.runs.store import (
     write_run,
 )
 from segmint.training.data.datasets import name_key
+from segmint.training.events import Stage
 from segmint.training.fit.checkpoint import sha256
-from segmint.training.fit.observer import Observer
 from segmint.training.judge.inference import Segmenter, Views, predict
 from segmint.vocabulary import BACKGROUND, IGNORE
 
@@ -55,14 +56,21 @@ class Relabelling:
         return hashlib.sha256(said.encode()).hexdigest()
 
 
-def relabel(source: Path, out: Path, by: Relabelling, observer: Observer) -> Run:
+def relabel(
+    source: Path,
+    out: Path,
+    by: Relabelling,
+    listener: Listener,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Run:
     """Label a run's accepted items anew, into another run folder; goes on where it was interrupted.
 
     Args:
         source: the run to take images from; nothing in it changes.
         out: folder of the new run.
         by: the segmenter and its bound.
-        observer: told how it goes; asked whether to stop after each item.
+        listener: told how it goes.
+        stopping: asked after each item whether to stop.
 
     Returns:
         The new run, of kind `relabel`, with `source` as its parent.
@@ -70,7 +78,7 @@ def relabel(source: Path, out: Path, by: Relabelling, observer: Observer) -> Run
     Raises:
         RunError: `source` is no run, or `out` holds another one.
         DatasetError: the segmenter knows other classes than the run, or nothing is accepted.
-        KeyboardInterrupt: the observer asked to stop; the same call goes on.
+        KeyboardInterrupt: `stopping` said so; the same call goes on.
     """
     if out.resolve() == source.resolve():
         raise TrainingError(f"the relabelled run needs a folder of its own; {out} is the run itself")
@@ -87,8 +95,8 @@ def relabel(source: Path, out: Path, by: Relabelling, observer: Observer) -> Run
         for place, item_id in enumerate(items, start=1):
             if item_id not in done:
                 commit(files, [_draft(old, old.record(item_id), by, table)])
-            observer.stage(f"labelling {source.name} anew", place, len(items))
-            if observer.stop_asked():
+            listener.finished(Stage(name=f"labelling {source.name} anew", done=place, total=len(items)))
+            if stopping():
                 raise KeyboardInterrupt
         write_image_sets(new)
         link_for_torchvision(out)

@@ -1,11 +1,12 @@
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models import mobilenet_v3_large
 
 from segmint.errors import ModelError
 from segmint.training.fit.model import build, load_backbone, loss, normalise, parameter_groups
-from segmint.training.fit.optim import make_optimiser, rate_at, set_rate
+from segmint.training.fit.optim import RunningMean, make_optimiser, rate_at, set_rate
 from segmint.training.settings import NetworkSettings, OptimiserSettings
 
 
@@ -120,3 +121,37 @@ def test_the_backbone_has_a_rate_of_its_own(name):
     assert [group["lr"] for group in optimiser.param_groups] == [0.05, 0.5]
     backbone, heads = parameter_groups(model)
     assert len(backbone) + len(heads) == len(list(model.parameters()))
+
+
+def test_the_running_mean_is_the_published_formula_to_the_bit():
+    """lerp by one minus the decay, counters copied; the decay rises from 2/11 to its final value."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    mean = RunningMean(model, decay=0.5)
+    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    for iteration, decay in enumerate((2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 0.5, 0.5)):
+        model(torch.randn(2, 3, 8, 8))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        mean.update(model, iteration=iteration)
+        for name, value in model.state_dict().items():
+            ours = expected[name]
+            expected[name] = torch.lerp(ours, value, 1 - decay) if ours.is_floating_point() else value.clone()
+    assert all(torch.equal(mean.values[name], expected[name]) for name in expected)
+
+
+def test_torch_averages_a_weight_likewise_and_a_counter_otherwise():
+    """Why the running mean is our own: see its docstring."""
+    ours, theirs = (torch.nn.BatchNorm1d(4) for _ in range(2))
+    mean = RunningMean(ours, decay=0.5)
+    average = AveragedModel(theirs, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=True)
+    average.update_parameters(theirs)
+    for model in (ours, theirs):
+        model.weight.data = torch.tensor([0.1, 0.7, 1.3, 2.9])
+        model.num_batches_tracked.fill_(7)
+    mean.update(ours, iteration=100)
+    average.update_parameters(theirs)
+    assert torch.equal(mean.values["weight"], average.module.weight)
+    assert mean.values["num_batches_tracked"] == 7
+    assert average.module.num_batches_tracked == 3

@@ -8,12 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from segmint.errors import ConfigError, ModelError, StorageError, TrainingError
+from segmint.listening import Silent
 from segmint.training.data.datasets import match
 from segmint.training.data.readers.voc import read_voc
+from segmint.training.events import Step, Validated
 from segmint.training.fit import checkpoint
 from segmint.training.fit.log import read_log
 from segmint.training.fit.model import build
-from segmint.training.fit.observer import Silent
 from segmint.training.fit.train import train
 from segmint.training.judge.inference import load_segmenter
 from tiny_datasets import write_voc
@@ -34,16 +35,16 @@ class Recorder(Silent):
         self.notes, self.steps, self.scores = [], [], []
         self.stop_after, self.die_after = stop_after, die_after
 
-    def note(self, text):
+    def noted(self, text):
         self.notes.append(text)
 
-    def step(self, step):
-        self.steps.append(step)
-        if step.iteration == self.die_after:
-            raise SystemExit("killed")
-
-    def validated(self, iteration, mean_iou):
-        self.scores.append((iteration, dict(mean_iou)))
+    def finished(self, what):
+        if isinstance(what, Validated):
+            self.scores.append((what.iteration, dict(what.mean_iou)))
+        if isinstance(what, Step):
+            self.steps.append(what)
+            if what.iteration == self.die_after:
+                raise SystemExit("killed")
 
     def stop_asked(self):
         return bool(self.steps) and self.steps[-1].iteration == self.stop_after
@@ -84,7 +85,7 @@ def test_a_training_learns_and_leaves_its_files(sets, tmp_path):
     recorder = Recorder()
     schedule = {"schedule.iterations": 30, "schedule.validate_every": 15, "schedule.ema_decay": 0.9}
     settings = tiny(**schedule, **{"augment.photometric": False, "augment.scale": False})
-    result = train(*sets, tmp_path, settings, device="cpu", workers=0, observer=recorder)
+    result = train(*sets, tmp_path, settings, device="cpu", workers=0, listener=recorder)
     assert result.mean_iou > 0.5
     values = [value for _, value in losses(tmp_path)]
     assert np.mean(values[-5:]) < 0.6 * np.mean(values[:5])
@@ -123,7 +124,7 @@ def test_the_best_checkpoint_loads_as_a_plain_state_dict(whole):
 @pytest.mark.parametrize("killed_after", [1, 4])
 def test_killed_anywhere_it_ends_as_if_it_had_not_been(sets, whole, tmp_path, killed_after):
     with pytest.raises(SystemExit):
-        train(*sets, tmp_path, tiny(), device="cpu", workers=0, observer=Recorder(die_after=killed_after))
+        train(*sets, tmp_path, tiny(), device="cpu", workers=0, listener=Recorder(die_after=killed_after))
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"iteration": 5, "lo')  # a line that the kill cut off
     torch.manual_seed(99)  # whatever the state of the second process
@@ -156,21 +157,22 @@ def test_dropout_and_accumulation_survive_a_resume_too(sets, tmp_path):
     )
     train(*sets, tmp_path / "whole", settings, device="cpu", workers=0)
     with pytest.raises(SystemExit):
-        train(*sets, tmp_path / "cut", settings, device="cpu", workers=0, observer=Recorder(die_after=2))
+        train(*sets, tmp_path / "cut", settings, device="cpu", workers=0, listener=Recorder(die_after=2))
     train(*sets, tmp_path / "cut", settings, resume=True, device="cpu", workers=0)
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
     assert_same_tensors(tmp_path / "cut", tmp_path / "whole")
 
 
 def test_stopped_on_request_it_leaves_a_checkpoint(sets, tmp_path):
+    stop = Recorder(stop_after=1)
     with pytest.raises(KeyboardInterrupt):
-        train(*sets, tmp_path, tiny(), device="cpu", workers=0, observer=Recorder(stop_after=1))
+        train(*sets, tmp_path, tiny(), device="cpu", workers=0, listener=stop, stopping=stop.stop_asked)
     assert checkpoint.read_facts(tmp_path / "last.safetensors").iteration == 1
 
 
 def test_a_finished_training_is_only_read_again(sets, whole):
     recorder = Recorder()
-    again = train(*sets, whole[0], tiny(), resume=True, device="cpu", workers=0, observer=recorder)
+    again = train(*sets, whole[0], tiny(), resume=True, device="cpu", workers=0, listener=recorder)
     assert again == whole[1]
     assert recorder.steps == []
 
@@ -187,7 +189,7 @@ def test_without_tensorboard_it_trains_and_says_so(sets, tmp_path, monkeypatch):
     monkeypatch.setattr("segmint.training.fit.log.find_spec", lambda _: None)
     recorder = Recorder()
     changes = {"schedule.iterations": 1}
-    train(*sets, tmp_path, tiny(**changes), device="cpu", workers=0, observer=recorder)
+    train(*sets, tmp_path, tiny(**changes), device="cpu", workers=0, listener=recorder)
     assert any("no TensorBoard logs" in note for note in recorder.notes)
     assert not (tmp_path / "tensorboard").exists()
     assert losses(tmp_path)
@@ -226,12 +228,12 @@ def test_a_full_disk_leaves_the_checkpoint_before(sets, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
 
     class Filling(Recorder):
-        def step(self, step):
-            if step.iteration == 4:
+        def finished(self, what):
+            if isinstance(what, Step) and what.iteration == 4:
                 monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage(1, 1, 1000))
 
     with pytest.raises(StorageError, match=r"last\.safetensors could not be written.*MB are free.*--resume"):
-        train(*sets, tmp_path, tiny(), device="cpu", workers=0, observer=Filling())
+        train(*sets, tmp_path, tiny(), device="cpu", workers=0, listener=Filling())
     assert checkpoint.read_facts(tmp_path / "last.safetensors").iteration == 3
     assert not list(tmp_path.glob(".*.part"))
 
@@ -311,7 +313,7 @@ def test_a_class_that_no_image_shows_is_named(sets, tmp_path):
         tmp_path / "out",
         tiny(**{"schedule.iterations": 1}),
         device="cpu",
-        observer=recorder,
+        listener=recorder,
     )
     assert any(note.startswith("warning: no image of boats:val shows tree;") for note in recorder.notes)
     assert result.mean_iou is not None

@@ -9,11 +9,10 @@ from torch import nn
 from segmint.errors import DatasetError
 from segmint.scores import confusion
 from segmint.training.data.datasets import match, read_pair
+from segmint.training.data.inspection import inspect
 from segmint.training.data.readers.voc import read_voc
-from segmint.training.fit.observer import Silent
 from segmint.training.judge.evaluate import evaluate_model, ranked, write_evaluation
 from segmint.training.judge.inference import Views, predict
-from segmint.training.judge.judging import prepare_to_judge
 from tiny_datasets import ByColour, write_voc
 from tiny_datasets import as_segmenter as segmenter
 
@@ -94,10 +93,9 @@ def test_best_and_worst_are_ranked_and_never_the_same(data):
 
 def test_a_checkpoint_of_another_class_list(data, tmp_path):
     found = read_voc(write_voc(tmp_path / "cars", 2, classes=("boat", "car")))
-    options = {"others": "ignore", "skip_broken": False, "workers": 1, "observer": Silent()}
     with pytest.raises(DatasetError, match=r"only the segmenter has \[tree\], only cars:val has \[car\]"):
-        prepare_to_judge(segmenter(), found, subset=None, **options)
-    judged = prepare_to_judge(segmenter(), found, subset=["boat"], **options)
+        match(found, segmenter().classes)
+    judged = inspect(match(found, segmenter().classes, subset=["boat"])).data
     evaluation = evaluate_model(ByColour(), judged, device=torch.device("cpu"))
     assert evaluation.scores.judged == (0, 1)
     assert evaluation.matrix[2].sum() == 0

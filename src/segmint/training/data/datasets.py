@@ -9,14 +9,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int16, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from segmint.errors import DatasetError, ImageError
-from segmint.training.data.regions import Regions
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 Others = Literal["ignore", "background"]
@@ -25,13 +24,22 @@ UNKNOWN = -1
 """In a table: a value that means nothing in this dataset."""
 
 
+@runtime_checkable
+class Drawable(Protocol):
+    """Labels that come as outlines and are drawn when they are needed."""
+
+    def draw(self, *, height_px: int, width_px: int) -> UInt8[np.ndarray, "image_h image_w"]:
+        """Label ids of the files, as a mask of that size."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One image and where its labels come from: a mask file, or regions to be drawn."""
 
     item_id: str
     image: Path
-    mask: Path | Regions
+    mask: Path | Drawable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +60,7 @@ class MatchedSample:
 
     item_id: str
     image: Path
-    mask: Path | Regions
+    mask: Path | Drawable
     table: Int16[np.ndarray, "256"]
     """Network label for each value of the mask; UNKNOWN for values that mean nothing."""
 

@@ -4,14 +4,25 @@ It costs one decoding of each image (about 1 % of a training) and saves a run of
 at its end.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from segmint.errors import DatasetError, ImageError, SegmintError
-from segmint.training.data.datasets import MatchedSample, MatchedSet, read_pair
+from segmint.listening import Listener, Silent
+from segmint.training.data.datasets import (
+    LabelledSet,
+    MatchedSample,
+    MatchedSet,
+    Others,
+    match,
+    read_pair,
+    unite,
+)
+from segmint.training.events import Stage
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 
@@ -34,27 +45,65 @@ class Inspected:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """Inspected samples to learn from and to judge on."""
+
+    train: Inspected
+    val: Inspected
+
+    def fingerprint(self) -> str:
+        """The same for the same classes and items, wherever they lie."""
+        return f"{self.train.data.fingerprint()} {self.val.data.fingerprint()} {self.val.data.judged}"
+
+
+def prepare(
+    sets: Sequence[LabelledSet],
+    val: LabelledSet,
+    *,
+    subset: Sequence[str] | None,
+    others: Others,
+    skip_broken: bool,
+    workers: int,
+    listener: Listener,
+) -> TrainingData:
+    """Match all sets to the classes of the first, and inspect them; arguments as of `match` and `inspect`.
+
+    Raises:
+        DatasetError: classes differ, or nothing is left.
+        ImageError: a file is broken.
+    """
+    classes = [name for _, name in sorted(sets[0].classes.items())]
+    train = unite([match(each, classes) for each in sets])
+    judge = match(val, classes, subset=subset, others=others)
+    look = partial(inspect, skip_broken=skip_broken, workers=workers, listener=listener)
+    return TrainingData(train=look(train, "training on", skip_empty=True), val=look(judge, "validating on"))
+
+
 def inspect(
     data: MatchedSet,
+    use: str = "judging on",
     *,
     skip_broken: bool = False,
     skip_empty: bool = False,
     workers: int = 1,
-    on_progress: Callable[[int, int], None] | None = None,
+    listener: Listener | None = None,
 ) -> Inspected:
-    """Read every sample once.
+    """Read every sample once, and say what is left out.
 
     Args:
         data: the samples.
+        use: what they are for, in words.
         skip_broken: leave out files that cannot be read, instead of stopping at the first.
         skip_empty: leave out samples that show no class at all.
         workers: threads that decode.
-        on_progress: told how many of how many were read.
+        listener: told what was skipped and which class no image shows.
 
     Raises:
         ImageError: a file cannot be read, or image and mask differ in size.
         DatasetError: a mask holds an unknown value, or nothing is left to work with.
     """
+    listener, count = listener or Silent(), len(data.samples)
     outcomes: list[tuple[int, ...] | ImageError] = []
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         for outcome in pool.map(_look, data.samples):
@@ -62,9 +111,11 @@ def inspect(
                 pool.shutdown(cancel_futures=True)
                 raise outcome
             outcomes.append(outcome)
-            if on_progress:
-                on_progress(len(outcomes), len(data.samples))
-    return _sorted_out(data, outcomes, skip_empty=skip_empty)
+            listener.finished(Stage(name=f"inspecting {data.name}", done=len(outcomes), total=count))
+    found = _sorted_out(data, outcomes, skip_empty=skip_empty)
+    for line in _described(found, use):
+        listener.noted(line)
+    return found
 
 
 def _look(sample: MatchedSample) -> tuple[int, ...] | SegmintError:
@@ -85,10 +136,27 @@ def _sorted_out(
     counts = {**data.skipped, "broken": len(broken), "empty": len(sound) - len(kept)}
     skipped = {reason: count for reason, count in counts.items() if count}
     if not kept:
-        said = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+        said = _said(skipped)
         raise DatasetError(f"{data.name} has no usable sample ({said}); nothing is left to work with")
     return Inspected(
         data=replace(data, samples=tuple(s for s, _ in kept), skipped=skipped),
         present=tuple(o for _, o in kept),
         broken=tuple(broken),
     )
+
+
+def _described(inspected: Inspected, use: str) -> list[str]:
+    data = inspected.data
+    lines = [f"{use} {len(data.samples)} images of {data.name}; skipped {_said(data.skipped)}"]
+    lines += [f"broken, skipped: {each}" for each in inspected.broken]
+    if inspected.unseen():
+        lines.append(
+            f"warning: no image of {data.name} shows {', '.join(inspected.unseen())}; "
+            "such a class has no IoU (–) and is left out of the mean"
+        )
+    return lines
+
+
+def _said(counts: Mapping[str, int]) -> str:
+    """`3 rejected, 1 empty`, or `none`."""
+    return ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "none"

@@ -3,8 +3,8 @@
 A file is written under a temporary name, flushed to the disk and renamed: whatever happens, the last whole
 one stays.
 
-    last.safetensors          everything to go on with: weights, running mean, optimiser, random states,
-    counters best.safetensors          the weights of the best validation, under torchvision's own names
+    last.safetensors          all to go on with: weights, running mean, optimiser, random states, counters
+    best.safetensors          the weights of the best validation, under torchvision's own names
     best.safetensors.sha256   its checksum, in the form of `sha256sum --check`
 """
 

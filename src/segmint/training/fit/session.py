@@ -16,13 +16,12 @@ from torch.optim import Optimizer
 from segmint.devices import find_device
 from segmint.errors import TrainingError
 from segmint.recipe import changed_fields
-from segmint.training.data.preparing import TrainingData
+from segmint.training.data.inspection import TrainingData
 from segmint.training.data.sampling import Portions
 from segmint.training.fit import checkpoint
 from segmint.training.fit.checkpoint import LAST, Facts, Weights
-from segmint.training.fit.ema import RunningMean
 from segmint.training.fit.model import build, load_backbone
-from segmint.training.fit.optim import make_optimiser
+from segmint.training.fit.optim import RunningMean, make_optimiser
 from segmint.training.settings import TrainSettings
 
 

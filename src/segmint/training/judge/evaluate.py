@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from jaxtyping import UInt8
 from torch import nn
 
 from segmint.atomic import put_text
+from segmint.listening import Listener
 from segmint.scores import Confusion, Scores, confusion, score
 from segmint.training.data.datasets import MatchedSample, MatchedSet, read_pair
+from segmint.training.events import Stage
 from segmint.training.judge.figures import Example, draw_evaluation
 from segmint.training.judge.inference import Segmenter, Views, predict, predict_batch
 
@@ -22,8 +24,6 @@ BATCH_IMAGES = 8
 """Images of one size that are predicted together."""
 EXAMPLES = 3
 """Best and worst predictions shown."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,8 @@ def evaluate_model(
     views: Views | None = None,
     rank: int = 0,
     world: int = 1,
-    on_progress: Progress | None = None,
+    stage: str = "predicting",
+    listener: Listener | None = None,
 ) -> Evaluation:
     """Predict every image at its own size and count.
 
@@ -62,7 +63,8 @@ def evaluate_model(
         views: mirrored and scaled copies to average over.
         rank: of `world` processes, the one that this is: it takes every `world`-th sample.
         world: how many processes share the work; their matrices have to be added up then.
-        on_progress: told how many of how many images are done.
+        stage: what to call it to the listener.
+        listener: told how many of how many images are done.
     """
     was_training = model.training
     model.eval()
@@ -77,8 +79,8 @@ def evaluate_model(
             one = confusion(pair.labels, labels, count=count)[:, :-1]  # a segmenter leaves none uncertain
             matrix += one
             by_image.append((pair.sample.item_id, score(one, label_names=data.label_names).mean_iou))
-        if on_progress:
-            on_progress(len(by_image), len(mine))
+        if listener:
+            listener.finished(Stage(name=stage, done=len(by_image), total=len(mine)))
     model.train(was_training)
     return summarise(data, matrix, by_image)
 
