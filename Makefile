@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAI
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format exam bench sameness docs clean
+.PHONY: help install install-dev demo test lint format exam bench sameness passes docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench: install-dev  ## print the figures of docs/benchmarks.md for this machine
 BASE ?= a700206
 sameness: install-dev  ## show that this tree makes what commit BASE made, byte for byte
 	$(BIN)/python -m lab.sameness --base $(BASE)
+
+passes: install-dev  ## count the functions, files and rooms that one prompt passes
+	$(ONE_THREAD) $(BIN)/python -m lab.passes
 
 docs: install-dev  ## write the generated pages of docs/
 	$(BIN)/python docs/generate.py

@@ -24,6 +24,7 @@ IGNORED_FIELDS = frozenset(
 IGNORED_FILES = (".lock", ".pending", "tensorboard/*")
 """The writer's process; event files hold the clock."""
 JSON_SUFFIXES = (".json", ".jsonl")
+TEXT_SUFFIXES = (".html", ".md")
 SHOWN = 160
 
 
@@ -76,8 +77,12 @@ def first_difference(base: Path, ours: Path, name: str) -> str:
     if base.suffix in JSON_SUFFIXES:
         left, right = _parsed(then.decode()), _parsed(now.decode())
         return _differs(left, right, name)
-    if base.suffix == ".html" and same_text(then.decode(), now.decode()):
+    if base.suffix in TEXT_SUFFIXES and same_text(then.decode(), now.decode()):
         return ""
+    if base.suffix == ".safetensors":
+        (left, then), (right, now) = _tensors(then), _tensors(now)
+        if then == now:
+            return _differs(left, right, name)
     at = next(
         (i for i, (a, b) in enumerate(zip(then, now, strict=False)) if a != b), min(len(then), len(now))
     )
@@ -108,6 +113,14 @@ def _parsed(text: str) -> Any:
         return _kept(json.loads(text))
     except ValueError:
         return [_kept(json.loads(line)) for line in text.splitlines()]
+
+
+def _tensors(data: bytes) -> tuple[Any, bytes]:
+    """What a safetensors file says of itself, and its numbers: 8 bytes of length, a JSON header, data."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    said = {key: json.loads(value) for key, value in header.pop("__metadata__", {}).items()}
+    return _kept({**header, "metadata": said}), data[end:]
 
 
 def _kept(value: Any) -> Any:

@@ -71,9 +71,9 @@ MINTED = """
 import numpy, segmint
 model = segmint.load("toybox", device="cpu")
 item = segmint.mint(model, "a red boat and a tree", ["boat", "tree"], settings={"sampling.steps": 4})
-numpy.savez("mint.npz", image=item.image, mask=item.trace.mask, agreement=item.trace.agreement)
+numpy.savez("mint.npz", image=item.image, mask=item.trace.mask.labels, agreement=item.trace.mask.agreement)
 looked = segmint.label(model, item.image, ["boat", "tree"])
-numpy.savez("looked.npz", mask=looked.trace.mask, agreement=looked.trace.agreement)
+numpy.savez("looked.npz", mask=looked.trace.mask.labels, agreement=looked.trace.mask.agreement)
 """
 
 CPU = "--workers 0 --device cpu --quiet"
@@ -108,7 +108,7 @@ STEPS: tuple[Step, ...] = (
     _step("evaluate", "evaluate trained --data toybox:test@4 --out judged --device cpu -q", needs=("train",)),
     _step(
         "selftrain",
-        f"selftrain trained segmint --val toybox:val@4 --out again --backbone none {CPU}",
+        f"selftrain trained segmint --val toybox:val@4 --out again --confidence 0 --backbone none {CPU}",
         needs=("train",),
     ),
     _look("curate segmint --reject agreement<0.9", printed=True),
