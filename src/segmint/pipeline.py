@@ -130,7 +130,7 @@ def remake(
     wanted = ClassQuery.of_spec(classes) if isinstance(classes, PromptSpec) else classes
     trace = METHODS[settings.method](summary, image, wanted, settings)
     trace = replace(trace, mask=to_size(trace.mask, size or image.shape[:2]))
-    return trace, mask_statistics(trace)
+    return trace, mask_statistics(trace.mask)
 
 
 def capture_for(recipe: Recipe, *, photos: bool = False) -> CaptureRequest:

@@ -82,7 +82,7 @@ def test_a_text_that_was_not_captured_is_named() -> None:
 
 def test_statistics_add_up() -> None:
     summary, image, _ = scene((16, 16), (64, 64))
-    found = mask_statistics(METHODS["pcc"](summary, image, [BOAT, TREE], profile("pcc")))
+    found = mask_statistics(METHODS["pcc"](summary, image, [BOAT, TREE], profile("pcc")).mask)
     assert sum(found.areas.values()) + found.uncertain_fraction == pytest.approx(1)
     assert 0.5 < found.agreement <= 1
     names = {0: "background", 1: "boat", 5: "tree"}

@@ -1,8 +1,8 @@
 """`segmint benchmark`: mask methods side by side, on images whose true masks are known."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -22,7 +22,6 @@ app = typer.Typer(no_args_is_help=True, help="Put mask methods side by side wher
 
 PICTURES = 8
 """Images shown in masks.png."""
-Thing = TypeVar("Thing")
 
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the tables, the figure and the pictures.")]
 MethodsOption = Annotated[str, typer.Option("--methods", help='"all", or names: "segmint, pcc, ovam".')]
@@ -67,19 +66,19 @@ def toybox(
     setup = _Setup(methods, model, recipe, device, vocabulary="toybox")
     rows: list[Row] = []
     album = _Album()
-    with _Bar(quiet) as bar:
+    with counter(quiet=quiet) as bar:
         for number in numbers:
             seed = world.first_seed(number, count)
             if "label" in kinds:
                 scenes = world.samples(part, seed=number, count=count)  # type: ignore[arg-type]
                 cases = look(scenes, setup.backbone, setup.recipe, setup.capture, seed=seed)
-                watched = bar.watch(cases, f"label, seed {number}", count)
+                watched = bar.track(cases, total=count, description=f"label, seed {number}")
                 keep = album.keep if not rows else None
                 rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
             if "generate" in kinds:
                 prompts = world.specs(part, seed=number, count=generated or count)  # type: ignore[arg-type]
                 drawn = draw(prompts, setup.backbone, setup.recipe, setup.capture, judge=world.judge)
-                watched = bar.watch(drawn, f"generate, seed {number}", generated or count)
+                watched = bar.track(drawn, total=generated or count, description=f"generate, seed {number}")
                 rows += rows_of(watched, setup.methods, setup.recipe, mode="generate", seed=number)
     settings = {"split": split, "seeds": numbers, "count": count, "generated": generated or count}
     _finish(out, rows, album, setup, dataset=f"toybox {split}", settings=settings, quiet=quiet)
@@ -118,12 +117,12 @@ def folder(
     vocabulary = setup.recipe.vocabulary.to_vocabulary()
     rows: list[Row] = []
     album = _Album()
-    with _Bar(quiet) as bar:
+    with counter(quiet=quiet) as bar:
         for number in numbers:
             samples = (read_sample(source, mask, vocabulary) for source, mask in pairs)
             shown = (sample for sample in samples if sample.classes)
             cases = look(shown, setup.backbone, setup.recipe, setup.capture, seed=number * 1_000_000)
-            watched = bar.watch(cases, f"label, seed {number}", len(pairs))
+            watched = bar.track(cases, total=len(pairs), description=f"label, seed {number}")
             keep = album.keep if not rows else None
             rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
     settings = {"images": len(pairs), "seeds": numbers}
@@ -164,26 +163,6 @@ class _Album:
             self.images.append(case.image)
             for name, mask in {"truth": case.truth, **masks}.items():
                 self.columns.setdefault(name, []).append(mask)
-
-
-class _Bar:
-    """A line of progress for each mode and seed."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._progress = counter(quiet=quiet)
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def watch(self, things: Iterable[Thing], name: str, total: int) -> Iterator[Thing]:
-        task = self._progress.add_task(name, total=total)
-        for thing in things:
-            yield thing
-            self._progress.advance(task)
 
 
 def _finish(

@@ -1,11 +1,11 @@
 """What a finished mask says about itself, in a few numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from segmint.artifacts import Trace
+from segmint.artifacts import RefinedMask
 from segmint.vocabulary import IGNORE
 
 
@@ -20,17 +20,17 @@ class MaskStatistics:
     agreement: float
     """Mean over all pixels of the share of the winning vote, in [0, 1]."""
 
-    def by_name(self, label_names: Mapping[int, str]) -> dict[str, float]:
+    def by_name(self, label_names: Mapping[int, str] | Sequence[str]) -> dict[str, float]:
         """Areas by label name."""
         return {label_names[label_id]: area for label_id, area in self.areas.items()}
 
 
-def mask_statistics(trace: Trace) -> MaskStatistics:
-    """Areas, uncertain share and mean agreement of a trace's mask."""
-    labels = trace.mask.labels
+def mask_statistics(mask: RefinedMask) -> MaskStatistics:
+    """Areas, uncertain share and mean agreement of a mask."""
+    labels = mask.labels
     shares = np.bincount(labels.ravel(), minlength=IGNORE + 1) / labels.size
     return MaskStatistics(
         areas={int(label): float(shares[label]) for label in np.flatnonzero(shares[:IGNORE])},
         uncertain_fraction=float(shares[IGNORE]),
-        agreement=float(trace.mask.agreement.mean(dtype=np.float64)),
+        agreement=float(mask.agreement.mean(dtype=np.float64)),
     )

@@ -8,16 +8,18 @@ Source: Dataset Diffusion (Nguyen et al. 2023), its self-training; the bound is 
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from segmint._version import __version__
+from segmint.artifacts import RefinedMask
 from segmint.errors import DatasetError, TrainingError
 from segmint.listening import Listener
+from segmint.masks.statistics import mask_statistics
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, read_states
 from segmint.runs.files.local import LocalFiles
@@ -127,41 +129,36 @@ def _begin(old: Run, files: LocalFiles, by: Relabelling, items: Sequence[str]) -
 
 
 def _draft(old: Run, record: ItemRecord, by: Relabelling, table: UInt8[np.ndarray, "256"]) -> Draft:
+    """An item with its new mask; its classes are those asked for and those found."""
     labels, sure = predict(by.segmenter, old.image(record), by.views)
-    mask = np.where(sure < by.confidence, np.uint8(IGNORE), table[labels])
-    found = record.model_copy(update={**_described(old, record, mask, sure), "files": {}, "timings_s": {}})
-    return Draft(
-        record=found,
-        blobs={
-            "image": old.files.read(PurePosixPath(record.files["image"].path)),
-            "mask": codec.encode_mask(mask, old.vocabulary().palette()),
-            "agreement": codec.encode_agreement(sure.astype(np.float32)),
-        },
-    )
-
-
-def _described(
-    old: Run,
-    record: ItemRecord,
-    mask: UInt8[np.ndarray, "image_h image_w"],
-    sure: Float[np.ndarray, "image_h image_w"],
-) -> Mapping[str, object]:
-    """The fields of a record that follow from the mask; classes are those asked for and those found."""
-    shares = np.bincount(mask.ravel(), minlength=256) / mask.size
+    labels = np.where(sure < by.confidence, np.uint8(IGNORE), table[labels])
+    mask = RefinedMask(labels=labels, agreement=sure.astype(np.float32))
+    statistics, vocabulary = mask_statistics(mask), old.vocabulary()
     named = [
-        each for each in old.header.classes if each.label_id in record.label_ids or shares[each.label_id] > 0
+        each
+        for each in old.header.classes
+        if each.label_id in record.label_ids or each.label_id in statistics.areas
     ]
-    names = {BACKGROUND: "background"} | {each.label_id: each.name for each in old.header.classes}
-    return {
+    changed = {
         "segmint_version": __version__,
         "method": METHOD,
         "classes": tuple(each.name for each in named),
         "label_ids": tuple(each.label_id for each in named),
         "phrases": tuple(each.phrases for each in named),
-        "areas": {name: float(shares[value]) for value, name in sorted(names.items()) if shares[value] > 0},
-        "uncertain_fraction": float(shares[IGNORE]),
+        "areas": statistics.by_name(vocabulary.label_names),
+        "uncertain_fraction": statistics.uncertain_fraction,
         "agreement": float(sure.mean()),
+        "files": {},
+        "timings_s": {},
     }
+    return Draft(
+        record=record.model_copy(update=changed),
+        blobs={
+            "image": old.files.read(PurePosixPath(record.files["image"].path)),
+            "mask": codec.encode_mask(labels, vocabulary.palette()),
+            "agreement": codec.encode_agreement(mask.agreement),
+        },
+    )
 
 
 def _run_labels(header: RunHeader, classes: Sequence[str]) -> UInt8[np.ndarray, "256"]:

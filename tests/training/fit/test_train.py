@@ -5,6 +5,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from segmint.errors import ConfigError, ModelError, StorageError, TrainingError
@@ -12,7 +13,7 @@ from segmint.listening import Silent
 from segmint.training.data.datasets import match
 from segmint.training.data.readers.voc import read_voc
 from segmint.training.events import Step, Validated
-from segmint.training.fit import checkpoint
+from segmint.training.fit import checkpoint, session
 from segmint.training.fit.log import read_log
 from segmint.training.fit.model import build
 from segmint.training.fit.train import train
@@ -321,3 +322,13 @@ def test_a_class_that_no_image_shows_is_named(sets, tmp_path):
 
 def test_classes_of_a_training_come_from_its_first_set(sets):
     assert match(sets[1], ["tree", "boat"]).label_names == ("background", "tree", "boat")
+
+
+def test_a_numbered_gpu_is_the_one_that_is_used(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(session, "find_device", torch.device)
+    monkeypatch.setattr(session, "Accelerator", lambda **_: Accelerator(cpu=True))
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    for name in ("cuda:1", "cuda", "cpu"):
+        session._accelerator(tiny(**{"schedule.precision": "no"}), name)
+    assert chosen == [torch.device("cuda:1")]

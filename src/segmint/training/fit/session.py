@@ -218,10 +218,11 @@ def _difference(path: Path, facts: Facts, session: Session) -> str:
 
 def _accelerator(settings: TrainSettings, device: str) -> Accelerator:
     where = find_device(device)
+    if where.index is not None:
+        torch.cuda.set_device(where)  # accelerate takes the current one
     if AcceleratorState._shared_state and PartialState().num_processes == 1:
-        AcceleratorState._reset_state(
-            reset_partial_state=True
-        )  # else a second training could not choose anew
+        # else a second training could not choose anew
+        AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
         cpu=where.type == "cpu",
         mixed_precision=_precision(settings.schedule.precision, where),
