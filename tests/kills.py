@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faked_command import end, start_command
 from run_contents import contents
-from segmint.jobs.places import files_at
+from segmint.runs.files.remote import files_at
 from segmint.runs.store import open_run
 from segmint.runs.verify import verify
 

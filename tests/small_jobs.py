@@ -5,10 +5,10 @@ from pathlib import Path
 
 from segmint.backbone.fake import FakeBackbone
 from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.generate import Job, generate
-from segmint.jobs.places import files_at
+from segmint.jobs.job import Job, run_job
 from segmint.jobs.request import request
 from segmint.listening import Silent
+from segmint.runs.files.remote import files_at
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
 
@@ -46,9 +46,9 @@ def job_at(folder: Path, *, count: int = 7, batch: int = 3, changes: dict | None
         **SMALL,
         **(changes or {}),
     }
-    recipe, plan = request(classes=CLASSES, changes=fields, count=count)
-    return Job(files=files_at(folder), recipe=recipe, plan=plan, **options)
+    asked = request(classes=CLASSES, changes=fields, count=count)
+    return Job(files=files_at(folder), request=asked, **options)
 
 
 def mint(job: Job, backbone: FakeBackbone | None = None, heard: Heard | None = None) -> Run:
-    return generate(job, LocalEngine(load=lambda: backbone or FakeBackbone()), heard or Heard())
+    return run_job(job, LocalEngine(load=lambda: backbone or FakeBackbone()), heard or Heard())

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from segmint.artifacts import Image, PromptSpec
+from segmint.artifacts import Generation, Image, PromptSpec
 from segmint.backbone.base import NOTHING, Backbone
 from segmint.backbone.diffusion import DiffusersBackbone
-from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.work import Batch, Finish, Work, draw
+from segmint.jobs.engines.local import do_all
+from segmint.jobs.work import Batch, Finish, Work, see
 from segmint.listening import Listener, Silent
 from segmint.pipeline import finish
 from segmint.recipe import Recipe
@@ -141,7 +141,7 @@ def _minted(
         Batch(specs=tuple(specs), wanted=frozenset(each.item_id for each in specs)) for specs in parts
     )
     work = Work(files=LocalFiles(Path()), recipe=recipe, batches=batches)
-    LocalEngine(load=lambda: backbone, unit=made.unit, backbone=backbone).run(work, made)
+    do_all(work, backbone, made, made.unit)
     return made.images
 
 
@@ -152,11 +152,11 @@ class _Unwritten(Silent):
     images: list[Image] = field(default_factory=list)
 
     def unit(self, batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> Finish:
-        drawn = draw(batch, work, backbone)
+        seen = see(batch, work, backbone)
 
         def masks() -> list[ItemRecord]:
-            outcomes = [outcome for _, outcome, _ in drawn]
-            items = [finish(each, work.recipe) for each in outcomes if not isinstance(each, Exception)]
+            drawn = [each.outcome for each in seen if isinstance(each.outcome, Generation)]
+            items = [finish(each, work.recipe) for each in drawn]
             self.images += [item.image for item in items]
             return []
 

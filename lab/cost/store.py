@@ -19,9 +19,9 @@ import numpy as np
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.fake import FakeBackbone
-from segmint.jobs import opening as start
-from segmint.jobs.generate import Job, generate
+from segmint.jobs.job import Job, run_job
 from segmint.jobs.request import standing_request
+from segmint.jobs.resume import adopt, create, find
 from segmint.jobs.work import Work
 from segmint.listening import Listener, Silent
 from segmint.plan.settings import VocabularySettings
@@ -29,7 +29,7 @@ from segmint.recipe import Recipe
 from segmint.runs import codec, layout
 from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord
-from segmint.runs.store import Draft, Role, commit, read_run
+from segmint.runs.store import Draft, Role, commit, open_run
 from segmint.runs.verify import item_problems
 from segmint.vocabulary import Vocabulary
 
@@ -79,11 +79,11 @@ def measure(folder: Path, sizes: Sequence[int], seen: Seen = lambda done, total:
     info, blobs, done = FakeBackbone().info, _blobs(vocabulary), 0
     for size in sizes:
         plan = [_spec(index) for index in range(size)]
-        present = start.find(files)
+        present = find(files)
         if present is None:
-            start.create(files, recipe, plan, info)
+            create(files, recipe, plan, info)
         else:
-            start.adopt(present, recipe, plan)
+            adopt(present, recipe, plan)
         first, tail = _Clock(), _Clock()
         end = size - 1  # one item stays missing: there is work to resume
         last = max(done, end - TAIL)
@@ -151,9 +151,8 @@ def _cost(files: LocalFiles, growth: _Growth, info: ModelInfo) -> StoreCost:
     idle, whole = _Idle(info), _Clock()
     at_cpu, at_wall = time.process_time(), time.perf_counter()
     with suppress(_FirstBatch), whole.running():
-        recipe, plan = standing_request(read_run(files))
-        generate(Job(files=files, recipe=recipe, plan=plan), idle, idle)
-    run, checking = read_run(files), _Clock()
+        run_job(Job(files=files, request=standing_request(open_run(files))), idle, idle)
+    run, checking = open_run(files), _Clock()
     sample = [f"{index:06d}" for index in range(0, growth.size - 1, max(1, growth.size // CHECKED))]
     with checking.running():
         problems = [each for item_id in sample for each in item_problems(run, item_id)]

@@ -22,9 +22,7 @@ from segmint.backbone.base import Backbone
 from segmint.backbone.settings import ModelSettings
 from segmint.errors import GenerationError
 from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.generate import Job
-from segmint.jobs.generate import generate as do
-from segmint.jobs.places import files_at
+from segmint.jobs.job import Job, run_job
 from segmint.jobs.request import request
 from segmint.listening import Listener, Silent
 from segmint.pictures.heatmaps import HeatMaps
@@ -36,6 +34,7 @@ from segmint.plan.photos.reading import as_rgb
 from segmint.plan.photos.sources import Source
 from segmint.plan.settings import VocabularySettings
 from segmint.recipe import Recipe, compose
+from segmint.runs.files.remote import files_at
 from segmint.runs.store import Run, open_run
 from segmint.vocabulary import Vocabulary
 
@@ -197,19 +196,19 @@ def generate(
         listener: hears how it goes; see `segmint.listening.Listener`.
 
     Raises:
-        SegmintError: as `segmint.jobs.generate.generate`.
+        SegmintError: as `segmint.jobs.job.run_job`.
     """
     base = {} if recipe is None else recipe.model_dump(mode="json")
     changes = {**_model_fields(model), **(settings or {})}
-    settled, plan = request(
+    asked = request(
         base=base,
         changes=changes,
         classes=classes,
         prompts_file=None if prompts is None else Path(prompts),
         count=count,
     )
-    job = Job(files=files_at(out), recipe=settled, plan=plan, retries=retries, repair=repair)
-    return do(job, LocalEngine(load=lambda: model.backbone), listener or Silent())
+    job = Job(files=files_at(out), request=asked, retries=retries, repair=repair)
+    return run_job(job, LocalEngine(load=lambda: model.backbone), listener or Silent())
 
 
 def _recipe(model: Model, recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:

@@ -3,10 +3,10 @@ import os
 import pytest
 
 from segmint.backbone.settings import ModelSettings
-from segmint.cli.engines import Where, engine_for, limit_threads
+from segmint.cli.engines import Where, engine_for, executor_for, limit_threads
 from segmint.errors import ConfigError
-from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.engines.ray import RayEngine
+from segmint.jobs.engines.local import LocalEngine, in_process
+from segmint.jobs.engines.ray import RayCluster, RayEngine
 from segmint.jobs.engines.spawned import SpawnEngine
 
 TOYBOX = ModelSettings()
@@ -25,7 +25,13 @@ def test_flags_choose_the_engine():
     assert several.devices == ["cuda:0", "cuda:1"]
     cluster = engine_for(TOYBOX, Where(engine="ray", workers=3, gpus_per_worker=1.0, address="auto"))
     assert isinstance(cluster, RayEngine)
-    assert (cluster.workers, cluster.gpus_per_worker, cluster.address) == (3, 1.0, "auto")
+    assert cluster.cluster == RayCluster(workers=3, gpus_per_worker=1.0, address="auto")
+
+
+def test_work_without_a_model_takes_the_cluster_and_no_engine():
+    assert executor_for(Where()) is in_process
+    far = executor_for(Where(engine="ray", workers=3))
+    assert far.__self__ == RayCluster(workers=3)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,11 @@ import segmint
 from segmint.artifacts import PromptSpec
 from segmint.backbone.fake import FakeBackbone, draw
 from segmint.backbone.settings import ModelSettings
-from segmint.errors import ImageError, RunError, VocabularyError
+from segmint.errors import GenerationError, ImageError, RunError, VocabularyError
 from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.generate import Job, generate
-from segmint.jobs.label import label_unit
-from segmint.jobs.label_request import label_request
+from segmint.jobs.job import Job, run_job
+from segmint.jobs.request import label_request
+from segmint.jobs.work import further_seed
 from segmint.listening import Silent
 from segmint.recipe import Recipe
 from segmint.runs.files.local import LocalFiles
@@ -66,9 +66,9 @@ def run_label(
     asked = label_request(
         images, classes=", ".join(CLASSES), changes={"masks.method": "pcc", **(changes or {})}
     )
-    job = Job(files=LocalFiles(out), recipe=asked.recipe, plan=asked.plan, kind="label")
-    engine = LocalEngine(load=FakeBackbone, unit=label_unit(asked.paths))
-    return generate(job, engine, ear or Ear())
+    job = Job(files=LocalFiles(out), request=asked)
+    engine = LocalEngine(load=FakeBackbone)
+    return run_job(job, engine, ear or Ear())
 
 
 def test_names_sizes_and_sources_come_back(tmp_path: Path) -> None:
@@ -174,3 +174,55 @@ def test_classes_that_are_not_there_leave_no_mark_unless_asked(tmp_path: Path) -
     strict = segmint.label(MODEL, picture(), names, recipe=recipe.merged({"masks.presence.share": 1.0}))
     assert kept.trace.mask.labels.any()
     assert not strict.trace.mask.labels.any()
+
+
+@dataclass(frozen=True)
+class Shy(FakeBackbone):
+    """Sees nothing in an image's planned noise; remembers every seed that it was asked with."""
+
+    planned: frozenset[int] = frozenset()
+    seeds: list[int] = field(default_factory=list)
+
+    def observe(self, images, specs, observation, capture, callback=None):
+        self.seeds.extend(spec.seed for spec in specs)
+        seen = FakeBackbone.observe(self, images, specs, observation, capture, callback)
+        bad = GenerationError("the attention has NaN")
+        return [bad if spec.seed in self.planned else each for spec, each in zip(specs, seen, strict=True)]
+
+
+def test_further_noise_is_tried_for_what_fails(tmp_path: Path) -> None:
+    for name in "abc":
+        save(tmp_path / "photos" / f"{name}.png", picture())
+    (tmp_path / "photos" / "d.png").write_bytes(b"no picture")
+    asked = label_request(
+        [tmp_path / "photos"],
+        classes="boat, tree",
+        changes={"masks.method": "pcc", "observation.batch_size": 4},
+    )
+    second = asked.plan[1]
+    shy = Shy(planned=frozenset({second.seed, further_seed(second, 2)}))
+    job = Job(files=LocalFiles(tmp_path / "run"), request=asked)
+    run = run_job(job, LocalEngine(load=lambda: shy), Ear())
+    assert (run.done_ids(), run.failed_ids()) == ({"a", "c"}, {"b", "d"})
+    assert run.failure("b").error == "the attention has NaN"
+
+    ear = Ear()
+    run = run_job(replace(job, retries=2), LocalEngine(load=lambda: shy), ear)
+    assert (run.done_ids(), run.failed_ids()) == ({"a", "b", "c"}, {"d"})
+    assert (run.record("b").attempts, run.record("b").seed) == (3, further_seed(second, 3))
+    assert run.failure("d").attempts == 1, "an image that cannot be read has no other noise"
+    assert shy.seeds[-2:] == [further_seed(second, 2), further_seed(second, 3)]
+    assert not verify(run.files).problems
+
+
+def test_a_recipe_of_before_is_gone_on_with(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", picture())
+    asked = label_request([tmp_path / "a.png"], classes="boat", changes={"observation.batch_size": 3})
+    assert asked.batch_size == 3
+    assert asked.recipe.sampling.batch_size == 3, "as every labelling recipe has recorded it"
+    other = label_request(
+        [tmp_path / "a.png"],
+        classes="boat",
+        changes={"observation.batch_size": 3, "sampling.batch_size": 7},
+    )
+    assert other.recipe.digest() == asked.recipe.digest()

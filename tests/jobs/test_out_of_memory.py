@@ -49,8 +49,9 @@ class Noted(Silent):
 
 
 def work_of(count: int, batch: int, tmp_path) -> Work:
-    recipe, plan = request(classes="boat", changes={"model.id": "fake"}, count=count)
-    return Work(files=LocalFiles(tmp_path), recipe=recipe, batches=batches_to_do(plan, set(), batch))
+    asked = request(classes="boat", changes={"model.id": "fake"}, count=count)
+    batches = batches_to_do(asked.plan, set(), batch)
+    return Work(files=LocalFiles(tmp_path), recipe=asked.recipe, batches=batches)
 
 
 def begin(work: Work, device: Device) -> list[str]:

@@ -10,8 +10,8 @@ from run_contents import timeless
 from segmint.backbone import loading
 from segmint.backbone.fake import FakeBackbone
 from segmint.cli.main import run as run_command
-from segmint.jobs.places import files_at
 from segmint.runs import layout
+from segmint.runs.files.remote import files_at
 from segmint.runs.masksets import mask_set_names
 from segmint.runs.store import Run, open_run
 

@@ -10,7 +10,7 @@ import pytest
 from faked_command import end, start_command
 from kills import COMMAND, kill_exam, undisturbed
 from run_contents import contents
-from segmint.jobs.places import files_at
+from segmint.runs.files.remote import files_at
 from segmint.runs.verify import verify
 
 pytestmark = pytest.mark.slow

@@ -85,5 +85,5 @@ def test_statistics_add_up() -> None:
     found = mask_statistics(METHODS["pcc"](summary, image, [BOAT, TREE], profile("pcc")).mask)
     assert sum(found.areas.values()) + found.uncertain_fraction == pytest.approx(1)
     assert 0.5 < found.agreement <= 1
-    names = {0: "background", 1: "boat", 5: "tree"}
+    names = ("background", "boat", "unused-2", "unused-3", "unused-4", "tree")
     assert found.by_name(names)["boat"] == found.areas[1]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from segmint.backbone.settings import ModelSettings
-    from segmint.jobs.generate import Engine
-    from segmint.jobs.remask import Spread
-    from segmint.jobs.work import Unit
+    from segmint.jobs.engines.local import Executor
+    from segmint.jobs.engines.ray import RayCluster
+    from segmint.jobs.job import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Where:
     gpus_per_worker: float | None = None
 
 
-def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None) -> "Engine":
+def engine_for(model: "ModelSettings", where: Where) -> "Engine":
     """The engine, which has not loaded anything yet.
 
     Every process gets one CPU thread unless told otherwise. The number of threads changes the order of
@@ -36,11 +36,40 @@ def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None)
     """
     from segmint.cli.lists import split_list
     from segmint.errors import ConfigError
-    from segmint.jobs.engines.local import LocalEngine
-    from segmint.jobs.loading import load_on
-    from segmint.jobs.work import mint_batch
+    from segmint.jobs.engines.local import LocalEngine, load_on
 
-    unit = unit or mint_batch
+    _check(where)
+    if where.devices is not None:
+        from segmint.jobs.engines.spawned import SpawnEngine
+
+        devices = split_list(where.devices)
+        if not devices:
+            raise ConfigError("--devices names none; for example --devices cuda:0,cuda:1")
+        on_device = partial(load_on, settings=model, threads=where.threads or 1)
+        return SpawnEngine(load=on_device, devices=devices)
+    load = partial(load_on, where.device, settings=model, threads=where.threads or 1)
+    if where.engine == "ray":
+        from segmint.jobs.engines.ray import RayEngine
+
+        return RayEngine(load=load, cluster=_cluster(where))
+    return LocalEngine(load=load)
+
+
+def executor_for(where: Where) -> "Executor":
+    """What carries out work without a model.
+
+    Raises:
+        ConfigError: flags that do not go together.
+    """
+    from segmint.jobs.engines.local import in_process
+
+    _check(where)
+    return _cluster(where).map if where.engine == "ray" else in_process
+
+
+def _check(where: Where) -> None:
+    from segmint.errors import ConfigError
+
     far = where.engine == "ray"
     if where.engine not in ("local", "ray"):
         raise ConfigError(f"--engine is {where.engine!r}; expected local or ray")
@@ -50,40 +79,14 @@ def engine_for(model: "ModelSettings", where: Where, unit: "Unit | None" = None)
         if getattr(where, name) is not None and not far:
             flag = name.replace("_", "-")
             raise ConfigError(f"--{flag} is for a cluster; add --engine ray, or use --devices")
-    if where.devices is not None:
-        from segmint.jobs.engines.spawned import SpawnEngine
-
-        devices = split_list(where.devices)
-        if not devices:
-            raise ConfigError("--devices names none; for example --devices cuda:0,cuda:1")
-        on_device = partial(load_on, settings=model, threads=where.threads or 1)
-        return SpawnEngine(load=on_device, devices=devices, unit=unit)
-    load = partial(load_on, where.device, settings=model, threads=where.threads or 1)
-    if far:
-        from segmint.jobs.engines.ray import RayEngine
-
-        return RayEngine(
-            load=load,
-            workers=where.workers or 1,
-            address=where.address,
-            gpus_per_worker=where.gpus_per_worker or 0.0,
-            unit=unit,
-        )
-    return LocalEngine(load=load, unit=unit)
 
 
-def spread_by(where: Where) -> "Spread":
-    """What carries work without a model out.
+def _cluster(where: Where) -> "RayCluster":
+    from segmint.jobs.engines.ray import RayCluster
 
-    Raises:
-        ConfigError: flags that do not go together.
-    """
-    from segmint.backbone.settings import ModelSettings
-    from segmint.jobs.engines.ray import RayEngine
-    from segmint.jobs.remask import spread_here
-
-    engine = engine_for(ModelSettings(), where)
-    return engine.spread if isinstance(engine, RayEngine) else spread_here
+    return RayCluster(
+        workers=where.workers or 1, address=where.address, gpus_per_worker=where.gpus_per_worker or 0.0
+    )
 
 
 def limit_threads(threads: int) -> None:

@@ -15,8 +15,7 @@ from segmint.cli.engines import Where, engine_for, limit_threads
 from segmint.cli.progress import JsonLines, Quiet, listening, print_summary, summary_fields
 
 if TYPE_CHECKING:
-    from segmint.artifacts import PromptSpec
-    from segmint.jobs.generate import Engine, Job
+    from segmint.jobs.job import Engine, Job
     from segmint.jobs.request import Request
     from segmint.runs.files.local import Files
     from segmint.runs.store import Run
@@ -106,8 +105,8 @@ def generate(
     }
     changes = {field: value for field, value in flags.items() if value is not None}
     changes |= opt.parse_settings(settings or [])
-    from segmint.jobs.generate import Job
-    from segmint.jobs.places import files_at
+    from segmint.jobs.job import Job
+    from segmint.runs.files.remote import files_at
 
     files = files_at(out)
 
@@ -115,8 +114,7 @@ def generate(
         return _asked(files, recipe=recipe, changes=changes, classes=classes, prompts=prompts, count=number)
 
     first = count if reject_missing is None else _standing_count(files, count)
-    settled, plan = ask(first)
-    job = Job(files=files, recipe=settled, plan=plan, retries=retries, wait=wait, repair=repair)
+    job = Job(files=files, request=ask(first), retries=retries, wait=wait, repair=repair)
     where = Where(
         engine=engine,
         device=device,
@@ -126,23 +124,23 @@ def generate(
         workers=workers,
         gpus_per_worker=gpus_per_worker,
     )
-    hands = engine_for(settled.model, where)
-    run = carry_out(job, hands, quiet=quiet, as_json=as_json)
+    chosen = engine_for(job.request.recipe.model, where)
+    run = carry_out(job, chosen, quiet=quiet, as_json=as_json)
     while reject_missing is not None:
         more = _replacements(run, reject_missing, count, ask)
         if more is None:
             break
-        run = carry_out(replace(job, plan=more, repair=False), hands, quiet=quiet, as_json=as_json)
+        run = carry_out(replace(job, request=more, repair=False), chosen, quiet=quiet, as_json=as_json)
 
 
 def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> "Run":
     """Do a job under a progress display, tell how it ended, and end the command where it was interrupted."""
-    from segmint.jobs.generate import generate as do
+    from segmint.jobs.job import run_job
 
     with listening(quiet=quiet, as_json=as_json) as listener:
         try:
             with _terminated_like_interrupted():
-                run = do(job, engine, listener)
+                run = run_job(job, engine, listener)
         except KeyboardInterrupt as stop:
             listener.noted(
                 f"stopped; {listener.done} items were made and are kept. The same command goes on from there"
@@ -154,7 +152,7 @@ def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> "R
 
 def _standing_count(files: "Files", count: int | None) -> int | None:
     """The count to begin with: what was asked for, or more where an earlier call topped the run up."""
-    from segmint.jobs.opening import find
+    from segmint.jobs.resume import find
 
     run = find(files)
     return count if run is None or count is None else max(count, len(run.plan()))
@@ -162,7 +160,7 @@ def _standing_count(files: "Files", count: int | None) -> int | None:
 
 def _replacements(
     run: "Run", min_area: float, count: int | None, ask: "Callable[[int | None], Request]"
-) -> "list[PromptSpec] | None":
+) -> "Request | None":
     """The longer plan that may bring `count` accepted items; None where there is none."""
     from segmint.errors import PromptError
     from segmint.jobs.topup import next_count, reject_lacking
@@ -174,7 +172,7 @@ def _replacements(
     number = next_count(standing, wanted)
     if number is not None:
         try:
-            return ask(number)[1]
+            return ask(number)
         except PromptError as error:
             typer.echo(f"note: {error}", err=True)
     if standing.accepted < wanted:
@@ -194,8 +192,8 @@ def _asked(
     count: int | None,
 ) -> "Request":
     from segmint.errors import ConfigError
-    from segmint.jobs.opening import find
     from segmint.jobs.request import request, standing_request
+    from segmint.jobs.resume import find
     from segmint.settings import read_toml
 
     said_what = recipe or classes or prompts or changes

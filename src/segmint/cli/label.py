@@ -100,10 +100,9 @@ def label(  # noqa: PLR0917 - typer makes flags of these
     }
     changes = {field: value for field, value in flags.items() if value is not None}
     changes |= opt.parse_settings(settings or [])
-    from segmint.jobs.generate import Job
-    from segmint.jobs.label import label_unit
-    from segmint.jobs.label_request import label_request
-    from segmint.jobs.places import files_at
+    from segmint.jobs.job import Job
+    from segmint.jobs.request import label_request
+    from segmint.runs.files.remote import files_at
     from segmint.settings import read_toml
 
     files = files_at(out)
@@ -114,15 +113,7 @@ def label(  # noqa: PLR0917 - typer makes flags of these
         classes=classes,
         source=str(recipe or "settings"),
     )
-    job = Job(
-        files=files,
-        recipe=asked.recipe,
-        plan=asked.plan,
-        kind="label",
-        retries=retries,
-        wait=wait,
-        repair=repair,
-    )
+    job = Job(files=files, request=asked, retries=retries, wait=wait, repair=repair)
     where = Where(
         engine=engine,
         device=device,
@@ -132,5 +123,4 @@ def label(  # noqa: PLR0917 - typer makes flags of these
         workers=workers,
         gpus_per_worker=gpus_per_worker,
     )
-    paths = {item_id: path.absolute() for item_id, path in asked.paths.items()}
-    carry_out(job, engine_for(asked.recipe.model, where, label_unit(paths)), quiet=quiet, as_json=as_json)
+    carry_out(job, engine_for(asked.recipe.model, where), quiet=quiet, as_json=as_json)

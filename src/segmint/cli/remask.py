@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segmint.cli import options as opt
-from segmint.cli.engines import Where, spread_by
+from segmint.cli.engines import Where, executor_for
 from segmint.cli.progress import listening
 
 if TYPE_CHECKING:
@@ -41,17 +41,22 @@ def remask(
 
     [cyan]segmint remask demo --set masks.vote.share=0.7 --name strict[/cyan]
     """
-    from segmint.jobs.places import files_at
     from segmint.jobs.remask import remask as make_again
     from segmint.jobs.remask import settle_masks
-    from segmint.runs.store import read_run
+    from segmint.runs.store import open_run
 
-    opened = read_run(files_at(run))
+    opened = open_run(run)
     chosen = settle_masks(opened, method=method, changes=opt.parse_settings(settings or []), name=name)
-    spread = spread_by(Where(engine=engine, workers=workers, address=address))
+    executor = executor_for(Where(engine=engine, workers=workers, address=address))
     with listening(quiet=quiet, as_json=as_json) as listener:
         made = make_again(
-            opened, name or _default_name(chosen), chosen, listener, wait=wait, repair=repair, spread=spread
+            opened,
+            name or _default_name(chosen),
+            chosen,
+            listener,
+            wait=wait,
+            repair=repair,
+            executor=executor,
         )
     if not (quiet or as_json):
         left = f", {len(made.unreadable)} left out" if made.unreadable else ""

@@ -19,7 +19,7 @@ def verify(
     byte for byte, run the same [bold]segmint generate[/bold] with [bold]--repair[/bold]; for what lies in
     masks/NAME, [bold]segmint remask RUN --name NAME --repair[/bold].
     """
-    from segmint.jobs.places import files_at
+    from segmint.runs.files.remote import files_at
     from segmint.runs.verify import verify as verify_files
 
     verdict = verify_files(files_at(run))

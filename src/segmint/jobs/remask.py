@@ -1,30 +1,28 @@
 """Masks made again from stored attention, with other settings or another method, beside the old ones."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from segmint._version import __version__
 from segmint.errors import ConfigError, DamagedError, ImageError, RunError
-from segmint.jobs.places import within_reach
+from segmint.jobs.drafts import mask_blobs
+from segmint.jobs.engines.local import Executor, Task, in_process
 from segmint.listening import Listener
 from segmint.masks.settings import MaskSettings
 from segmint.pipeline import remake
 from segmint.recipe import Recipe, changed_fields
-from segmint.runs import codec, layout
+from segmint.runs import layout
+from segmint.runs.files.remote import within_reach
 from segmint.runs.masksets import check_mask_set_name, read_mask_settings, spec_of, write_mask_settings
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, Run, commit
 from segmint.runs.verify import item_problems
+from segmint.vocabulary import Vocabulary
 
 AT_ONCE = 16
 """Items put in place together: one flush of the folders for all."""
-Errand = Callable[[Any], Any]
-"""What is done with a row of items: plain data in, plain data out."""
-Spread = Callable[[Callable[[], Errand], Sequence[Any]], Iterator[Any]]
-"""Carries rows out, here or elsewhere; the function that does them is made once in each worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +70,6 @@ def settle_masks(
     return start.merged(changes).masks
 
 
-def spread_here(make: Callable[[], Errand], rows: Sequence[Any]) -> Iterator[Any]:
-    """Every row through this process."""
-    return map(make(), rows)
-
-
 def remask(
     run: Run,
     name: str,
@@ -85,12 +78,12 @@ def remask(
     *,
     wait: bool = False,
     repair: bool = False,
-    spread: Spread = spread_here,
+    executor: Executor = in_process,
 ) -> Remade:
     """Make every item's mask again, into mask set `name`; goes on with one begun with the same settings.
 
-    `repair` checks the masks that stand and makes damaged ones anew. `spread` carries the work out:
-    `spread_here`, or `RayEngine.spread`.
+    `repair` checks the masks that stand and makes damaged ones anew. `executor` carries the work out:
+    `in_process`, or `RayCluster.map`.
 
     Raises:
         RunError: no item has features, the mask set was made with other settings, or the run is locked.
@@ -110,7 +103,7 @@ def remask(
         make = partial(_remasker, replace(run, files=within_reach(run.files)), name, settings)
         unreadable: list[str] = []
         made = 0
-        for answer in spread(make, rows):
+        for answer in executor(make, rows):
             for item_id, error in answer["unreadable"]:
                 unreadable.append(item_id)
                 listener.noted(f"item {item_id} is left out: {error}")
@@ -156,15 +149,14 @@ def _drop_damaged(run: Run, name: str, listener: Listener) -> None:
             run.files.remove(layout.record(item_id, name))
 
 
-def _remasker(run: Run, name: str, settings: MaskSettings) -> Errand:
-    palette = run.vocabulary().palette()
-    names = {0: "background"} | {each.label_id: each.name for each in run.vocabulary().entries}
+def _remasker(run: Run, name: str, settings: MaskSettings) -> Task:
+    vocabulary = run.vocabulary()
 
     def make_again(item_ids: list[str]) -> dict[str, Any]:
         drafts, unreadable = [], []
         for item_id in item_ids:
             try:
-                drafts.append(_draft(run, item_id, settings, palette, names))
+                drafts.append(_draft(run, item_id, settings, vocabulary))
             except (ImageError, RunError) as error:
                 unreadable.append([item_id, str(error)])
         records = commit(run.files, drafts, mask_set=name)
@@ -173,25 +165,16 @@ def _remasker(run: Run, name: str, settings: MaskSettings) -> Errand:
     return make_again
 
 
-def _draft(
-    run: Run, item_id: str, settings: MaskSettings, palette: list[int], names: Mapping[int, str]
-) -> Draft:
+def _draft(run: Run, item_id: str, settings: MaskSettings, vocabulary: Vocabulary) -> Draft:
     record, start = run.record(item_id), time.perf_counter()
-    image, summary = run.image(record), run.summary(record)
-    trace, statistics = remake(summary, image, spec_of(record), settings)
+    trace, statistics = remake(run.summary(record), run.image(record), spec_of(record), settings)
     changed = {
         "segmint_version": __version__,
         "method": settings.method,
         "files": {role: file for role, file in record.files.items() if role in ("image", "features")},
-        "areas": statistics.by_name(names),
+        "areas": statistics.by_name(vocabulary.label_names),
         "uncertain_fraction": statistics.uncertain_fraction,
         "agreement": statistics.agreement,
         "timings_s": {"masks": time.perf_counter() - start},
     }
-    return Draft(
-        record=record.model_copy(update=changed),
-        blobs={
-            "mask": codec.encode_mask(trace.mask.labels, palette),
-            "agreement": codec.encode_agreement(trace.mask.agreement),
-        },
-    )
+    return Draft(record=record.model_copy(update=changed), blobs=mask_blobs(trace.mask, vocabulary))

@@ -1,12 +1,16 @@
-"""From what a person asks for to a settled recipe and a plan, without loading a model."""
+"""From what a person asks for to a settled recipe and a plan, without loading a model or opening an image."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segmint.artifacts import PromptSpec
-from segmint.errors import ConfigError
+from segmint.backbone.settings import SamplingSettings
+from segmint.errors import ConfigError, VocabularyError
 from segmint.plan.classes import parse_classes
+from segmint.plan.photos.plan import fingerprint, plan_photos
+from segmint.plan.photos.sources import Source, find_sources
 from segmint.plan.prompts.readers import read_prompts
 from segmint.plan.prompts.sources import make_plan, settle, vocabulary_of
 from segmint.plan.prompts.templates import SETS
@@ -15,26 +19,42 @@ from segmint.recipe import Recipe, compose
 from segmint.runs.store import Run
 from segmint.vocabulary import Vocabulary
 
-Request = tuple[Recipe, list[PromptSpec]]
-"""What to mint and how, and every item of it."""
+Classes = str | Sequence[str] | Vocabulary | None
+"""As `--classes` says them, a list of names, or a vocabulary; None where something else says it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to make and how: every item, in order."""
+
+    recipe: Recipe
+    plan: Sequence[PromptSpec]
+    photos: Mapping[str, Path] | None = None
+    """The file of each item's image, by item, where existing images are labelled; None where the model
+    draws them."""
+
+    @property
+    def batch_size(self) -> int:
+        """Items that go before the model together."""
+        labelling = self.photos is not None
+        return self.recipe.observation.batch_size if labelling else self.recipe.sampling.batch_size
 
 
 def request(
     *,
     base: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
-    classes: str | Sequence[str] | Vocabulary | None = None,
+    classes: Classes = None,
     prompts_file: Path | None = None,
     count: int | None = None,
     source: str = "settings",
 ) -> Request:
-    """A settled recipe and its plan; every line of every file is read and checked first.
+    """Images to mint; every line of every file is read and checked first.
 
     Args:
         base: what a recipe file says, as plain data.
         changes: dotted fields laid over it, such as `{"sampling.steps": 20}`.
-        classes: as `--classes` says them, or a list of names; None takes the recipe's, or those of the
-            prompts file.
+        classes: None takes the recipe's, or those of the prompts file.
         prompts_file: prompts to use instead of planned ones.
         count: number of items; None takes all prompts of the file.
         source: where base comes from, for messages.
@@ -47,7 +67,9 @@ def request(
         raise ConfigError(f"--count is {count}; expected 1 or more")
     base = base or {}
     recipe = compose(base, changes or {}, source=source)
-    vocabulary = _vocabulary(base, classes, prompts_file)
+    vocabulary = _named(classes)
+    if vocabulary is None and prompts_file is not None and "vocabulary" not in base:
+        vocabulary = vocabulary_of(read_prompts(prompts_file))
     if vocabulary is not None:
         recipe = recipe.model_copy(update={"vocabulary": VocabularySettings.from_vocabulary(vocabulary)})
     templates = recipe.prompts.templates
@@ -58,29 +80,81 @@ def request(
     recipe = recipe.model_copy(update={"prompts": prompts})
     plan = make_plan(
         prompts,
-        recipe.vocabulary.to_vocabulary(),
+        vocabulary or recipe.vocabulary.to_vocabulary(),
         count=count,
         seed=recipe.sampling.seed,
         prompts_file=prompts_file,
         templates_file=templates_file,
     )
-    return recipe, plan
+    return Request(recipe=recipe, plan=plan)
+
+
+def label_request(
+    images: Sequence[str | Path],
+    *,
+    base: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    classes: Classes = None,
+    source: str = "settings",
+) -> Request:
+    """Existing images to label; every list is read and checked, no image is opened.
+
+    Args:
+        images: files, folders, globs and lists; see `photos.sources.find_sources`.
+        base, changes, source: as `request` has them.
+        classes: None takes the recipe's, or all that the lists name.
+
+    Raises:
+        ImageError: no image, a bad list, or an image that names an unknown class.
+        VocabularyError: the classes are wrong, or nobody says what to look for.
+        ConfigError: an unknown field or a value out of range.
+    """
+    sources = find_sources(images)
+    base = base or {}
+    recipe = compose(base, changes or {}, source=source)
+    vocabulary = _named(classes)
+    if vocabulary is None and "vocabulary" not in base:
+        vocabulary = _of_lists(sources)
+    vocabulary = vocabulary or recipe.vocabulary.to_vocabulary()
+    recipe = recipe.model_copy(
+        update={
+            "vocabulary": VocabularySettings.from_vocabulary(vocabulary),
+            "photos": recipe.photos.model_copy(update={"sources_sha256": fingerprint(sources)}),
+            "sampling": _idle_sampling(recipe),
+        }
+    )
+    plan = plan_photos(sources, vocabulary, caption=recipe.photos.caption, seed=recipe.observation.seed)
+    photos = {each.item_id: each.path.absolute() for each in sources}
+    return Request(recipe=recipe, plan=plan, photos=photos)
 
 
 def standing_request(run: Run) -> Request:
     """What a run was asked for: to go on with it without saying everything again."""
-    return Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml"), run.plan()
+    recipe = Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml")
+    return Request(recipe=recipe, plan=run.plan())
 
 
-def _vocabulary(
-    base: Mapping[str, Any], classes: str | Sequence[str] | Vocabulary | None, prompts_file: Path | None
-) -> Vocabulary | None:
-    if isinstance(classes, Vocabulary):
+def _named(classes: Classes) -> Vocabulary | None:
+    if classes is None or isinstance(classes, Vocabulary):
         return classes
-    if isinstance(classes, str):
-        return parse_classes(classes)
-    if classes is not None:
-        return Vocabulary.of(classes)
-    if prompts_file is not None and "vocabulary" not in base:
-        return vocabulary_of(read_prompts(prompts_file))
-    return None
+    return parse_classes(classes) if isinstance(classes, str) else Vocabulary.of(classes)
+
+
+def _of_lists(sources: Sequence[Source]) -> Vocabulary:
+    if any(source.classes is None for source in sources):
+        raise VocabularyError(
+            'say what to look for, for example --classes "boat, tree", '
+            "or give classes with every image of a .jsonl list"
+        )
+    named = dict.fromkeys(name for source in sources for name in source.classes or ())
+    return Vocabulary.of(sorted(named))
+
+
+def _idle_sampling(recipe: Recipe) -> SamplingSettings:
+    """The section `sampling` as a labelling recipe records it.
+
+    Labelling samples nothing, and reads nothing of it but the negative prompt of the records. Its batch size
+    is written as that of `observation`, as in every labelling recipe so far: whatever else it said would
+    change the digest, and runs made before could not be gone on with.
+    """
+    return recipe.sampling.model_copy(update={"batch_size": recipe.observation.batch_size})

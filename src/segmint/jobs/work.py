@@ -1,27 +1,30 @@
-"""The one unit of work, which every engine calls: draw one batch of the plan, label it, put it in place.
+"""The one unit of work, which every engine calls: a batch before the model, its masks, its items in place.
 
 A batch is a fixed slice of the plan, so that an item's arithmetic, down to the last bit, does not depend on
-which worker draws it, on what was done before, or on how often the run was stopped. Where only some items of
-a batch are missing, the whole batch is drawn again and only those are put in place.
+which worker does it, on what was done before, or on how often the run was stopped. Where only some items of
+a batch are missing, the whole batch is done again and only those are put in place.
+
+Minting and labelling differ in how a batch comes before the model: it draws the images, or it looks at
+existing ones. An image that cannot be read becomes a failed item with the reason, and nothing else is lost.
 """
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
-from segmint._version import __version__
-from segmint.artifacts import PromptSpec
+from segmint.artifacts import Generation, PromptSpec
 from segmint.backbone.base import Backbone, Callback, ModelInfo, Outcome
-from segmint.errors import GenerationError
+from segmint.errors import GenerationError, ImageError
+from segmint.jobs.drafts import failed_draft, whole_draft
 from segmint.listening import Listener
-from segmint.pipeline import Item, capture_for, finish
+from segmint.pipeline import capture_for, finish, look
+from segmint.plan.photos.reading import Photo, read_photo
 from segmint.recipe import Recipe
-from segmint.runs import codec
 from segmint.runs.files.local import Files
 from segmint.runs.records import ItemRecord
-from segmint.runs.store import Draft, Role, commit
+from segmint.runs.store import Draft, commit
 from segmint.vocabulary import Vocabulary
 
 SEED_SPACE = 2**63
@@ -29,7 +32,8 @@ SEED_SPACE = 2**63
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Items drawn together. `wanted` are those to put in place; the others only keep them company."""
+    """Items that go before the model together. `wanted` are those to put in place; the others only keep them
+    company."""
 
     specs: tuple[PromptSpec, ...]
     wanted: frozenset[str]
@@ -42,18 +46,28 @@ class Work:
     files: Files
     recipe: Recipe
     batches: tuple[Batch, ...]
+    photos: Mapping[str, Path] | None = None
+    """The image of each item, where existing ones are labelled."""
     retries: int = 0
-    """Further seeds to try for an item that fails."""
+    """Further seeds to try for an item that fails: its noise, where the model looks at an image."""
     most: int | None = None
     """How many items fit the device at once, where that is known to be fewer than a batch."""
 
 
-Drawn = tuple[PromptSpec, Outcome, int]
-"""An item out of the model: its spec with the seed used last, its outcome, and how many seeds were tried."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An item that has been before the model: its spec with the seed used last, and what became of it."""
+
+    spec: PromptSpec
+    outcome: Outcome | ImageError
+    attempts: int = 1
+    """How many seeds were tried."""
+    photo: Photo | None = None
+    """The image that the model looked at."""
+
+
 Finish = Callable[[], list[ItemRecord]]
 """What is left to do for a batch that has been through the model: masks and writing, without the device."""
-
-
 Unit = Callable[[Batch, Work, Backbone, Listener], Finish]
 """Does one batch: the model's part at once, the rest when the result is called."""
 
@@ -64,100 +78,63 @@ def batches_to_do(plan: Sequence[PromptSpec], skip: Set[str], batch_size: int) -
     Args:
         plan: every item, in index order.
         skip: ids that are done, or not to be tried again.
-        batch_size: the recipe's.
+        batch_size: the request's.
     """
     return tuple(_to_do(plan, skip, batch_size))
 
 
-def mint_batch(batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> Finish:
-    """The unit of minting: let the model draw a batch now; masks and writing are left to what it returns.
+def do_batch(batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> Finish:
+    """The unit of work: a batch before the model now; masks and writing are left to what it returns.
 
     Raises:
         DeviceError: out of memory.
     """
-    drawn = draw(batch, work, backbone, listener.stepped)
-    return partial(label_and_store, drawn, work, backbone.info)
+    seen = see(batch, work, backbone, listener.stepped)
+    return partial(_store, seen, work, backbone.info, listener)
 
 
-def draw(batch: Batch, work: Work, backbone: Backbone, callback: Callback | None = None) -> list[Drawn]:
-    """Let the model draw a batch, and failed items again with further seeds where the work allows.
+def see(batch: Batch, work: Work, backbone: Backbone, callback: Callback | None = None) -> list[Seen]:
+    """The wanted items of a batch after the model; failed ones with further seeds, where the work allows.
 
     Raises:
         DeviceError: out of memory.
     """
-    sampling, capture = work.recipe.sampling, capture_for(work.recipe)
-    size = work.most or len(batch.specs)
-    outcomes: list[Outcome] = []
-    for at in range(0, len(batch.specs), size):
-        outcomes += backbone.generate(batch.specs[at : at + size], sampling, capture, callback)
-    drawn: list[Drawn] = []
-    for spec, first in zip(batch.specs, outcomes, strict=True):
-        if spec.item_id not in batch.wanted:
-            continue
-        last, outcome, attempt = spec, first, 1
-        while isinstance(outcome, GenerationError) and attempt <= work.retries:
-            attempt += 1
-            last = replace(spec, seed=further_seed(spec, attempt))
-            [outcome] = backbone.generate([last], sampling, capture, callback)
-        drawn.append((last, outcome, attempt))
-    return drawn
+    view = _View(work=work, backbone=backbone, callback=callback, photos=_read_photos(batch, work))
+    first = view.outcomes(batch.specs)
+    return [_retried(view, spec, first[spec.item_id]) for spec in batch.specs if spec.item_id in batch.wanted]
 
 
-def label_and_store(drawn: Sequence[Drawn], work: Work, info: ModelInfo) -> list[ItemRecord]:
-    """Make the masks of a drawn batch and put its items in place.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """How a batch comes before the model."""
 
-    Raises:
-        StorageError: the place refused a write.
-    """
-    vocabulary = work.recipe.vocabulary.to_vocabulary()
-    drafts = [_draft(each, work.recipe, info, vocabulary) for each in drawn]
-    return commit(work.files, drafts)
+    work: Work
+    backbone: Backbone
+    callback: Callback | None
+    photos: Mapping[str, Photo | ImageError] = field(default_factory=dict)
 
-
-def whole_draft(
-    item: Item, recipe: Recipe, info: ModelInfo, vocabulary: Vocabulary, *, attempts: int = 1
-) -> Draft:
-    """A finished item as the bytes and the record that a run keeps."""
-    start = time.perf_counter()
-    blobs: dict[Role, bytes] = {
-        "image": codec.encode_image(item.image, recipe.output.image_format),
-        "mask": codec.encode_mask(item.trace.mask.labels, vocabulary.palette()),
-        "agreement": codec.encode_agreement(item.trace.mask.agreement),
-    }
-    if recipe.output.keep_features:
-        blobs["features"] = codec.encode_summary(item.summary)
-    names = dict(enumerate(("background",))) | {each.label_id: each.name for each in vocabulary.entries}
-    height_px, width_px = item.image.shape[:2]
-    record = _blank_record(item.spec, recipe, info, attempts).model_copy(
-        update={
-            "prompt_truncated": item.prompt_truncated,
-            "height_px": height_px,
-            "width_px": width_px,
-            "areas": {names[label_id]: area for label_id, area in item.statistics.areas.items()},
-            "uncertain_fraction": item.statistics.uncertain_fraction,
-            "agreement": item.statistics.agreement,
-            "timings_s": {**item.seconds, "writing": time.perf_counter() - start},
+    def outcomes(self, specs: Sequence[PromptSpec]) -> dict[str, Outcome | ImageError]:
+        """What becomes of each item; as many at once as the work allows."""
+        found: dict[str, Outcome | ImageError] = {
+            item_id: photo for item_id, photo in self.photos.items() if isinstance(photo, ImageError)
         }
-    )
-    return Draft(record=record, blobs=blobs)
+        readable = [spec for spec in specs if spec.item_id not in found]
+        size = self.work.most or len(specs)
+        for at in range(0, len(readable), size):
+            part = readable[at : at + size]
+            found |= {spec.item_id: each for spec, each in zip(part, self._ask(part), strict=True)}
+        return found
 
+    def photo(self, item_id: str) -> Photo | None:
+        photo = self.photos.get(item_id)
+        return photo if isinstance(photo, Photo) else None
 
-def failed_draft(
-    spec: PromptSpec, error: str, recipe: Recipe, info: ModelInfo, *, attempts: int = 1
-) -> Draft:
-    """An item that could not be made, as the record that a run keeps of it."""
-    record = _blank_record(spec, recipe, info, attempts)
-    return Draft(record=record.model_copy(update={"status": "failed", "error": error}), blobs={})
-
-
-def _draft(drawn: Drawn, recipe: Recipe, info: ModelInfo, vocabulary: Vocabulary) -> Draft:
-    spec, outcome, attempts = drawn
-    try:
-        if isinstance(outcome, GenerationError):
-            raise outcome
-        return whole_draft(finish(outcome, recipe), recipe, info, vocabulary, attempts=attempts)
-    except GenerationError as error:
-        return failed_draft(spec, str(error), recipe, info, attempts=attempts)
+    def _ask(self, specs: Sequence[PromptSpec]) -> list[Outcome]:
+        recipe = self.work.recipe
+        if self.work.photos is None:
+            return self.backbone.generate(specs, recipe.sampling, capture_for(recipe), self.callback)
+        images = [photo.rgb for spec in specs if (photo := self.photo(spec.item_id)) is not None]
+        return look(self.backbone, images, specs, recipe, self.callback)
 
 
 def further_seed(spec: PromptSpec, attempt: int) -> int:
@@ -166,30 +143,69 @@ def further_seed(spec: PromptSpec, attempt: int) -> int:
     return int.from_bytes(digest[:8], "big") % SEED_SPACE
 
 
+def _retried(view: _View, spec: PromptSpec, outcome: Outcome | ImageError) -> Seen:
+    last, attempts = spec, 1
+    while isinstance(outcome, GenerationError) and attempts <= view.work.retries:
+        attempts += 1
+        last = replace(spec, seed=further_seed(spec, attempts))
+        outcome = view.outcomes([last])[spec.item_id]
+    return Seen(spec=last, outcome=outcome, attempts=attempts, photo=view.photo(spec.item_id))
+
+
+def _read_photos(batch: Batch, work: Work) -> dict[str, Photo | ImageError]:
+    """Those of all its items: also of the ones that are done, which keep the others company."""
+    paths = {} if work.photos is None else {each.item_id: work.photos[each.item_id] for each in batch.specs}
+    return {item_id: _read(path) for item_id, path in paths.items()}
+
+
+def _read(path: Path) -> Photo | ImageError:
+    try:
+        return read_photo(path)
+    except ImageError as error:
+        return error
+
+
+def _store(seen: Sequence[Seen], work: Work, info: ModelInfo, listener: Listener) -> list[ItemRecord]:
+    """Make the masks of a batch and put its items in place; StorageError where the place refuses a write."""
+    vocabulary = work.recipe.vocabulary.to_vocabulary()
+    for each in seen:
+        for note in each.photo.notes if each.photo else ():
+            listener.noted(f"{_source(work, each.spec.item_id)} {note}")
+    return commit(work.files, [_draft(each, work, info, vocabulary) for each in seen])
+
+
+def give_up(spec: PromptSpec, error: str, work: Work, info: ModelInfo, *, attempts: int) -> Draft:
+    """An item that cannot be made, whatever is tried."""
+    draft = failed_draft(spec, error, work.recipe, info, attempts=attempts)
+    return _of_source(draft, work)
+
+
+def _draft(seen: Seen, work: Work, info: ModelInfo, vocabulary: Vocabulary) -> Draft:
+    photo = seen.photo
+    try:
+        if not isinstance(seen.outcome, Generation):
+            raise seen.outcome
+        item = finish(seen.outcome, work.recipe, None if photo is None else photo.rgb)
+    except (GenerationError, ImageError) as error:
+        return give_up(seen.spec, str(error), work, info, attempts=seen.attempts)
+    draft = whole_draft(item, work.recipe, info, vocabulary, attempts=seen.attempts)
+    if photo is not None and photo.original is not None:
+        draft = replace(draft, blobs={**draft.blobs, "image": photo.original})
+    return _of_source(draft, work)
+
+
+def _of_source(draft: Draft, work: Work) -> Draft:
+    source = _source(work, draft.record.id)
+    return replace(draft, record=draft.record.model_copy(update={"source": source}))
+
+
+def _source(work: Work, item_id: str) -> str | None:
+    return None if work.photos is None else work.photos[item_id].as_posix()
+
+
 def _to_do(plan: Sequence[PromptSpec], skip: Set[str], batch_size: int) -> Iterator[Batch]:
     for at in range(0, len(plan), batch_size):
         specs = tuple(plan[at : at + batch_size])
         wanted = frozenset(each.item_id for each in specs) - skip
         if wanted:
             yield Batch(specs=specs, wanted=wanted)
-
-
-def _blank_record(spec: PromptSpec, recipe: Recipe, info: ModelInfo, attempts: int) -> ItemRecord:
-    return ItemRecord(
-        segmint_version=__version__,
-        id=spec.item_id,
-        index=spec.index,
-        attempts=attempts,
-        prompt=spec.prompt,
-        negative_prompt=recipe.sampling.negative_prompt
-        if spec.negative_prompt is None
-        else spec.negative_prompt,
-        classes=spec.classes,
-        label_ids=spec.label_ids,
-        phrases=spec.phrases,
-        seed=spec.seed,
-        model=info.id,
-        revision=info.revision,
-        model_licence=info.licence,
-        method=recipe.masks.method,
-    )

@@ -19,7 +19,7 @@ from segmint.errors import DamagedError, PromptError, RunError, StorageError
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.files.local import Files, LocalFiles
-from segmint.runs.files.remote import place
+from segmint.runs.files.remote import files_at
 from segmint.runs.records import FileRecord, ItemRecord, RunHeader, decode_record, encode_record
 from segmint.specs import spec_from_json, spec_to_json
 from segmint.vocabulary import Vocabulary
@@ -131,18 +131,14 @@ def whole_ids(files: Files, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]
     return _ids(files.names(layout.record("x", mask_set).parent))
 
 
-def open_run(where: str | os.PathLike[str]) -> Run:
+def open_run(where: str | os.PathLike[str] | Files) -> Run:
     """A run that was made before, in a local folder or at a URL (s3://, gs://, …).
 
     Raises:
         MissingDependency: the driver of this kind of URL is not installed.
         RunError: there is no run, or one of another schema version, or a damaged one.
     """
-    return read_run(place(where))
-
-
-def read_run(files: Files) -> Run:
-    """As `open_run`, for any place."""
+    files = files_at(where) if isinstance(where, str | os.PathLike) else where
     if not files.exists(layout.HEADER):
         raise RunError(
             f"{files.address} is no run: it has no {layout.HEADER}; "

@@ -14,7 +14,7 @@ from segmint.runs import codec, layout
 from segmint.runs.files.local import Files
 from segmint.runs.masksets import read_mask_settings
 from segmint.runs.records import FileRecord, ItemRecord, decode_record, is_intact
-from segmint.runs.store import Run, image_set_lines, read_run
+from segmint.runs.store import Run, image_set_lines, open_run
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 RUN_FOLDERS = (
@@ -57,7 +57,7 @@ def verify(files: Files) -> Verdict:
     Raises:
         RunError: there is no run, or one that cannot be opened at all.
     """
-    run = read_run(files)
+    run = open_run(files)
     done, failed, known = run.done_ids(), run.failed_ids(), _known_ids(run)
     problems = [
         *own_problems(run),

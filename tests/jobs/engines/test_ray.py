@@ -17,11 +17,10 @@ from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, ModelError, StorageError
 from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.engines.ray import RayEngine, batch_fields, batch_of_fields
-from segmint.jobs.generate import Job, generate
-from segmint.jobs.label import label_unit
-from segmint.jobs.label_request import label_request
+from segmint.jobs.engines.ray import RayCluster, RayEngine, batch_fields, batch_of_fields
+from segmint.jobs.job import Job, run_job
 from segmint.jobs.remask import remask, settle_masks
+from segmint.jobs.request import label_request
 from segmint.jobs.work import batches_to_do
 from segmint.runs.files.local import LocalFiles
 from small_jobs import Heard, job_at, mint
@@ -94,14 +93,14 @@ class Killer(Heard):
 
 
 def test_a_batch_travels_as_plain_data():
-    [batch] = batches_to_do(job_at(Path("x"), count=3).plan, {"000001"}, 3)
+    [batch] = batches_to_do(job_at(Path("x"), count=3).request.plan, {"000001"}, 3)
     assert batch_of_fields(json.loads(json.dumps(batch_fields(batch)))) == batch
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_run_is_the_same_for_any_number_of_workers(whole, tmp_path, workers):
     heard = Heard()
-    generate(job_at(tmp_path / "run"), RayEngine(load=fake, workers=workers), heard)
+    run_job(job_at(tmp_path / "run"), RayEngine(load=fake, cluster=RayCluster(workers=workers)), heard)
     assert contents(tmp_path / "run") == contents(whole)
     assert sorted(record.index for record in heard.records) == list(range(7))
 
@@ -109,7 +108,7 @@ def test_the_run_is_the_same_for_any_number_of_workers(whole, tmp_path, workers)
 def test_a_run_goes_on_from_one_engine_to_the_other(whole, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         mint(job_at(tmp_path / "run"), heard=Heard(stop_after=2))
-    generate(job_at(tmp_path / "run"), RayEngine(load=fake, workers=2), Heard())
+    run_job(job_at(tmp_path / "run"), RayEngine(load=fake, cluster=RayCluster(workers=2)), Heard())
     assert contents(tmp_path / "run") == contents(whole)
 
 
@@ -119,13 +118,13 @@ def test_five_workers_alone_or_after_others_make_the_same_run(tmp_path):
         return job_at(tmp_path / name, count=20, batch=1)
 
     mint(job("whole"))
-    generate(job("five"), RayEngine(load=fake, workers=5), Heard())
+    run_job(job("five"), RayEngine(load=fake, cluster=RayCluster(workers=5)), Heard())
     with pytest.raises(KeyboardInterrupt):
         mint(job("mixed"), heard=Heard(stop_after=4))
     with pytest.raises(KeyboardInterrupt):
-        generate(job("mixed"), RayEngine(load=fake, workers=2), Heard(stop_after=5))
+        run_job(job("mixed"), RayEngine(load=fake, cluster=RayCluster(workers=2)), Heard(stop_after=5))
     heard = Heard()
-    generate(job("mixed"), RayEngine(load=fake, workers=5), heard)
+    run_job(job("mixed"), RayEngine(load=fake, cluster=RayCluster(workers=5)), heard)
     assert 0 < len(heard.records) <= 11
     assert contents(tmp_path / "five") == contents(tmp_path / "whole") == contents(tmp_path / "mixed")
 
@@ -134,15 +133,15 @@ def test_a_killed_worker_costs_nothing_but_time(whole, tmp_path):
     pids = tmp_path / "pids"
     pids.mkdir()
     heard = Killer(pids=pids)
-    engine = RayEngine(load=partial(marked, str(pids)), workers=2)
-    generate(job_at(tmp_path / "run"), engine, heard)
+    engine = RayEngine(load=partial(marked, str(pids)), cluster=RayCluster(workers=2))
+    run_job(job_at(tmp_path / "run"), engine, heard)
     assert heard.killed is not None
     assert contents(tmp_path / "run") == contents(whole)
 
 
 def test_a_poison_item_is_recorded_and_the_rest_goes_on(tmp_path):
     heard = Heard()
-    run = generate(job_at(tmp_path / "run"), RayEngine(load=poisoned, workers=1), heard)
+    run = run_job(job_at(tmp_path / "run"), RayEngine(load=poisoned, cluster=RayCluster(workers=1)), heard)
     assert run.failed_ids() == {"000004"}
     assert "told to crash" in run.failure("000004").error
     assert len(run.done_ids()) == 6
@@ -151,14 +150,16 @@ def test_a_poison_item_is_recorded_and_the_rest_goes_on(tmp_path):
 
 def test_what_a_worker_cannot_do_is_the_commands_error(tmp_path):
     with pytest.raises(ModelError, match="do this"):
-        generate(job_at(tmp_path / "run"), RayEngine(load=missing, workers=1), Heard())
+        run_job(job_at(tmp_path / "run"), RayEngine(load=missing, cluster=RayCluster(workers=1)), Heard())
 
 
 def test_a_cluster_that_is_too_small_is_refused_with_what_would_fit(tmp_path):
     with pytest.raises(DeviceError, match=r"has 6 CPUs; 6 workers of 1 .* use --workers 5"):
-        generate(job_at(tmp_path / "run"), RayEngine(load=fake, workers=6), Heard())
+        run_job(job_at(tmp_path / "run"), RayEngine(load=fake, cluster=RayCluster(workers=6)), Heard())
     with pytest.raises(DeviceError, match="has 0 GPUs"):
-        generate(job_at(tmp_path / "run"), RayEngine(load=fake, gpus_per_worker=1.0), Heard())
+        run_job(
+            job_at(tmp_path / "run"), RayEngine(load=fake, cluster=RayCluster(gpus_per_worker=1.0)), Heard()
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -167,7 +168,7 @@ def test_masks_are_made_again_on_the_cluster_as_on_one_machine(tmp_path):
     run = mint(job)
     settings = settle_masks(run, method="pcc-published", changes={})
     here = remask(run, "here", settings, Heard())
-    there = remask(run, "there", settings, Heard(), spread=RayEngine(load=fake, workers=2).spread)
+    there = remask(run, "there", settings, Heard(), executor=RayCluster(workers=2).map)
     assert here.made == there.made == 7
     folders = [tmp_path / "run/masks" / name / "SegmentationClass" for name in ("here", "there")]
     one, other = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
@@ -182,11 +183,10 @@ def test_photographs_are_labelled_on_the_cluster_as_on_one_machine(tmp_path):
         Image.fromarray(pixels).save(photos / f"{number}.png")
     (photos / "3.png").write_bytes(b"no picture")
     asked = label_request([photos], classes="boat, tree", changes={"observation.batch_size": 2})
-    unit = label_unit(asked.paths)
-    engines = {"here": LocalEngine(load=fake, unit=unit), "there": RayEngine(load=fake, workers=2, unit=unit)}
+    engines = {"here": LocalEngine(load=fake), "there": RayEngine(load=fake, cluster=RayCluster(workers=2))}
     for name, engine in engines.items():
         files = LocalFiles(tmp_path / name)
-        run = generate(Job(files=files, recipe=asked.recipe, plan=asked.plan, kind="label"), engine, Heard())
+        run = run_job(Job(files=files, request=asked), engine, Heard())
         assert (run.done_ids(), run.failed_ids()) == ({"0", "1", "2"}, {"3"})
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
@@ -205,4 +205,4 @@ def test_a_full_disk_stops_the_run(tmp_path):
     job = job_at(tmp_path / "run")
     full = replace(job, files=Full(tmp_path / "run"))
     with pytest.raises(StorageError, match="no space left"):
-        generate(full, RayEngine(load=fake), Heard())
+        run_job(full, RayEngine(load=fake), Heard())

@@ -12,7 +12,7 @@ from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, ModelError
 from segmint.jobs.engines.spawned import SpawnEngine
-from segmint.jobs.generate import generate
+from segmint.jobs.job import run_job
 from small_jobs import Heard, job_at, mint
 
 
@@ -75,7 +75,7 @@ class Killer(Heard):
 
 def test_two_workers_make_the_same_run(whole, tmp_path):
     heard = Heard()
-    generate(job_at(tmp_path / "run"), SpawnEngine(load=fake, devices=["cpu", "cpu"]), heard)
+    run_job(job_at(tmp_path / "run"), SpawnEngine(load=fake, devices=["cpu", "cpu"]), heard)
     assert contents(tmp_path / "run") == contents(whole)
     assert sorted(record.index for record in heard.records) == list(range(7))
 
@@ -84,7 +84,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(whole, tmp_path):
     pids = tmp_path / "pids"
     pids.mkdir()
     heard = Killer(pids=pids)
-    generate(
+    run_job(
         job_at(tmp_path / "run"), SpawnEngine(load=partial(deadly, pids=str(pids)), devices=["cpu"]), heard
     )
     assert heard.killed is not None
@@ -93,7 +93,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(whole, tmp_path):
 
 def test_a_poison_item_is_recorded_and_the_rest_goes_on(whole, tmp_path):
     heard = Heard()
-    run = generate(job_at(tmp_path / "run"), SpawnEngine(load=poisoned, devices=["cpu"]), heard)
+    run = run_job(job_at(tmp_path / "run"), SpawnEngine(load=poisoned, devices=["cpu"]), heard)
     assert run.failed_ids() == {"000004"}
     assert run.failure("000004").error.startswith("RuntimeError: item 000004: told to crash (fake.py:")
     assert len(run.done_ids()) == 6
@@ -105,7 +105,7 @@ def test_a_poison_item_is_recorded_and_the_rest_goes_on(whole, tmp_path):
 
 def test_an_item_that_kills_its_worker_is_recorded_too(tmp_path):
     engine = SpawnEngine(load=partial(deadly, item="000004"), devices=["cpu"])
-    run = generate(job_at(tmp_path / "run"), engine, Heard())
+    run = run_job(job_at(tmp_path / "run"), engine, Heard())
     assert run.failed_ids() == {"000004"}
     assert run.failure("000004").error == "the worker process died over this item"
     assert len(run.done_ids()) == 6
@@ -113,7 +113,7 @@ def test_an_item_that_kills_its_worker_is_recorded_too(tmp_path):
 
 def test_what_a_worker_cannot_do_is_the_commands_error(tmp_path):
     with pytest.raises(ModelError, match="do this"):
-        generate(job_at(tmp_path / "run"), SpawnEngine(load=missing, devices=["cpu"]), Heard())
+        run_job(job_at(tmp_path / "run"), SpawnEngine(load=missing, devices=["cpu"]), Heard())
     with pytest.raises(DeviceError, match="died"):
-        generate(job_at(tmp_path / "run"), SpawnEngine(load=dying, devices=["cpu"]), Heard())
+        run_job(job_at(tmp_path / "run"), SpawnEngine(load=dying, devices=["cpu"]), Heard())
     assert not (tmp_path / "run").exists()

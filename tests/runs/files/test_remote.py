@@ -23,15 +23,15 @@ from segmint.runs.curation.decisions import decide
 from segmint.runs.files import objects
 from segmint.runs.files.local import Files, LocalFiles
 from segmint.runs.files.objects import Objects, fetch_command, file_system, is_url
-from segmint.runs.files.remote import RemoteFiles, local_folder, place
-from segmint.runs.store import commit, open_run, read_run, whole_ids, write_image_sets
+from segmint.runs.files.remote import RemoteFiles, files_at, local_folder
+from segmint.runs.store import commit, open_run, whole_ids, write_image_sets
 from segmint.runs.verify import verify
 from small_runs import draft_of, fill, plan_of
 
 
 @pytest.fixture
 def files(bucket: str) -> RemoteFiles:
-    found = place(f"{bucket}/sets/run/")
+    found = files_at(f"{bucket}/sets/run/")
     assert isinstance(found, RemoteFiles)
     return found
 
@@ -70,7 +70,7 @@ KILLED = """
 import os, signal, sys
 from s3fs import S3FileSystem
 from segmint.runs import layout
-from segmint.runs.files.remote import place
+from segmint.runs.files.remote import files_at
 from segmint.runs.store import commit
 from small_runs import draft_of, plan_of
 
@@ -84,7 +84,7 @@ async def counted(self, path, *words, **more):
             os.kill(os.getpid(), signal.SIGKILL)
 
 S3FileSystem._pipe_file = counted
-files = place(sys.argv[1])
+files = files_at(sys.argv[1])
 with files.lock():
     commit(files, [draft_of(each) for each in plan_of(2)[1:]])
 """
@@ -123,10 +123,10 @@ def test_two_writers_the_second_is_refused_and_may_wait(files):
     with (
         files.lock(),
         pytest.raises(RunError, match=r"s3://.*/sets/run is being written by process .*--wait"),
-        place(files.address).lock(),
+        files_at(files.address).lock(),
     ):
         pass
-    with place(files.address).lock(wait=True):
+    with files_at(files.address).lock(wait=True):
         pass
 
 
@@ -142,7 +142,7 @@ def test_decisions_that_were_copied_along_count(files, tmp_path):
     fill(files, planned=3, done=3)
     decide(tmp_path, {"000001": "rejected"}, by="test")
     files.write(layout.CURATION, (tmp_path / layout.CURATION).read_bytes() + b'{"torn')
-    run = read_run(files)
+    run = open_run(files)
     write_image_sets(run)
     assert files.read(layout.image_set("train")) == b"000000\n000002\n"
     assert verify(files).problems == ()
@@ -156,7 +156,7 @@ def test_export_reads_from_a_url(files, tmp_path):
 
 def test_a_bucket_that_is_not_there_and_an_object_that_is_not_there(files):
     with pytest.raises(StorageError, match=r"cannot write s3://no-such-bucket/run/x: .*does not exist"):
-        place("s3://no-such-bucket/run").write(PurePosixPath("x"), b"")
+        files_at("s3://no-such-bucket/run").write(PurePosixPath("x"), b"")
     with pytest.raises(StorageError, match=r"cannot read s3://.*/run/x: it is not there"):
         files.read(PurePosixPath("x"))
     with pytest.raises(RunError, match=r"is no run: it has no run.json; make one with segmint generate"):
@@ -196,10 +196,10 @@ def test_a_store_that_refuses_is_told_in_one_line(files, monkeypatch):
 def test_kinds_of_urls(url, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if said is None:
-        assert isinstance(place(url), LocalFiles)
+        assert isinstance(files_at(url), LocalFiles)
     else:
         with pytest.raises(StorageError, match=said):
-            place(url)
+            files_at(url)
 
 
 @pytest.mark.parametrize(
@@ -216,12 +216,12 @@ def test_a_missing_driver_names_the_command_that_installs_it(monkeypatch, url, m
         known = importlib.import_module("fsspec.registry")._registry
         monkeypatch.delitem(known, url.partition(":")[0], raising=False)
     with pytest.raises(MissingDependency, match=said):
-        place(url)
+        files_at(url)
 
 
 def test_places(tmp_path):
-    assert place(f"file://{tmp_path}") == LocalFiles(tmp_path)
-    assert place(tmp_path) == LocalFiles(tmp_path)
+    assert files_at(f"file://{tmp_path}") == LocalFiles(tmp_path)
+    assert files_at(tmp_path) == LocalFiles(tmp_path)
     assert is_url("s3://b/run")
     assert not is_url("C:\\runs")
     assert not is_url("runs/a")

@@ -11,66 +11,46 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from segmint import errors
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import DeviceError, MissingDependency, SegmintError
-from segmint.jobs.engines.worker import Worker
-from segmint.jobs.places import within_reach
-from segmint.jobs.work import Batch, Unit, Work, mint_batch
+from segmint.jobs.engines.local import Task, checked
+from segmint.jobs.engines.worker import Worker, raise_told, tell
+from segmint.jobs.work import Batch, Work
 from segmint.listening import Listener, Silent
-from segmint.pipeline import capture_for
 from segmint.recipe import Recipe
+from segmint.runs.files.remote import within_reach
 from segmint.runs.records import ItemRecord
 from segmint.specs import spec_from_json, spec_to_json
 
 CPUS_FOR_READING = 1
 """CPUs that actors never take: without one, Ray Data's own tasks would wait for ever."""
 
-Errand = Callable[[Any], Any]
-"""What a worker does with a row: plain data in, plain data out."""
 MOST_BLOCKS = 2000
 """Blocks of batches that Ray Data schedules; what a lost block had finished is found in place."""
 
 
-@dataclass(slots=True, kw_only=True)
-class RayEngine:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayCluster:
     """Workers on a Ray cluster.
 
-    `load` gives the model inside a worker. `address`: a cluster's, `auto` for the one this machine
-    belongs to; None starts one on this machine. `workers`: actors, each with `cpus_per_worker` and
-    `gpus_per_worker`. The run folder must be at the same path on every machine, or a URL.
+    `address`: a cluster's, `auto` for the one this machine belongs to; None starts one on this machine.
+    `workers`: actors, each with `cpus_per_worker` and `gpus_per_worker`.
     """
 
-    load: Callable[[], Backbone]
     workers: int = 1
     address: str | None = None
     cpus_per_worker: float = 1.0
     gpus_per_worker: float = 0.0
-    unit: Unit = mint_batch
 
-    def prepare(self, recipe: Recipe, specs: Sequence[PromptSpec]) -> ModelInfo:
-        """As `Engine.prepare`, on a worker: this process never holds a model."""
+    def call(self, task: Callable[[], Any]) -> Any:
+        """What the function returns, called in one worker."""
         ray = self._connect()
-        remote = ray.remote(num_cpus=self.cpus_per_worker, num_gpus=self.gpus_per_worker, max_retries=0)(
-            _prepare
-        )
-        reply = json.loads(ray.get(remote.remote(self.load, recipe, list(specs))))
-        _raise_told(reply)
-        return ModelInfo(**{**reply, "loras": tuple(reply["loras"])})
+        room = {"num_cpus": self.cpus_per_worker, "num_gpus": self.gpus_per_worker}
+        return ray.get(ray.remote(**room, max_retries=0)(_called).remote(task))
 
-    def run(self, work: Work, listener: Listener) -> None:
-        """As `Engine.run`. A worker that dies is replaced, and its batch done again."""
-        bare = replace(work, files=within_reach(work.files), batches=())
-        make = partial(_minter, self.load, bare, self.unit)
-        for reply in self.spread(make, [batch_fields(batch) for batch in work.batches]):
-            for note in reply["notes"]:
-                listener.noted(note)
-            for record in reply["records"]:
-                listener.finished(ItemRecord.model_validate(record))
-
-    def spread(self, make: Callable[[], Errand], rows: Sequence[Any]) -> Iterator[Any]:
-        """Every row through one of the workers; answers come as they are ready, in any order.
+    def map(self, make: Callable[[], Task], rows: Sequence[Any]) -> Iterator[Any]:
+        """Every row through one of the workers, an `Executor`; answers come as they are ready, in any order.
 
         Args:
             make: called once in each worker, gives the function that does a row.
@@ -96,7 +76,7 @@ class RayEngine:
         )
         for each in answers.iter_rows():
             reply = json.loads(each["reply"])
-            _raise_told(reply)
+            raise_told(reply)
             yield reply["value"]
 
     def _connect(self) -> Any:
@@ -131,13 +111,40 @@ class RayEngine:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayEngine:
+    """The workers of a cluster, each with a model; `load` gives it inside a worker.
+
+    The run folder must be at the same path on every machine, or a URL.
+    """
+
+    load: Callable[[], Backbone]
+    cluster: RayCluster = RayCluster()
+
+    def prepare(self, recipe: Recipe, specs: Sequence[PromptSpec]) -> ModelInfo:
+        """As `Engine.prepare`, on a worker: this process never holds a model."""
+        reply = json.loads(self.cluster.call(partial(_prepare, self.load, recipe, specs)))
+        raise_told(reply)
+        return ModelInfo(**{**reply, "loras": tuple(reply["loras"])})
+
+    def run(self, work: Work, listener: Listener) -> None:
+        """As `Engine.run`. A worker that dies is replaced, and its batch done again."""
+        bare = replace(work, files=within_reach(work.files), batches=())
+        make = partial(_batch_task, self.load, bare)
+        for reply in self.cluster.map(make, [batch_fields(batch) for batch in work.batches]):
+            for note in reply["notes"]:
+                listener.noted(note)
+            for record in reply["records"]:
+                listener.finished(ItemRecord.model_validate(record))
+
+
 class _Actor:
     """One worker of the pool: prepares once, then does row after row."""
 
-    def __init__(self, make: Callable[[], Errand]) -> None:
+    def __init__(self, make: Callable[[], Task]) -> None:
         self._error: SegmintError | None = None
         try:
-            self._do = make()
+            self._task = make()
         except SegmintError as error:
             self._error = error
 
@@ -146,21 +153,21 @@ class _Actor:
         try:
             if self._error is not None:
                 raise self._error
-            return {"reply": json.dumps({"value": self._do(json.loads(row["row"]))})}
+            return {"reply": json.dumps({"value": self._task(json.loads(row["row"]))})}
         except SegmintError as error:
-            return {"reply": json.dumps(_tell(error))}
+            return {"reply": json.dumps(tell(error))}
 
 
-def _minter(load: Callable[[], Backbone], work: Work, unit: Unit) -> Errand:
+def _batch_task(load: Callable[[], Backbone], work: Work) -> Task:
     listener = _Notes()
-    worker = Worker(work=work, backbone=load(), unit=unit, listener=listener)
+    worker = Worker(work=work, backbone=load(), listener=listener)
 
-    def do(row: Any) -> dict[str, Any]:
-        records = worker.do(batch_of_fields(row))
+    def one_batch(row: Any) -> dict[str, Any]:
+        records = worker.run(batch_of_fields(row))
         notes, listener.notes = listener.notes, []
         return {"records": [record.model_dump(mode="json") for record in records], "notes": notes}
 
-    return do
+    return one_batch
 
 
 class _Notes(Silent):
@@ -184,22 +191,15 @@ def batch_of_fields(fields: dict[str, list[str]]) -> Batch:
     return Batch(specs=tuple(map(spec_from_json, fields["specs"])), wanted=frozenset(fields["wanted"]))
 
 
-def _prepare(load: Callable[[], Backbone], recipe: Recipe, specs: list[PromptSpec]) -> str:
+def _called(task: Callable[[], Any]) -> Any:
+    return task()
+
+
+def _prepare(load: Callable[[], Backbone], recipe: Recipe, specs: Sequence[PromptSpec]) -> str:
     try:
-        backbone = load()
-        backbone.check(specs, recipe.sampling, capture_for(recipe))
+        return json.dumps(asdict(checked(load(), recipe, specs)))
     except SegmintError as error:
-        return json.dumps(_tell(error))
-    return json.dumps(asdict(backbone.info))
-
-
-def _tell(error: SegmintError) -> dict[str, Any]:
-    return {"error": type(error).__name__, "message": str(error)}
-
-
-def _raise_told(reply: dict[str, Any]) -> None:
-    if "error" in reply:
-        raise getattr(errors, reply["error"], SegmintError)(reply["message"])
+        return json.dumps(tell(error))
 
 
 def _quieten() -> None:

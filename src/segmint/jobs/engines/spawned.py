@@ -9,18 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, cast
 
-from segmint import errors
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import DeviceError, SegmintError
-from segmint.jobs.engines.worker import Worker
-from segmint.jobs.work import Batch, Unit, Work, mint_batch
+from segmint.jobs.engines.local import checked
+from segmint.jobs.engines.worker import Worker, raise_told, tell
+from segmint.jobs.work import Batch, Work
 from segmint.listening import Listener, Silent
-from segmint.pipeline import capture_for
 from segmint.recipe import Recipe
-from segmint.runs.records import ItemRecord
 
 MOST_STARTS = 3
 """Times a worker may die before it has its model."""
@@ -35,42 +33,38 @@ class SpawnEngine:
 
     load: Callable[[str], Backbone]
     devices: Sequence[str]
-    unit: Unit = mint_batch
 
     def prepare(self, recipe: Recipe, specs: Sequence[PromptSpec]) -> ModelInfo:
         """As `Engine.prepare`, in a worker of its own, so that this process never holds a model."""
-        with _Worker(self.devices[0], (self.load, None, self.unit)) as worker:
-            worker.send(("prepare", (recipe, list(specs))))
+        with _Process(self.devices[0], self.load) as process:
+            process.send(("prepare", (recipe, specs)))
             while True:
-                kind, value = worker.receive()
+                kind, value = process.receive()
                 if kind == "info":
-                    return ModelInfo(**value)
+                    return cast(ModelInfo, value)
                 _heed(kind, value, None)
 
     def run(self, work: Work, listener: Listener) -> None:
         """As `Engine.run`. A worker that dies is replaced, and its batch done again."""
-        bare = replace(work, batches=())
-        todo, workers = (
-            deque(work.batches),
-            [_Worker(each, (self.load, bare, self.unit)) for each in self.devices],
-        )
+        todo, bare = deque(work.batches), replace(work, batches=())
+        processes = [_Process(device, self.load, bare) for device in self.devices]
         try:
-            while todo or any(worker.batch for worker in workers):
-                for worker in workers:
-                    if worker.ready and worker.batch is None and todo:
-                        worker.give(todo.popleft())
-                for worker in _stirring(workers):
-                    _attend(worker, todo, listener)
+            while todo or any(process.batch for process in processes):
+                for process in processes:
+                    if process.ready and process.batch is None and todo:
+                        process.give(todo.popleft())
+                for process in _with_news(processes):
+                    _attend(process, todo, listener)
         finally:
-            for worker in workers:
-                worker.stop()
+            for process in processes:
+                process.stop()
 
 
-class _Worker:
-    """A process and the pipe to it."""
+class _Process:
+    """A worker's process and the pipe to it."""
 
-    def __init__(self, device: str, errand: tuple[Callable[[str], Backbone], Work | None, Unit]) -> None:
-        self.device, self._errand = device, errand
+    def __init__(self, device: str, load: Callable[[str], Backbone], work: Work | None = None) -> None:
+        self.device, self._load, self._work = device, load, work
         self.batch: Batch | None = None
         self.ready = False
         self._starts = 0
@@ -78,7 +72,7 @@ class _Worker:
         self._pipe: Connection
         self.start()
 
-    def __enter__(self) -> "_Worker":
+    def __enter__(self) -> "_Process":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,7 +85,9 @@ class _Worker:
             raise DeviceError(f"the worker on {self.device} died {MOST_STARTS} times while loading the model")
         context = multiprocessing.get_context("spawn")
         self._pipe, far = context.Pipe()
-        self._process = context.Process(target=_serve, args=(far, self.device, *self._errand), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(far, self.device, self._load, self._work), daemon=True
+        )
         self._process.start()
         far.close()
         self.ready = False
@@ -131,32 +127,31 @@ class _Worker:
         self._pipe.close()
 
 
-def _stirring(workers: Sequence[_Worker]) -> list[_Worker]:
-    by_pipe = {id(worker.pipe): worker for worker in workers}
-    return [by_pipe[id(pipe)] for pipe in wait([worker.pipe for worker in workers])]
+def _with_news(processes: Sequence[_Process]) -> list[_Process]:
+    by_pipe = {id(process.pipe): process for process in processes}
+    return [by_pipe[id(pipe)] for pipe in wait([process.pipe for process in processes])]
 
 
-def _attend(worker: _Worker, todo: deque[Batch], listener: Listener) -> None:
-    kind, value = worker.receive()
+def _attend(process: _Process, todo: deque[Batch], listener: Listener) -> None:
+    kind, value = process.receive()
     if kind == "died":
-        if worker.batch is not None:
-            todo.appendleft(worker.batch)
-            listener.noted(f"the worker on {worker.device} died with a batch in hand; starting it again")
-            worker.batch = None
-        worker.pipe.close()
-        worker.start()
+        if process.batch is not None:
+            todo.appendleft(process.batch)
+            listener.noted(f"the worker on {process.device} died with a batch in hand; starting it again")
+            process.batch = None
+        process.pipe.close()
+        process.start()
     elif kind == "done":
-        worker.batch = None
+        process.batch = None
         for record in value:
-            listener.finished(ItemRecord.model_validate(record))
+            listener.finished(record)
     else:
         _heed(kind, value, listener)
 
 
 def _heed(kind: str, value: Any, listener: Listener | None) -> None:
     if kind == "error":
-        name, message = value
-        raise getattr(errors, name, SegmintError)(message)
+        raise_told(value)
     if kind == "defect":
         raise RuntimeError(f"a worker failed:\n{value}")
     if kind == "died":
@@ -167,15 +162,13 @@ def _heed(kind: str, value: Any, listener: Listener | None) -> None:
         listener.stepped(*value)
 
 
-def _serve(
-    pipe: Connection, device: str, load: Callable[[str], Backbone], work: Work | None, unit: Unit
-) -> None:
+def _serve(pipe: Connection, device: str, load: Callable[[str], Backbone], work: Work | None) -> None:
     """A worker's life: load, then do what comes until the pipe or the parent is gone."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
     _die_with_parent()
-    listener, worker = _Far(pipe), None
+    listener, worker = _Piped(pipe), None
     try:
         backbone = load(device)
         pipe.send(("ready", None))
@@ -183,21 +176,19 @@ def _serve(
             kind, value = pipe.recv()
             if kind == "prepare":
                 recipe, specs = value
-                backbone.check(specs, recipe.sampling, capture_for(recipe))
-                pipe.send(("info", {name: getattr(backbone.info, name) for name in ModelInfo.__slots__}))
+                pipe.send(("info", checked(backbone, recipe, specs)))
             elif work is not None:
-                worker = worker or Worker(work=work, backbone=backbone, unit=unit, listener=listener)
-                records = worker.do(value)
-                pipe.send(("done", [record.model_dump(mode="json") for record in records]))
+                worker = worker or Worker(work=work, backbone=backbone, listener=listener)
+                pipe.send(("done", worker.run(value)))
     except EOFError:
         return
     except SegmintError as error:
-        pipe.send(("error", (type(error).__name__, str(error))))
+        pipe.send(("error", tell(error)))
     except Exception:  # noqa: BLE001 - told to the parent, which raises it
         pipe.send(("defect", traceback.format_exc()))
 
 
-class _Far(Silent):
+class _Piped(Silent):
     """A listener at the other end of a pipe; records come back with their batch."""
 
     def __init__(self, pipe: Connection) -> None:

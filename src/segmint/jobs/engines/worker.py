@@ -10,12 +10,14 @@ import json
 import traceback
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
+from segmint import errors
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone
 from segmint.errors import SegmintError
 from segmint.jobs.engines.local import within_memory
-from segmint.jobs.work import Batch, Unit, Work, failed_draft
+from segmint.jobs.work import Batch, Work, give_up
 from segmint.listening import Listener
 from segmint.runs import layout
 from segmint.runs.records import ItemRecord
@@ -31,10 +33,9 @@ class Worker:
 
     work: Work
     backbone: Backbone
-    unit: Unit
     listener: Listener
 
-    def do(self, batch: Batch) -> list[ItemRecord]:
+    def run(self, batch: Batch) -> list[ItemRecord]:
         """Do one batch, whatever it takes; items that are in place already are left as they are.
 
         Returns:
@@ -90,12 +91,27 @@ class Worker:
         return made
 
     def _once(self, batch: Batch) -> list[ItemRecord]:
-        finish, self.work = within_memory(batch, self.work, self.backbone, self.listener, self.unit)
+        finish, self.work = within_memory(batch, self.work, self.backbone, self.listener)
         return finish()
 
     def _give_up(self, spec: PromptSpec, error: str) -> list[ItemRecord]:
-        draft = failed_draft(spec, error, self.work.recipe, self.backbone.info, attempts=TRIES)
+        draft = give_up(spec, error, self.work, self.backbone.info, attempts=TRIES)
         return commit(self.work.files, [draft])
+
+
+def tell(error: SegmintError) -> dict[str, str]:
+    """An error as plain data, for the way back from a worker."""
+    return {"error": type(error).__name__, "message": str(error)}
+
+
+def raise_told(reply: dict[str, Any]) -> None:
+    """Raise the error that a reply tells of, if it does.
+
+    Raises:
+        SegmintError: of the kind that the worker raised.
+    """
+    if "error" in reply:
+        raise getattr(errors, reply["error"], SegmintError)(reply["message"])
 
 
 def _marker(name: str) -> PurePosixPath:

@@ -19,10 +19,10 @@ Items are listed by prefix, a thousand names a request.
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from segmint.errors import RunError
+from segmint.errors import RunError, StorageError
 from segmint.runs.files.lease import TERMS, Lease, Terms, hold_lease
 from segmint.runs.files.local import Files, LocalFiles
 from segmint.runs.files.objects import Objects, fetch_command, file_system, is_url
@@ -95,20 +95,26 @@ class RemoteFiles:
                 self.lease = None
 
 
-def place(where: str | os.PathLike[str]) -> Files:
+def files_at(where: str | os.PathLike[str]) -> Files:
     """The place that a local path or a URL names; nothing there is touched.
 
     Raises:
         MissingDependency: the driver of this kind of URL is not installed.
-        StorageError: there is no such kind of URL.
+        StorageError: the path is a file, or there is no such kind of URL.
     """
     text = os.fspath(where)
-    if not is_url(text):
-        return LocalFiles(Path(where))
-    if text.lower().startswith("file://"):
-        return LocalFiles(Path(text[len("file://") :]))
-    file_system(text)
-    return RemoteFiles(Objects(text.rstrip("/")))
+    if is_url(text) and not text.lower().startswith("file://"):
+        file_system(text)
+        return RemoteFiles(Objects(text.rstrip("/")))
+    root = Path(text[len("file://") :] if is_url(text) else where)
+    if root.exists() and not root.is_dir():
+        raise StorageError(f"{root} is a file; a run is a folder: choose another one")
+    return LocalFiles(root)
+
+
+def within_reach(files: Files) -> Files:
+    """The same place, named so that a process in another folder finds it."""
+    return replace(files, root=files.root.absolute()) if isinstance(files, LocalFiles) else files
 
 
 def local_folder(where: str | os.PathLike[str], doing: str) -> Path:

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import ModelInfo
 from segmint.errors import StorageError
-from segmint.jobs import opening as start
+from segmint.jobs.request import Request
+from segmint.jobs.resume import adopt, check_digest, check_same_model, create, find
 from segmint.jobs.work import Batch, Work, batches_to_do
 from segmint.listening import Listener
 from segmint.pictures.sheets import write_contact_sheet
@@ -44,23 +45,21 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is asked for.
+    """What is asked for, and where.
 
     `retries`: further seeds for an item that fails. `wait`: outlast another writer. `repair`: make damaged
     items again, byte for byte.
     """
 
     files: Files
-    recipe: Recipe
-    plan: Sequence[PromptSpec]
-    kind: Kind = "generate"
+    request: Request
     retries: int = 0
     wait: bool = False
     repair: bool = False
 
 
-def generate(job: Job, engine: Engine, listener: Listener) -> Run:
-    """Mint what the run does not have yet, and bring its lists up to date, however the work ends.
+def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
+    """Make what the run does not have yet, and bring its lists up to date, however the work ends.
 
     The model is not loaded where nothing is missing.
 
@@ -72,26 +71,19 @@ def generate(job: Job, engine: Engine, listener: Listener) -> Run:
         StorageError: a write was refused; what is whole stays, and the same call goes on later.
         ConfigError, PromptError, ModelError, DeviceError: from the model.
     """
-    start.find(job.files, repair=job.repair)  # a foreign folder is refused before a lock is put into it
+    find(job.files, repair=job.repair)  # a foreign folder is refused before a lock is put into it
     with job.files.lock(wait=job.wait):
         job.files.sweep()
-        present = start.find(job.files, repair=job.repair)
-        if present is None:
-            start.check_digest(job.files, job.recipe)
-            info = engine.prepare(job.recipe, job.plan)
-            run = start.create(job.files, job.recipe, job.plan, info, kind=job.kind)
-        else:
-            run = start.adopt(present, job.recipe, job.plan)
+        run, info = _begin(job, engine)
         if job.repair:
-            drop_damaged(run, job.plan, listener)
+            drop_damaged(run, job.request.plan, listener)
         batches = missing(run, job)
-        listener.starting(sum(len(batch.wanted) for batch in batches), len(job.plan))
+        listener.starting(sum(len(batch.wanted) for batch in batches), len(job.request.plan))
         try:
             if batches:
-                info = engine.prepare(job.recipe, [spec for batch in batches for spec in batch.specs])
-                start.check_same_model(run, info)
-                work = Work(files=job.files, recipe=job.recipe, batches=batches, retries=job.retries)
-                engine.run(work, listener)
+                specs = [spec for batch in batches for spec in batch.specs]
+                check_same_model(run, info or engine.prepare(job.request.recipe, specs))
+                engine.run(_work(job, batches), listener)
         except BaseException:
             with suppress(StorageError):  # the first error is the one to hear about
                 tidy(run)
@@ -105,7 +97,26 @@ def generate(job: Job, engine: Engine, listener: Listener) -> Run:
 def missing(run: Run, job: Job) -> tuple[Batch, ...]:
     """The batches that hold items without a record, or failed ones that have seeds left to try."""
     given_up = {each for each in run.failed_ids() if run.failure(each).attempts > job.retries}
-    return batches_to_do(job.plan, whole_ids(job.files) | given_up, job.recipe.sampling.batch_size)
+    return batches_to_do(job.request.plan, whole_ids(job.files) | given_up, job.request.batch_size)
+
+
+def _begin(job: Job, engine: Engine) -> tuple[Run, ModelInfo | None]:
+    """The run, and the model where it was needed to make one: its whole plan is checked then."""
+    recipe, plan = job.request.recipe, job.request.plan
+    present = find(job.files, repair=job.repair)
+    if present is not None:
+        return adopt(present, recipe, plan), None
+    check_digest(job.files, recipe)
+    info = engine.prepare(recipe, plan)
+    kind: Kind = "generate" if job.request.photos is None else "label"
+    return create(job.files, recipe, plan, info, kind=kind), info
+
+
+def _work(job: Job, batches: tuple[Batch, ...]) -> Work:
+    request = job.request
+    return Work(
+        files=job.files, recipe=request.recipe, batches=batches, photos=request.photos, retries=job.retries
+    )
 
 
 def drop_damaged(run: Run, plan: Sequence[PromptSpec], listener: Listener) -> None:

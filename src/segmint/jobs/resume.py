@@ -13,7 +13,7 @@ from segmint.recipe import Recipe, changed_fields
 from segmint.runs import layout
 from segmint.runs.files.local import Files
 from segmint.runs.records import Kind, RunHeader, is_intact
-from segmint.runs.store import Run, encode_plan, read_run, write_run
+from segmint.runs.store import Run, encode_plan, open_run, write_run
 from segmint.runs.verify import own_problems
 
 OWN_NAMES = {str(each.parts[0]) for each in vars(layout).values() if isinstance(each, PurePosixPath)}
@@ -56,7 +56,7 @@ def find(files: Files, *, repair: bool = False) -> Run | None:
     """
     if files.exists(layout.HEADER):
         try:
-            run = read_run(files)
+            run = open_run(files)
             damaged = repair and bool(own_problems(run))
         except DamagedError:
             damaged = True
@@ -96,7 +96,7 @@ def check_digest(files: Files, recipe: Recipe) -> None:
         RunError: it is of another.
     """
     with suppress(DamagedError):
-        header = read_run(files).header if files.exists(layout.HEADER) else None
+        header = open_run(files).header if files.exists(layout.HEADER) else None
         if header is None or header.digest == recipe.digest():
             return
         if is_intact(header, files.read(layout.HEADER)):

@@ -11,11 +11,11 @@ from run_contents import contents
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, RunError, StorageError
 from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.generate import generate
-from segmint.jobs.places import files_at
+from segmint.jobs.job import run_job
 from segmint.jobs.work import batches_to_do, further_seed
 from segmint.runs import layout
 from segmint.runs.files.local import LocalFiles
+from segmint.runs.files.remote import files_at
 from segmint.runs.store import open_run
 from segmint.runs.verify import verify
 from small_jobs import Heard, job_at, mint
@@ -79,7 +79,7 @@ def test_a_finished_run_does_not_load_the_model(whole):
         raise AssertionError("loaded")
 
     heard = Heard()
-    generate(job_at(whole), LocalEngine(load=never), heard)
+    run_job(job_at(whole), LocalEngine(load=never), heard)
     assert (heard.todo, heard.planned) == (0, 7)
 
 
@@ -135,7 +135,7 @@ def test_failed_items_are_tried_again_only_when_asked_with_seeds_that_are_always
     assert run.failed_ids() == set()
     record = run.record("000001")
     assert record.attempts == 2
-    assert record.seed == further_seed(job_at(later).plan[1], 2)
+    assert record.seed == further_seed(job_at(later).request.plan[1], 2)
     assert contents(once) == {name: data for name, data in contents(later).items() if "failed" not in name}
 
 
@@ -248,7 +248,7 @@ def test_foreign_folders_are_left_as_they_are(tmp_path):
 
 
 def test_batches_are_fixed_slices_of_the_plan():
-    plan = job_at(Path("unused"), count=7).plan
+    plan = job_at(Path("unused"), count=7).request.plan
     batches = batches_to_do(plan, {"000000", "000001", "000002", "000004"}, 3)
     assert [[spec.index for spec in batch.specs] for batch in batches] == [[3, 4, 5], [6]]
     assert batches[0].wanted == {"000003", "000005"}
