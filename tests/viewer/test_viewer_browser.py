@@ -162,12 +162,9 @@ def test_filters_narrow_and_clear(page):
     count_text(page, "300 images")
     page.get_by_label("star", exact=False).first.check()
     until(page, "document.querySelector('#count').textContent !== '300 images'")
-    assert all(
-        "star" in each
-        for each in page.locator(".tile[data-item]:not(.waiting)").evaluate_all(
-            "tiles => tiles.slice(0, 8).map((tile) => tile.getAttribute('aria-label'))"
-        )
-    )
+    shown = "[...document.querySelectorAll('.tile[data-item]:not(.waiting)')].slice(0, 8)"
+    until(page, f"{shown}.every((tile) => tile.getAttribute('aria-label').includes('star'))")
+    assert page.evaluate(f"{shown}.length") > 0
     page.select_option("#sort", "uncertain")
     page.check("#descending")
     page.reload()

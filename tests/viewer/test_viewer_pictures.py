@@ -1,8 +1,7 @@
-"""Numbers, markup and the cache behind the viewer's pages, by hand-made arrays."""
+"""Numbers and the cache behind the viewer's pages, by hand-made arrays."""
 
 import numpy as np
 
-from segmint.viewer.markup import el, percent, to_html
 from segmint.viewer.pictures import prune
 from segmint.viewer.statistics import centres, heat_maps
 
@@ -17,15 +16,6 @@ def test_centres_of_mass():
     assert cells.max() == 1
     assert cells[np.unravel_index(int(cells.argmax()), cells.shape)] == 1
     assert cells.sum() == 1
-
-
-def test_markup_escapes_every_text():
-    html = to_html(el("p", {"title": 'a"b&c'}, "<script>", el("b", None, "x"), "&\x00tail"))
-    assert html == '<p title="a&quot;b&amp;c">&lt;script&gt;<b>x</b>&amp;tail</p>'
-
-
-def test_percent_in_words():
-    assert [percent(0.1234), percent(None), percent(float("nan"))] == ["12.3 %", "–", "–"]
 
 
 def test_pruning_takes_the_oldest(tmp_path):

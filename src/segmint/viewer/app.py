@@ -17,8 +17,8 @@ from segmint.runs import layout
 from segmint.runs.curation.decisions import STATES, State
 from segmint.runs.store import open_run
 from segmint.viewer.catalog import Catalog
-from segmint.viewer.pictures import Look, Pictures, StageShelf
-from segmint.viewer.statistics_page import StatisticsShelf
+from segmint.viewer.pictures import Look, Pictures
+from segmint.viewer.shelves import StageShelf, StatisticsShelf
 from segmint.viewer.table import SORTS, Query, Table
 
 STATIC = Path(__file__).parent / "static"

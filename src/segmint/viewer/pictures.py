@@ -3,7 +3,6 @@
 import hashlib
 import os
 import threading
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,10 +15,7 @@ from segmint.artifacts import Image, Mask
 from segmint.atomic import put
 from segmint.errors import ImageError
 from segmint.pictures import paint
-from segmint.pictures.stages import Stage, draw_stages, explain
 from segmint.runs import codec, layout
-from segmint.runs.store import Run
-from segmint.vocabulary import Vocabulary
 
 Look = Literal["image", "overlay", "mask"]
 LOOKS: tuple[str, ...] = ("image", "overlay", "mask")
@@ -27,10 +23,6 @@ CACHE_LIMIT_BYTES = 1_000_000_000
 """Thumbnails kept over all runs; the oldest go first when a viewer starts."""
 RENDERERS = 4
 """Thumbnails drawn at a time; more would only hold more decoded images in memory."""
-
-
-STAGES_HELD = 4
-"""Items whose stages stay in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,26 +96,6 @@ class Pictures:
                 f"the mask of {item_id} is {labels.shape[::-1]} px, its image {image.shape[1::-1]}"
             )
         return paint.thumbnail(paint.overlay(image, labels, self.palette))
-
-
-class StageShelf:
-    """Stages of the items looked at last."""
-
-    def __init__(self, run: Run, vocabulary: Vocabulary) -> None:
-        self.run, self.vocabulary = run, vocabulary
-        self._lock = threading.Lock()
-        self._held: OrderedDict[tuple[str, str], list[Stage]] = OrderedDict()
-
-    def stages(self, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> list[Stage]:
-        """The item's stages; one request computes, the others wait for it."""
-        key = (item_id, mask_set)
-        with self._lock:
-            if key not in self._held:
-                self._held[key] = draw_stages(explain(self.run, self.vocabulary, item_id, mask_set))
-                while len(self._held) > STAGES_HELD:
-                    self._held.popitem(last=False)
-            self._held.move_to_end(key)
-            return self._held[key]
 
 
 def cache_folder() -> Path:

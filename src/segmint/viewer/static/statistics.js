@@ -1,4 +1,4 @@
-// The statistics page. Its figures come as markup from the server's own tree builder, which escapes every text.
+// The statistics page. Its figures come as markup from the server's templates, which escape every text.
 
 import * as api from "./api.js";
 import { $, el, notice, number } from "./dom.js";
