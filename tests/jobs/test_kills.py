@@ -1,4 +1,4 @@
-"""A run that is killed a few times ends up the same, byte for byte; the slow exam is in tests/exams."""
+"""A run that is killed a few times ends up the same, byte for byte; more often in lab/test_reliability.py."""
 
 from kills import kill_exam, undisturbed
 
