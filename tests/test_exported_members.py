@@ -22,6 +22,7 @@ PUBLIC = [
     "load_recipe",
     "mint",
     "open_run",
+    "register_method",
 ]
 
 HEAVY = (

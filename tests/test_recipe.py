@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from segmint.errors import ConfigError
-from segmint.masks.settings import PROFILES
+from segmint.masks.settings import profile
 from segmint.recipe import Recipe, changed_fields, compose, load_recipe
 
 
@@ -74,14 +74,14 @@ def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
 def test_another_method_brings_its_own_profile() -> None:
     kept = compose({}, {"masks.method": "pcc"})
     switched = compose(kept.model_dump(mode="json"), {"masks.method": "pcc-published"})
-    assert switched.masks == PROFILES["pcc-published"]
+    assert switched.masks == profile("pcc-published")
     assert kept.merged({"masks.method": "pcc-published"}) == switched
 
 
 def test_mask_settings_of_ones_own_outlive_another_method() -> None:
     recipe = compose({"masks": {"vote": {"share": 0.9}}}, {"masks.method": "pcc-published"})
     assert recipe.masks.vote.share == 0.9
-    assert recipe.masks.clusters == PROFILES["pcc-published"].clusters
+    assert recipe.masks.clusters == profile("pcc-published").clusters
 
 
 def test_a_field_inside_a_value_is_refused() -> None:

@@ -21,7 +21,8 @@ from lab.cost.masks import ours
 from lab.cost.random_models import FULL_SIZE
 from lab.cost.synthetic_scene import Shape, scene
 from segmint.artifacts import PromptSpec
-from segmint.backbone.base import NOTHING, Backbone, CaptureRequest
+from segmint.attention import NOTHING, CaptureRequest
+from segmint.backbone.base import Backbone
 from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.settings import SamplingSettings
 from segmint.backbone.taps import FeatureTap, MapTap, TextBatch
@@ -205,9 +206,9 @@ def _capture(unet: Any, size: int, batch: int) -> Capture:
         real=torch.ones(batch, rows, dtype=torch.bool),
     )
     [wanted] = request.maps
-    maps = MapTap(request=wanted, layers=select(layers, "cross", wanted.layers), texts=texts, items=batch)
+    maps = MapTap(request=wanted, layers=select(layers, "cross", wanted), texts=texts, items=batch)
     features = FeatureTap(
-        request=request.features, layers=select(layers, "self", request.features.layers), items=batch
+        request=request.features, layers=select(layers, "self", request.features), items=batch
     )
     side = size // 8
     return Capture(layers=layers, items=batch, latent=(side, side), maps=[maps], features=features)

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from segmint.artifacts import Generation, Image, PromptSpec
-from segmint.backbone.base import NOTHING, Backbone
+from segmint.attention import NOTHING
+from segmint.backbone.base import Backbone
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.jobs.engines.local import do_all
 from segmint.jobs.work import Batch, Finish, Work, see

@@ -16,6 +16,7 @@ from segmint._version import __version__
 if TYPE_CHECKING:
     from segmint.api import Model, attention_maps, generate, label, load, mint
     from segmint.errors import SegmintError
+    from segmint.masks.methods import register_method
     from segmint.pipeline import Item
     from segmint.recipe import Recipe, load_recipe
     from segmint.runs.store import Run, open_run
@@ -36,6 +37,7 @@ __all__ = [
     "load_recipe",
     "mint",
     "open_run",
+    "register_method",
 ]
 
 _HOMES = {
@@ -52,6 +54,7 @@ _HOMES = {
     "load_recipe": "segmint.recipe",
     "mint": "segmint.api",
     "open_run": "segmint.runs.store",
+    "register_method": "segmint.masks.methods",
 }
 
 

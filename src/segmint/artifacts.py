@@ -51,7 +51,8 @@ class PromptSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadFeatures:
-    """One self-attention layer's per-head output softmax(QKᵀ/√d)V, before `to_out` (method.md step 2)."""
+    """One self-attention layer's per-head output softmax(QKᵀ/√d)V, before the output projection (method.md
+    step 2)."""
 
     layer: str
     grid: Grid

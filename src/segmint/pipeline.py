@@ -9,12 +9,14 @@ A method is a function from summary and image to a trace; `masks.METHODS` names 
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from segmint.artifacts import AnyImage, AttentionSummary, Generation, Image, PromptSpec, Trace
-from segmint.backbone.base import Backbone, Callback, CaptureRequest, Outcome, capture_request
+from segmint.attention import CaptureRequest, joined
+from segmint.backbone.base import Backbone, Callback, Outcome
 from segmint.errors import GenerationError
-from segmint.masks import METHODS, ClassQuery, MaskStatistics, mask_statistics, needs, summarise
+from segmint.masks import METHODS, ClassQuery, MaskStatistics, mask_statistics, summarise
+from segmint.masks.methods import class_maps, competition_captures
 from segmint.masks.presence import present_classes
 from segmint.masks.settings import MaskSettings
 from segmint.plan.photos.fitting import drawing_size, resized, to_size
@@ -138,15 +140,13 @@ def capture_for(recipe: Recipe, *, photos: bool = False) -> CaptureRequest:
 
     With features to be kept, also what PCC and OVAM read; for photos, what tells absent classes.
     """
-    wanted = asdict(needs(recipe.masks))
+    reading = recipe.capture.reading()
+    own = METHODS[recipe.masks.method].captures(recipe.masks, reading)
     if recipe.output.keep_features:
-        wanted["class_maps"] = True
-    own = capture_request(recipe.capture, **wanted)
-    if not photos or recipe.photos.absent == "keep":
-        return own
-    extra = capture_request(recipe.capture, class_maps=False, fine_maps=True)
-    maps = {each.name: each for each in (*own.maps, *extra.maps)}
-    return replace(own, features=own.features or extra.features, maps=tuple(maps.values()))
+        own = joined(CaptureRequest(features=None, maps=(class_maps(reading),)), own)
+    if photos and recipe.photos.absent == "suppress":
+        own = joined(own, competition_captures(recipe.masks, reading))
+    return own
 
 
 def looks_for_absent(spec: PromptSpec, recipe: Recipe) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
-from segmint.masks.settings import PROFILES, MaskSettings
+from segmint.masks.settings import MaskSettings, profile
 from segmint.plan.settings import PhotoSettings, PromptSettings, VocabularySettings
 from segmint.runs.settings import OutputSettings
 from segmint.settings import Settings, with_changes
@@ -93,4 +93,4 @@ def _is_bare_profile(masks: Any) -> bool:
         settings = MaskSettings.model_validate(masks)
     except ValidationError:
         return False
-    return settings == PROFILES[settings.method]
+    return settings == profile(settings.method)

@@ -9,25 +9,24 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
+from tiny_models import EVERYTHING
 
 from segmint.artifacts import Generation, PromptSpec
-from segmint.backbone.base import (
+from segmint.attention import (
     NOTHING,
     AffinityRequest,
     CaptureRequest,
     FeatureRequest,
     MapRequest,
-    capture_request,
     group_key,
 )
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.encoding import TextEncoder
 from segmint.backbone.loading import load
-from segmint.backbone.settings import CaptureSettings, ModelSettings, SamplingSettings
+from segmint.backbone.settings import ModelSettings, SamplingSettings
 from segmint.errors import ConfigError, GenerationError
 
 Make = Callable[..., PromptSpec]
-EVERYTHING = capture_request(CaptureSettings(), prompt_maps=True, dataset_diffusion=True)
 QUICK = SamplingSettings(steps=3)
 
 

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from segmint.artifacts import Generation, PromptSpec
-from segmint.backbone.base import (
+from segmint.attention import (
     NOTHING,
     AffinityRequest,
-    Backbone,
     CaptureRequest,
     FeatureRequest,
     MapRequest,
-    capture_request,
+    Reading,
     group_key,
+    joined,
 )
+from segmint.backbone.base import Backbone
 from segmint.backbone.fake import FakeBackbone, class_colour, draw
 from segmint.backbone.settings import CaptureSettings, ObserveSettings, SamplingSettings
 from segmint.errors import ConfigError, GenerationError, PromptError
@@ -140,11 +141,11 @@ def test_reports_progress_and_is_quick() -> None:
     assert time.process_time() - start < 0.5
 
 
-def test_capture_request_follows_settings_and_method() -> None:
+def test_what_is_read_follows_the_settings() -> None:
     settings = CaptureSettings(half="both", feature_halves="conditional", feature_calls=3)
-    assert capture_request(settings, features=False, class_maps=False) == NOTHING
-    full = capture_request(settings, prompt_maps=True, dataset_diffusion=True)
-    assert [each.name for each in full.maps] == ["classes", "prompt", "classes@1/4"]
-    assert [each.half for each in full.maps] == ["both", "conditional", "conditional"]
-    assert full.features == FeatureRequest(half="conditional", calls=3)
-    assert full.affinity == AffinityRequest()
+    reading = settings.reading()
+    assert reading == Reading(half="both", features=FeatureRequest(half="conditional", calls=3))
+    own = CaptureSettings(map_layers=("one.*",), feature_layers=("other",)).reading()
+    assert (own.map_layers, own.features.layers) == (("one.*",), ("other",))
+    both = joined(NOTHING, CaptureRequest(features=None, affinity=AffinityRequest()), CaptureRequest())
+    assert both == CaptureRequest(affinity=AffinityRequest())

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from tiny_models import EVERYTHING
 
 from lab.cost.random_models import random_backbone
 from segmint.artifacts import Generation, PromptSpec
-from segmint.backbone.base import CaptureRequest, capture_request
-from segmint.backbone.settings import CaptureSettings, ObserveSettings, SamplingSettings
+from segmint.attention import CaptureRequest
+from segmint.backbone.settings import ObserveSettings, SamplingSettings
 
 Make = Callable[..., PromptSpec]
 pytestmark = pytest.mark.slow
@@ -15,8 +16,7 @@ pytestmark = pytest.mark.slow
 
 def test_stable_diffusion_21(make_spec: Make) -> None:
     backbone = random_backbone("sd21-random", dtype="bfloat16")
-    request = capture_request(CaptureSettings(), prompt_maps=True, dataset_diffusion=True)
-    (item,) = backbone.generate([make_spec()], SamplingSettings(steps=1), request)
+    (item,) = backbone.generate([make_spec()], SamplingSettings(steps=1), EVERYTHING)
     assert isinstance(item, Generation)
     assert (backbone.info.family, item.image.shape) == ("sd2", (512, 512, 3))
     shapes = [(head.grid, head.values.shape) for head in item.heads]

@@ -11,20 +11,21 @@ import pytest
 import torch
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
+from tiny_models import EVERYTHING
 
 from segmint.artifacts import Generation, PromptSpec
+from segmint.attention import NOTHING
 from segmint.backbone import loading
-from segmint.backbone.base import NOTHING, Backbone, capture_request
+from segmint.backbone.base import Backbone
 from segmint.backbone.known import is_on_disk, known_model, known_models
 from segmint.backbone.loading import load
 from segmint.backbone.loras import parse_lora
 from segmint.backbone.schedulers import SCHEDULERS, build_scheduler
-from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
+from segmint.backbone.settings import ModelSettings, ObserveSettings, SamplingSettings
 from segmint.errors import ConfigError, ModelError
 
 Tiny = Callable[[str], Path]
 Make = Callable[..., PromptSpec]
-EVERYTHING = capture_request(CaptureSettings(), prompt_maps=True, dataset_diffusion=True)
 
 
 @pytest.fixture

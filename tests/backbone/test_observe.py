@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from segmint.artifacts import Generation, PromptSpec
-from segmint.backbone.base import CaptureRequest, FeatureRequest, MapRequest
+from segmint.attention import CaptureRequest, FeatureRequest, MapRequest
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.latents import add_noise, draw_noise, encode_images, item_generators
 from segmint.backbone.loading import load

@@ -12,8 +12,8 @@ from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from segmint.artifacts import Generation, PromptSpec
+from segmint.attention import CaptureRequest, FeatureRequest
 from segmint.backbone import diffusion
-from segmint.backbone.base import CaptureRequest, FeatureRequest
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.loading import load
 from segmint.backbone.settings import ModelSettings, SamplingSettings

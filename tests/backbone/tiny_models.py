@@ -18,6 +18,16 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from segmint.attention import CaptureRequest, MapRequest, Reading, joined
+from segmint.masks.methods import METHODS, prompt_maps
+from segmint.masks.settings import MaskSettings
+
+EVERYTHING = joined(
+    CaptureRequest(maps=(MapRequest(), prompt_maps(Reading()))),
+    METHODS["dataset-diffusion"].captures(MaskSettings(), Reading()),
+)
+"""Attention of every kind: features, both kinds of maps, affinity."""
+
 WORDS = ("photo", "plant", "pot", "a", "and", "boat", "car", "dog", "house", "of", "sofa", "tree", "red")
 TOKENS = 16
 VAE_FACTOR = 4

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from segmint.artifacts import Affinity, AttentionSummary, TokenMaps
+from segmint.attention import Reading
 from segmint.errors import ConfigError
-from segmint.masks import METHODS, ClassQuery, Needs, needs
+from segmint.masks import METHODS, ClassQuery
 from segmint.masks.dataset_diffusion import passed_along
 from segmint.masks.settings import MaskSettings, ThresholdSettings, profile
 
@@ -116,8 +117,19 @@ def test_what_was_not_captured_is_named() -> None:
         METHODS["dataset-diffusion"](diffused(COLUMNS, None), IMAGE, [BOAT], profile("dataset-diffusion"))
 
 
-def test_every_method_says_what_it_reads() -> None:
-    assert needs(profile("pcc")) == Needs(features=True, class_maps=True)
-    assert needs(profile("ovam")) == Needs(class_maps=True)
-    assert needs(profile("daam")) == Needs(prompt_maps=True)
-    assert needs(profile("dataset-diffusion")) == Needs(dataset_diffusion=True)
+@pytest.mark.parametrize(
+    ("method", "features", "maps", "affinity"),
+    [
+        ("segmint", True, ["classes@fine", "classes@half"], False),
+        ("pcc", True, ["classes"], False),
+        ("ovam", False, ["classes"], False),
+        ("daam", False, ["prompt"], False),
+        ("dataset-diffusion", False, ["classes@1/4"], True),
+    ],
+)
+def test_every_method_says_what_it_reads(
+    method: str, features: bool, maps: list[str], affinity: bool
+) -> None:
+    wanted = METHODS[method].captures(profile(method), Reading())
+    assert [each.name for each in wanted.maps] == maps
+    assert (wanted.features is not None, wanted.affinity is not None) == (features, affinity)

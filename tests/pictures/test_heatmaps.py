@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image as PilImage
 
-from segmint.backbone.base import group_key
+from segmint.attention import group_key
 from segmint.backbone.fake import FakeBackbone, class_colour, draw
 from segmint.backbone.settings import SamplingSettings
 from segmint.errors import ConfigError, GenerationError, PromptError, StorageError

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from segmint.artifacts import AnyImage, Generation, Grid, Image, PromptSpec
-from segmint.backbone.base import Callback, CaptureRequest, MapRequest, ModelInfo, Outcome, image_size
+from segmint.attention import CaptureRequest, MapRequest
+from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size
 from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.encoding import TextEncoder
 from segmint.backbone.latents import add_noise, draw_noise, encode_images, item_generators, to_pixels
@@ -43,7 +44,7 @@ class DiffusersBackbone:
         """As `Backbone.check`."""
         image_size(self.info, sampling.height_px, sampling.width_px)
         for request in capture.maps:
-            select(self.layers, "cross", request.layers, request.downscale)
+            select(self.layers, "cross", request)
             for spec in specs:
                 self._texts(spec, request)
 
@@ -169,13 +170,13 @@ class DiffusersBackbone:
             if key not in batches:
                 batches[key] = self.encoder.batch([self._texts(spec, each) for spec in specs])
             texts = batches[key]
-            layers = select(self.layers, "cross", each.layers, each.downscale)
+            layers = select(self.layers, "cross", each)
             capture.maps.append(MapTap(request=each, layers=layers, texts=texts, items=len(specs)))
         if request.features:
-            layers = select(self.layers, "self", request.features.layers)
+            layers = select(self.layers, "self", request.features)
             capture.features = FeatureTap(request=request.features, layers=layers, items=len(specs))
         if request.affinity:
-            layers = select(self.layers, "self", request.affinity.layers, request.affinity.downscale)
+            layers = select(self.layers, "self", request.affinity)
             capture.affinity = AffinityTap(request=request.affinity, layers=layers, items=len(specs))
         return capture
 

@@ -15,16 +15,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from segmint.artifacts import Affinity, AnyImage, Generation, Grid, HeadFeatures, Image, PromptSpec, TokenMaps
-from segmint.backbone.base import (
-    Callback,
-    CaptureRequest,
-    FeatureRequest,
-    MapRequest,
-    ModelInfo,
-    Outcome,
-    group_key,
-    image_size,
-)
+from segmint.attention import CaptureRequest, FeatureRequest, MapRequest, group_key
+from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.errors import ConfigError, GenerationError, PromptError
 
@@ -32,8 +24,8 @@ PIXELS_PER_CELL = 4
 HEADS = 2
 CHANNELS = 8
 LAYERS = (
-    ("up_blocks.0.attentions.0.transformer_blocks.0.attn1", 2),
-    ("up_blocks.1.attentions.0.transformer_blocks.0.attn1", 1),
+    ("decoder.0.self", 2),
+    ("decoder.1.self", 1),
 )
 """Self-attention layers and their downscaling against the largest grid."""
 
@@ -248,7 +240,7 @@ def _maps(likeness: np.ndarray, spec: PromptSpec, wanted: MapRequest, calls: int
 
 
 def _groups(wanted: MapRequest, calls: int) -> dict[str, float]:
-    layers = [name.replace("attn1", "attn2") for name, _ in LAYERS] if "layer" in wanted.group_by else [None]
+    layers = [name.replace("self", "cross") for name, _ in LAYERS] if "layer" in wanted.group_by else [None]
     steps = list(range(calls)) if "step" in wanted.group_by else [None]
     heads = list(range(HEADS)) if "head" in wanted.group_by else [None]
     keys = [

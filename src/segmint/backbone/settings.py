@@ -6,10 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from segmint.attention import FeatureRequest, Half, Reading
 from segmint.settings import Settings
-
-Half = Literal["unconditional", "conditional", "both"]
-"""Halves of classifier-free guidance. Without guidance there is one, the conditional."""
 
 
 class ModelSettings(Settings):
@@ -75,6 +73,18 @@ class CaptureSettings(Settings):
     """How many of the last UNet calls' features are kept (method.md step 2: the last)."""
     feature_merge: Literal["mean", "each"] = "mean"
     """Whether features of several calls, or of an observation's passes, are averaged or kept side by side."""
+
+    def reading(self) -> Reading:
+        """These settings for methods; layers that are the defaults stand for their roles in any model."""
+        usual = CaptureSettings()
+        features = FeatureRequest(
+            half=self.feature_halves,
+            layers=() if self.feature_layers == usual.feature_layers else self.feature_layers,
+            calls=self.feature_calls,
+            merge=self.feature_merge,
+        )
+        maps = () if self.map_layers == usual.map_layers else self.map_layers
+        return Reading(half=self.half, map_layers=maps, features=features)
 
 
 class ObserveSettings(Settings):

@@ -17,8 +17,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
-from segmint.backbone.base import AffinityRequest, FeatureRequest, MapRequest, group_key
-from segmint.backbone.settings import Half
+from segmint.attention import AffinityRequest, FeatureRequest, Half, MapRequest, group_key
 from segmint.backbone.text import Text
 from segmint.backbone.unet import AttentionLayer
 

@@ -8,17 +8,19 @@ cross-attention `attn2`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any
 
 from diffusers import UNet2DConditionModel
 
 from segmint.artifacts import Grid
+from segmint.attention import AffinityRequest, FeatureRequest, Kind, MapRequest, Part
 from segmint.errors import ConfigError, ModelError
 
 SUPPORTED = (
     "Stable Diffusion 1.x, Stable Diffusion 2.x (512 and 768 px), SDXL, their few-step distillations (LCM, "
     "Turbo), and models of the same layout (a UNet2DConditionModel with cross-attention to text)"
 )
+_PARTS: dict[str, Part] = {"down_blocks": "encoder", "up_blocks": "decoder"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,8 @@ class AttentionLayer:
 
     name: str
     module: Any
-    kind: Literal["self", "cross"]
+    part: Part
+    kind: Kind
     level: int
 
     @property
@@ -63,6 +66,7 @@ def attention_layers(unet: Any) -> tuple[AttentionLayer, ...]:
         AttentionLayer(
             name=name,
             module=module,
+            part=_PARTS.get(name.partition(".")[0], "middle"),
             kind="self" if name.endswith("attn1") else "cross",
             level=_level(unet, name),
         )
@@ -77,7 +81,7 @@ def attention_layers(unet: Any) -> tuple[AttentionLayer, ...]:
             f"attention layer {odd[0]} normalises its queries, which is not understood; supported: "
             f"{SUPPORTED}"
         )
-    if not any(layer.kind == "cross" and layer.name.startswith("up_blocks.") for layer in layers):
+    if not any(layer.kind == "cross" and layer.part == "decoder" for layer in layers):
         raise ModelError(f"the UNet has no cross-attention to text in its up blocks; supported: {SUPPORTED}")
     return layers
 
@@ -88,33 +92,33 @@ def largest_grid(layers: Sequence[AttentionLayer], latent: Grid) -> Grid:
 
 
 def select(
-    layers: Sequence[AttentionLayer],
-    kind: Literal["self", "cross"],
-    patterns: Sequence[str],
-    downscale: int | None = None,
+    layers: Sequence[AttentionLayer], kind: Kind, wanted: MapRequest | FeatureRequest | AffinityRequest
 ) -> tuple[AttentionLayer, ...]:
-    """Layers of a kind whose names match any shell pattern; with `downscale`, those nearest to that grid.
+    """Layers of a kind that a request means: of its parts, or matching its patterns, at its grid.
 
     Args:
-        layers: all of the UNet's.
-        kind: self- or cross-attention.
-        patterns: such as `up_blocks.*`.
-        downscale: fraction of the largest grid, as its denominator.
+        layers: all of the model's.
+        kind: self- or cross-attention; joint attention is both.
+        wanted: with `downscale`, those nearest to that fraction of the largest grid.
 
     Raises:
         ConfigError: nothing matches.
     """
-    chosen = [
-        each for each in layers if each.kind == kind and any(fnmatchcase(each.name, one) for one in patterns)
-    ]
+    fit = [each for each in layers if each.kind in (kind, "joint")]
+    if wanted.layers:
+        chosen = [each for each in fit if any(fnmatchcase(each.name, one) for one in wanted.layers)]
+    else:
+        chosen = [each for each in fit if each.part in wanted.parts]
     if not chosen:
-        names = ", ".join(each.name for each in layers if each.kind == kind)
-        raise ConfigError(f"no {kind}-attention layer matches {', '.join(patterns)}; the model has {names}")
+        asked = ", ".join(wanted.layers) or f"the parts {', '.join(wanted.parts)}"
+        names = ", ".join(each.name for each in fit)
+        raise ConfigError(f"no {kind}-attention layer matches {asked}; the model has {names}")
+    downscale = getattr(wanted, "downscale", None)
     if downscale is None:
         return tuple(chosen)
-    wanted = min(layer.level for layer in layers) + max(downscale, 1).bit_length() - 1
-    level = min({layer.level for layer in chosen}, key=lambda each: (abs(each - wanted), each))
-    return tuple(layer for layer in chosen if layer.level == level)
+    level = min(layer.level for layer in layers) + max(downscale, 1).bit_length() - 1
+    nearest = min({layer.level for layer in chosen}, key=lambda each: (abs(each - level), each))
+    return tuple(layer for layer in chosen if layer.level == nearest)
 
 
 def _level(unet: Any, name: str) -> int:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from segmint.artifacts import Generation, Image, Mask, PromptSpec
-from segmint.backbone.base import Backbone, CaptureRequest
+from segmint.attention import CaptureRequest, joined
+from segmint.backbone.base import Backbone
 from segmint.benchmark.rows import Mode, Row, make_row
 from segmint.benchmark.samples import Sample
 from segmint.benchmark.tally import Tally, tally
@@ -143,13 +144,7 @@ def make(case: Case, method: str, recipe: Recipe, *, memory: bool) -> Made:
 
 def union_capture(methods: Sequence[str], recipe: Recipe) -> CaptureRequest:
     """All that any of the methods reads."""
-    wanted = [capture_for(recipe.model_copy(update={"masks": profile(name)})) for name in methods]
-    maps = {request.name: request for capture in wanted for request in capture.maps}
-    return CaptureRequest(
-        features=next((each.features for each in wanted if each.features), None),
-        maps=tuple(maps.values()),
-        affinity=next((each.affinity for each in wanted if each.affinity), None),
-    )
+    return joined(*(capture_for(recipe.model_copy(update={"masks": profile(name)})) for name in methods))
 
 
 def _only(generation: Generation, capture: CaptureRequest) -> Generation:

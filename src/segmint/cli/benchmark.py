@@ -217,8 +217,11 @@ def _table(report: "Report", mode: "Mode") -> Table:
 
 
 def _methods(text: str) -> list[str]:
-    from segmint.masks.settings import PROFILES, profile
+    from segmint.masks.methods import METHODS, method_named
 
     if text.strip() == "all":
-        return list(PROFILES)
-    return [profile(each).method for each in parts(text, "--methods")]
+        return list(METHODS)
+    names = list(parts(text, "--methods"))
+    for each in names:
+        method_named(each)
+    return names

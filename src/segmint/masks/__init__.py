@@ -8,10 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segmint.masks.captures import Needs, needs
     from segmint.masks.evidence import ClassQuery
     from segmint.masks.features import condense, summarise
-    from segmint.masks.methods import METHODS, Method
+    from segmint.masks.methods import METHODS, Method, register_method
     from segmint.masks.statistics import MaskStatistics, mask_statistics
 
 __all__ = [
@@ -19,22 +18,20 @@ __all__ = [
     "ClassQuery",
     "MaskStatistics",
     "Method",
-    "Needs",
     "condense",
     "mask_statistics",
-    "needs",
+    "register_method",
     "summarise",
 ]
 
 _HOMES = {
     "METHODS": "methods",
-    "Needs": "captures",
     "ClassQuery": "evidence",
     "MaskStatistics": "statistics",
     "Method": "methods",
     "condense": "features",
     "mask_statistics": "statistics",
-    "needs": "captures",
+    "register_method": "methods",
     "summarise": "features",
 }
 

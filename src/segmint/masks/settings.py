@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from segmint.errors import ConfigError
+from segmint.masks.methods import method_named
 from segmint.settings import Settings
 
 Connectivity = Literal[4, 8]
@@ -155,30 +156,11 @@ class PresenceSettings(Settings):
     """Of the softmax among classes, in standard deviations of all class maps within the foreground."""
 
 
-PUBLISHED: Mapping[str, Any] = {
-    "clusters": {"connectivity": 8},
-    "evidence": {"through_image": True},
-    "vote": {"share": 0.56},
-    "refine": {"connectivity": 8, "rule": "ratio", "merge_below_px": 10, "smooth": True, "jpeg_quality": 75},
-}
-"""Where the published code departs from the report (method.md, table rows 1–8)."""
-
-PROFILE_VALUES: Mapping[str, Mapping[str, Any]] = {
-    "pcc": {},
-    "pcc-published": PUBLISHED,
-    "ovam": {"thresholding": {"text": "classes"}},
-    "daam": {"thresholding": {"text": "prompt"}},
-    "dataset-diffusion": {},
-    "segmint": {},
-}
-"""Every method's name with the values in which it departs from the defaults."""
-
-
 class MaskSettings(Settings):
     """How masks are made of attention. A field that is not given takes the value of the method's profile."""
 
     method: str = "segmint"
-    """Name of the method; see `PROFILES`."""
+    """Name of the method; `masks.methods` has them all."""
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     clusters: ClusterSettings = Field(default_factory=ClusterSettings)
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
@@ -195,9 +177,11 @@ class MaskSettings(Settings):
         if not isinstance(data, Mapping):
             return data
         name = data.get("method", cls.model_fields["method"].default)
-        if not isinstance(name, str) or name not in PROFILE_VALUES:
-            raise ValueError(f"unknown method {name!r}; known are {', '.join(PROFILE_VALUES)}")
-        return _laid_over(PROFILE_VALUES[name], data)
+        try:
+            row = method_named(str(name))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return _laid_over(row.profile, data)
 
 
 def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,16 +195,11 @@ def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-PROFILES: dict[str, MaskSettings] = {name: MaskSettings(method=name) for name in PROFILE_VALUES}
-"""Complete settings of every method."""
-
-
 def profile(name: str) -> MaskSettings:
     """The complete settings of a method by its name.
 
     Raises:
         ConfigError: no method has this name; the message lists those that exist.
     """
-    if name not in PROFILES:
-        raise ConfigError(f"unknown method {name!r}; known are {', '.join(PROFILES)}")
-    return PROFILES[name]
+    method_named(name)
+    return MaskSettings(method=name)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image as PilImage
 
 from segmint.artifacts import Image
+from segmint.attention import shared_parts
 from segmint.errors import StorageError
 from segmint.pictures.heatmaps import WHOLE, HeatMaps
 
@@ -69,9 +70,12 @@ def save_figure(heat: HeatMaps, path: Path) -> tuple[str, ...]:
     panels: Any = figure.subplots(len(shown), columns, squeeze=False)
     for panel in panels.flat:
         panel.set_axis_off()
+    shared = shared_parts(
+        [each for group in heat.maps for each in group.split("/") if each.startswith("layer=")]
+    )
     for row, group in enumerate(shown):
         panels[row, 0].imshow(heat.image)
-        panels[row, 0].set_title(_title(heat, group), fontsize=7)
+        panels[row, 0].set_title(_title(heat, group, shared), fontsize=7)
         for column, (word, values) in enumerate(zip(heat.words, heat.maps[group], strict=True), start=1):
             panels[row, column].imshow(overlay(heat.image, values))
             panels[row, column].set_title(word, fontsize=10, parse_math=False)
@@ -84,13 +88,12 @@ def save_figure(heat: HeatMaps, path: Path) -> tuple[str, ...]:
     return (f"{left} of {len(heat.maps)} groups are not in the figure; arrays hold them all",) if left else ()
 
 
-def _title(heat: HeatMaps, group: str) -> str:
+def _title(heat: HeatMaps, group: str, shared: frozenset[str]) -> str:
     """A group's name without the parts that all layers share."""
     if group == WHOLE:
         return heat.kind.upper()
-    for shared in (".attentions", ".transformer_blocks", ".attn2"):
-        group = group.replace(shared, "")
-    return group.replace("/", "\n")
+    kept = (".".join(part for part in each.split(".") if part not in shared) for each in group.split("/"))
+    return "\n".join(kept)
 
 
 def save_arrays(heat: HeatMaps, path: Path) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from segmint.artifacts import Image, PromptSpec, TokenMaps
-from segmint.backbone.base import Backbone, Callback, CaptureRequest, GroupBy, MapRequest
-from segmint.backbone.settings import Half, ObserveSettings, SamplingSettings
+from segmint.attention import CaptureRequest, GroupBy, Half, MapRequest
+from segmint.backbone.base import Backbone, Callback
+from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.errors import GenerationError, PromptError
 
 Kind = Literal["daam", "ovam"]
@@ -29,7 +30,7 @@ class HeatMaps:
     """Each word's attention in one image.
 
     `maps` holds one map a word, under WHOLE or, where groups were asked for, under names such as
-    "layer=up_blocks.1…/step=3": sums of attention probabilities, ≥ 0, on no fixed scale, at the largest
+    "layer=LAYER/step=3": sums of attention probabilities, ≥ 0, on no fixed scale, at the largest
     attention grid. `notes` says what a person should know.
     """
 
@@ -51,7 +52,7 @@ def attention_maps(
     image: Image | None = None,
     half: Half | None = None,
     group_by: Iterable[GroupBy] = (),
-    layers: Sequence[str] = ("down_blocks.*", "up_blocks.*"),
+    layers: Sequence[str] = (),
     sampling: SamplingSettings | None = None,
     observation: ObserveSettings | None = None,
     callback: Callback | None = None,
@@ -70,10 +71,10 @@ def attention_maps(
         need.
         image: an existing image to look at instead of drawing one, of a size that the model takes.
         half: guidance half whose queries are read; None is what each kind published: `conditional` for
-        `daam`,
-            `unconditional` for `ovam`.
+            `daam`, `unconditional` for `ovam`.
         group_by: keep maps apart by `layer`, `step`, `head`, or several of them.
-        layers: cross-attention layers to read, as shell patterns of UNet module names.
+        layers: cross-attention layers to read, as shell patterns of the model's own names; none: those of
+            encoder and decoder.
         sampling: how to draw; its seed fixes the image.
         observation: how to look at `image`; its seed fixes the noise.
         callback: called after each step.

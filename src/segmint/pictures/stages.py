@@ -1,11 +1,11 @@
 """Why a mask is what it is: every stage of the method for one item, as titled pictures."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from segmint.artifacts import AttentionSummary, Image, Mask, Trace
+from segmint.attention import layer_in_words
 from segmint.pictures import paint
 from segmint.runs.masksets import read_mask_settings, spec_of
 from segmint.runs.records import ItemRecord
@@ -87,18 +87,12 @@ def _features(known: Explanation) -> list[Stage]:
             key=f"head-{i}",
             group=whole.group,
             title="One head",
-            caption=f"{_short(layer)}, {picture.shape[0]} × {picture.shape[1]} positions",
+            caption=f"{layer_in_words(layer)}, {picture.shape[0]} × {picture.shape[1]} positions",
             picture=picture,
         )
         for i, (layer, picture) in enumerate(heads)
     ]
     return [whole, *singles]
-
-
-def _short(layer: str) -> str:
-    """A layer's place in words, where its name follows diffusers; else the name."""
-    place = re.match(r"(up|down)_blocks\.(\d+)\.attentions\.(\d+)", layer)
-    return f"{place[1]} block {place[2]}, attention {place[3]}" if place else layer
 
 
 def _clusters(known: Explanation) -> list[Stage]:

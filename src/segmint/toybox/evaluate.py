@@ -10,7 +10,8 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from segmint.artifacts import Generation, PromptSpec
-from segmint.backbone.base import CLASS_MAPS, NOTHING, Backbone, CaptureRequest, MapRequest
+from segmint.attention import CLASS_MAPS, NOTHING, CaptureRequest, MapRequest
+from segmint.backbone.base import Backbone
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.errors import GenerationError
 from segmint.plan import presets

@@ -1,0 +1,148 @@
+"""What can be asked of a model's attention, by the role that its layers play; no model's own names are here.
+
+A layer is of the decoder, the encoder or the middle between them (a model without that distinction has a
+decoder only), it attends from image to image (self), from image to text (cross), or over both at once
+(joint), and it works on a grid of some fineness. Which layers these are, a model's family knows
+(`backbone/families`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Half = Literal["unconditional", "conditional", "both"]
+"""Halves of classifier-free guidance. Without guidance there is one, the conditional."""
+Part = Literal["encoder", "middle", "decoder"]
+Kind = Literal["self", "cross", "joint"]
+"""A joint layer is found by who asks for self-attention, and by who asks for cross-attention."""
+GroupBy = Literal["layer", "step", "head"]
+
+EVERYWHERE: tuple[Part, ...] = ("encoder", "middle", "decoder")
+CLASS_MAPS = "classes"
+"""Name of the maps of the class phrases, where a request gives them no other (OVAM)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRequest:
+    """One set of cross-attention maps to accumulate while the model runs (method.md step 5).
+
+    `name`: its key in `Generation.maps`.
+    `text`: "classes" holds the image against a separate text of the class phrases alone, softmax over
+    [SoT … EoT] (OVAM); "prompt" reads the attention by which the image is made, softmax over the padded
+    prompt (DAAM), in which the class phrases are looked up token by token; "given" holds the image against
+    the text `given`, in which they are looked up too, softmax over [SoT … EoT].
+    `strict`: a phrase that such a text lacks is an error; else it has no rows.
+    `half`: whose queries; without guidance the conditional half is all there is, and is taken.
+    `parts`: of the model, whose layers are read.
+    `layers`: instead of `parts`, shell patterns of layer names as the model's family has them.
+    `downscale`: only layers at this fraction of the largest grid (4: a quarter of its side, the nearest there
+    is), and the maps stay at that grid; None takes every grid and resizes to the largest.
+    `group_by`: keep maps apart by layer, by call of the model ("step"), by head, or by several of them, under
+    the keys of `group_key`; memory then grows with the number of groups.
+    """
+
+    name: str = CLASS_MAPS
+    text: Literal["classes", "prompt", "given"] = "classes"
+    given: str = ""
+    strict: bool = False
+    half: Half = "unconditional"
+    parts: tuple[Part, ...] = ("encoder", "decoder")
+    layers: tuple[str, ...] = ()
+    downscale: int | None = None
+    group_by: tuple[GroupBy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AffinityRequest:
+    """Self-attention probabilities to average over heads, layers and steps at one grid (Dataset Diffusion).
+
+    `parts`, `layers`: as in `MapRequest`. `downscale`: the grid's side as a fraction of the largest grid
+    (2: 32×32 at SD 2.1's 64×64).
+    """
+
+    downscale: int = 2
+    half: Half = "conditional"
+    parts: tuple[Part, ...] = EVERYWHERE
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureRequest:
+    """Per-head self-attention outputs to keep from the end of sampling (method.md step 2).
+
+    `parts`, `layers`: as in `MapRequest`.
+    `calls`: how many of the last calls of the model; `merge` says whether several calls (or an observation's
+    several passes) are averaged, or handed over one by one, oldest first, as layers named `LAYER@-2`,
+    `LAYER@-1`.
+    """
+
+    half: Half = "both"
+    parts: tuple[Part, ...] = ("decoder",)
+    layers: tuple[str, ...] = ()
+    calls: int = 1
+    merge: Literal["mean", "each"] = "mean"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureRequest:
+    """Which attention to hand over with each image. The default is what PCC needs; `NOTHING` just draws."""
+
+    features: FeatureRequest | None = FeatureRequest()
+    maps: tuple[MapRequest, ...] = (MapRequest(),)
+    affinity: AffinityRequest | None = None
+
+
+NOTHING = CaptureRequest(features=None, maps=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a recipe wants attention read (its section `capture`), for methods that leave it to the recipe."""
+
+    half: Half = "unconditional"
+    """Whose queries meet the text of the classes."""
+    map_layers: tuple[str, ...] = ()
+    """As `MapRequest.layers`; empty: its `parts`."""
+    features: FeatureRequest = FeatureRequest()
+
+
+def joined(*requests: CaptureRequest) -> CaptureRequest:
+    """All that any of the requests asks for; maps of one name are asked for once."""
+    maps = {each.name: each for request in requests for each in request.maps}
+    return CaptureRequest(
+        features=next((each.features for each in requests if each.features), None),
+        maps=tuple(maps.values()),
+        affinity=next((each.affinity for each in requests if each.affinity), None),
+    )
+
+
+def group_key(
+    name: str, *, layer: str | None = None, step: int | None = None, head: int | None = None
+) -> str:
+    """Key in `Generation.maps` of one group of a grouped request, such as `prompt/layer=LAYER/step=3`.
+
+    Args:
+        name: the request's name.
+        layer: name of the attention layer, where grouped by layer.
+        step: number of the model's call from 0, where grouped by step.
+        head: number of the head from 0, where grouped by head.
+    """
+    parts = {"layer": layer, "step": step, "head": head}
+    return "/".join([name, *(f"{what}={value}" for what, value in parts.items() if value is not None)])
+
+
+def layer_in_words(name: str) -> str:
+    """A layer's place, in words a person reads, from its dotted name: "up block 1, attention 0"."""
+    places: list[str] = []
+    for word in name.split("@", maxsplit=1)[0].split("."):
+        if word.isdigit() and places:
+            places[-1] = f"{places[-1].removesuffix('s')} {word}"
+        else:
+            places.append(word.replace("_", " "))
+    return ", ".join(places[:2])
+
+
+def shared_parts(names: Sequence[str]) -> frozenset[str]:
+    """Parts of dotted layer names, beside the first and numbers, that all of them have."""
+    kept = [{part for part in name.split(".")[1:] if not part.isdigit()} for name in names]
+    return frozenset(set.intersection(*kept)) if kept else frozenset()
