@@ -1,15 +1,16 @@
 """The whole method for one item in one picture: each stage a titled panel, in the order of the work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
 from PIL import Image as PilImage
 from PIL import ImageDraw
 
+from segmint.artifacts import ClassEvidence, Clusters
 from segmint.pictures import paint
-from segmint.pictures.stages import Explanation, label_name
+from segmint.pictures.stages import HEADS_SHOWN, Explanation, label_name
 
 CELL = 200
 """Side of a small picture, in pixels; a large one is two of them and a gap."""
@@ -25,8 +26,7 @@ MAX_ROW_W = 2000
 """Panels go to the next row beyond this width."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
+class Panel(NamedTuple):
     """One stage: a title, a line of explanation, and pictures in columns of two small ones or one large."""
 
     title: str
@@ -52,51 +52,43 @@ def draw_method(known: Explanation) -> paint.Picture:
 
 def _panels(known: Explanation) -> list[Panel]:
     trace, palette = known.trace, paint.palette_of(known.vocabulary)
-    panels = [
-        Panel(title="The model draws", text="one prompt, one image", canvas=_large(known.image, smooth=True))
-    ]
+    panels = [Panel("The model draws", "one prompt, one image", _large(known.image, smooth=True))]
     if known.summary.components:
-        heads = [picture for _, picture in paint.heads_rgb(known.summary.components, 6)]
-        text = "self-attention, three components a head"
-        panels.append(Panel(title="What its heads see", text=text, canvas=_grid(heads, rows=2)))
+        heads = [picture for _, picture in paint.heads_rgb(known.summary.components, HEADS_SHOWN)]
+        said = "self-attention, three components a head"
+        panels.append(Panel("What its heads see", said, _grid(heads, rows=2)))
     if trace.clusters is not None:
-        tops = [paint.partition(each) for each in trace.clusters.clusters[:3]]
-        cut = [
-            _segments(each, number) for each, number in zip(tops, trace.clusters.segments[:3], strict=True)
-        ]
-        counts = ", ".join(map(str, trace.clusters.counts[:3]))
-        text = f"K-means, {counts} clusters; below, cut into segments"
-        panels.append(Panel(title="Clusters", text=text, canvas=_grid([*tops, *cut], rows=2)))
+        panels.append(_clusters(trace.clusters))
     if trace.evidence is not None:
-        panels.append(_class_maps(known))
+        panels.append(_class_maps(known, trace.evidence))
     if trace.voted is not None:
-        count = len(trace.voted.ballots)
-        ballots = [paint.colourise(each, palette) for each in trace.voted.ballots[:9]]
-        panels.append(
-            Panel(
-                title=f"{count} ballots",
-                text="each clustering at each threshold",
-                canvas=_grid(ballots, rows=3),
-            )
-        )
-        vote = [paint.colourise(trace.voted.labels, palette), paint.heat(trace.voted.agreement, "viridis")]
-        panels.append(Panel(title="Vote", text="and agreement", canvas=_grid(vote, rows=2)))
+        voted = trace.voted
+        ballots = [paint.colourise(each, palette) for each in voted.ballots[:9]]
+        count, said = len(voted.ballots), "each clustering at each threshold"
+        panels.append(Panel(f"{count} ballots", said, _grid(ballots, rows=3)))
+        vote = [paint.colourise(voted.labels, palette), paint.heat(voted.agreement, "viridis")]
+        panels.append(Panel("Vote", "and agreement", _grid(vote, rows=2)))
     masks = [paint.colourise(each, palette) for each in (trace.unrefined, known.labels) if each is not None]
-    text = "before, after" if len(masks) > 1 else "label ids in colour"
-    panels.append(Panel(title="Refine" if len(masks) > 1 else "Mask", text=text, canvas=_grid(masks, rows=2)))
+    named = ("Refine", "before, after") if len(masks) > 1 else ("Mask", "label ids in colour")
+    panels.append(Panel(*named, _grid(masks, rows=2)))
     final = paint.outlined_overlay(known.image, known.labels, palette)
-    panels.append(Panel(title="The pair", text="image and mask, no label used", canvas=_large(final)))
-    return panels
+    return [*panels, Panel("The pair", "image and mask, no label used", _large(final))]
 
 
-def _class_maps(known: Explanation) -> Panel:
-    evidence = known.trace.evidence
-    assert evidence is not None, "asked for by the caller"
+def _clusters(found: Clusters) -> Panel:
+    tops = [paint.partition(each) for each in found.clusters[:3]]
+    cut = [_segments(each, number) for each, number in zip(tops, found.segments[:3], strict=True)]
+    counts = ", ".join(map(str, found.counts[:3]))
+    said = f"K-means, {counts} clusters; below, cut into segments"
+    return Panel("Clusters", said, _grid([*tops, *cut], rows=2))
+
+
+def _class_maps(known: Explanation, evidence: ClassEvidence) -> Panel:
     cells = [
         _named(paint.heat(values), label_name(known.vocabulary, label_id))
         for label_id, values in zip(evidence.label_ids, evidence.values, strict=True)
     ]
-    return Panel(title="Where words look", text="cross-attention maps", canvas=_grid(cells, rows=2))
+    return Panel("Where words look", "cross-attention maps", _grid(cells, rows=2))
 
 
 def _segments(picture: paint.Picture, numbers: Int32[np.ndarray, "grid_h grid_w"]) -> paint.Resized:

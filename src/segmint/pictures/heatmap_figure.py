@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from PIL import Image as PilImage
 
 from segmint.artifacts import Image
 from segmint.attention import shared_parts
 from segmint.errors import StorageError
+from segmint.pictures import paint
 from segmint.pictures.heatmaps import WHOLE, HeatMaps
 
 MOST_ROWS = 64
@@ -35,10 +35,8 @@ def overlay(
     low, high = float(heat.min()), float(heat.max())
     scaled = (heat - low) / (high - low) if high > low else np.zeros_like(heat)
     height, width = image.shape[:2]
-    smooth = PilImage.fromarray(scaled.astype(np.float32)).resize(
-        (width, height), PilImage.Resampling.BILINEAR
-    )
-    colour = colormaps[_COLOURS](np.asarray(smooth))[..., :3] * 255
+    smooth = paint.upsampled(scaled.astype(np.float32), (height, width))
+    colour = colormaps[_COLOURS](smooth)[..., :3] * 255
     grey = image.mean(-1, keepdims=True)
     mixed: UInt8[np.ndarray, "image_h image_w 3"] = (
         ((1 - strength) * grey + strength * colour).round().astype(np.uint8)

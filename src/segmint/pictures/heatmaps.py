@@ -67,8 +67,8 @@ def attention_maps(
         prompt: what to draw, or what `image` shows.
         words: words or phrases to map; none: every word of `text`, or else of the prompt.
         kind: `daam` for words of the prompt, `ovam` for any; None is `ovam` where a text is given.
-        text: for `ovam`, a text in which the words stand; None is the words alone, in as many texts as they
-        need.
+        text: for `ovam`, a text in which the words stand; None is the words alone, in as many texts as
+            they need.
         image: an existing image to look at instead of drawing one, of a size that the model takes.
         half: guidance half whose queries are read; None is what each kind published: `conditional` for
             `daam`, `unconditional` for `ovam`.
