@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
 from segmint.masks.settings import MaskSettings, profile
 from segmint.plan.settings import PhotoSettings, PromptSettings, VocabularySettings
-from segmint.runs.settings import OutputSettings
+from segmint.runs.records import OutputSettings
 from segmint.settings import Settings, with_changes
 
 

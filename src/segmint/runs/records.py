@@ -11,13 +11,23 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segmint.errors import DamagedError, RunError
-from segmint.settings import in_words
+from segmint.settings import Settings, in_words
 from segmint.vocabulary import ClassEntry
 
 SCHEMA_VERSION = 1
 """Layout of records and headers. A run of another version is refused by name, never guessed at."""
 Kind = Literal["generate", "label", "relabel"]
 """What a run holds: minted images, existing images, or another run's images with other masks."""
+
+
+class OutputSettings(Settings):
+    """What is written for each item."""
+
+    image_format: Literal["jpg", "png"] = "jpg"
+    """`jpg` is JPEG at quality 95 without chroma subsampling; `png` is lossless."""
+    keep_features: bool = False
+    """Keep each item's attention summary (float16 npz), so that masks can be made again without
+    generating."""
 
 
 class FileRecord(BaseModel):
