@@ -22,7 +22,7 @@ def merges_for(words: list[str]) -> list[tuple[str, str]]:
         pairs = Counter(pair for parts in splits.values() for pair in pairwise(parts))
         best = min(pairs, key=lambda pair: (-pairs[pair], pair))
         merges.append(best)
-        splits = {word: _merged(parts, best) for word, parts in splits.items()}
+        splits = {word: merged(parts, best) for word, parts in splits.items()}
     return merges
 
 
@@ -50,20 +50,21 @@ def save(tokenizer: CLIPTokenizer, folder: Path) -> None:
 
 
 def _tables() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    symbols = list(_printable_bytes().values())
+    symbols = list(printable_bytes().values())
     merges = merges_for(captions.words())
     tokens = [*symbols, *(s + WORD_END for s in symbols), *(a + b for a, b in merges), START, END]
     return {token: index for index, token in enumerate(tokens)}, merges
 
 
-def _printable_bytes() -> dict[int, str]:
+def printable_bytes() -> dict[int, str]:
     """Bytes as visible characters, the way byte-level BPE writes them: odd ones move beyond 255."""
     plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     odd = [b for b in range(256) if b not in plain]
     return {b: chr(b) for b in plain} | {b: chr(256 + i) for i, b in enumerate(odd)}
 
 
-def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+def merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    """Parts of a word in which one pair has become one symbol."""
     out: list[str] = []
     for part in parts:
         if out and (out[-1], part) == pair:
