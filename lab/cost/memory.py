@@ -24,10 +24,11 @@ from segmint.artifacts import PromptSpec
 from segmint.attention import NOTHING, CaptureRequest
 from segmint.backbone.base import Backbone
 from segmint.backbone.capture import Capture, capturing
+from segmint.backbone.families.unet import attention_layers
+from segmint.backbone.family import select
 from segmint.backbone.settings import SamplingSettings
 from segmint.backbone.taps import FeatureTap, MapTap, TextBatch
 from segmint.backbone.text import Text
-from segmint.backbone.unet import attention_layers, select
 
 MB = 1e6
 WORDS = ("boat", "tree")

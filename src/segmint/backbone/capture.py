@@ -1,9 +1,8 @@
-"""Reading attention while a UNet runs, without changing what it computes.
+"""Reading attention while a model runs, without changing what it computes.
 
-Hooks are set on the projections of the attention modules that a request names, and taken off again whatever
-happens. The modules' own processors stay as they are (so any of them works, and the image cannot change), and
-nothing is computed
-twice: the input of `to_out` is the feature of method.md step 2, the output of `to_q` the queries of step 5.
+The layers that a request means are listened to, and let alone again whatever happens. Their own processors
+stay as they are (so any of them works, and the image cannot change), and nothing is computed twice: a
+layer's outputs are the feature of method.md step 2, its queries those of step 5.
 """
 
 import time
@@ -16,14 +15,14 @@ from einops import rearrange
 from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
+from segmint.backbone.family import AttentionLayer, largest_grid
 from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, held_bytes
-from segmint.backbone.unet import AttentionLayer, largest_grid
 from segmint.errors import ModelError
 
 
 @dataclass(slots=True, kw_only=True)
 class Capture:
-    """What is being read, and what has been: give it to `capturing`, run the UNet, then take the results."""
+    """What is being read, and what has been: give it to `capturing`, run the model, then take the results."""
 
     layers: tuple[AttentionLayer, ...]
     items: int
@@ -32,7 +31,7 @@ class Capture:
     features: FeatureTap | None = None
     affinity: AffinityTap | None = None
     calls: int = 0
-    """UNet calls begun so far."""
+    """calls begun so far."""
     started: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
     """Time spent reading (on an accelerator: queueing the reading)."""
@@ -57,45 +56,40 @@ class Capture:
         return list(self.affinity.affinities()) if self.affinity else [None for _ in range(self.items)]
 
     def held_bytes(self) -> int:
-        """Bytes held between UNet calls."""
+        """Bytes held between calls."""
         return held_bytes(self.maps, self.features, self.affinity)
 
 
 @contextmanager
-def capturing(unet: Any, capture: Capture) -> Iterator[Capture]:
-    """Feed a capture with every UNet call made inside the block.
+def capturing(network: Any, capture: Capture) -> Iterator[Capture]:
+    """Feed a capture with every call made inside the block.
 
     Args:
-        unet: whose layers the capture names.
+        network: whose layers the capture names.
         capture: what to read; its results are there after the block.
     """
     for tap in capture.maps:
         tap.prepare()
     with ExitStack() as stack:
-        for handle in _install(unet, capture):
+        for handle in _install(network, capture):
             stack.callback(handle.remove)
         yield capture
 
 
-def _install(unet: Any, capture: Capture) -> Iterator[Any]:
+def _install(network: Any, capture: Capture) -> Iterator[Any]:
     def count(*_: Any) -> None:
         capture.calls += 1
 
-    yield unet.register_forward_pre_hook(count)
+    yield network.register_forward_pre_hook(count)
     for layer in capture.layers:
-        attn = layer.module
         taps = [tap for tap in capture.maps if layer in tap.layers]
         if taps:
-            yield attn.to_q.register_forward_hook(_timed(capture, _map_hook(capture, layer, taps)))
+            yield layer.listen("queries", _timed(capture, _map_hook(capture, layer, taps)))
         if capture.affinity and layer in capture.affinity.layers:
-            yield attn.to_q.register_forward_hook(_timed(capture, _query_hook(capture, layer)))
-            yield attn.to_k.register_forward_hook(
-                _timed(capture, _affinity_hook(capture, layer, capture.affinity))
-            )
+            yield layer.listen("queries", _timed(capture, _query_hook(capture, layer)))
+            yield layer.listen("keys", _timed(capture, _affinity_hook(capture, layer, capture.affinity)))
         if capture.features and layer in capture.features.layers:
-            yield attn.to_out[0].register_forward_pre_hook(
-                _timed(capture, _feature_hook(capture, layer, capture.features))
-            )
+            yield layer.listen("outputs", _timed(capture, _feature_hook(capture, layer, capture.features)))
 
 
 def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -> Callable[..., None]:
@@ -107,7 +101,7 @@ def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -
         else:
             found.append(tap)
 
-    def hook(_module: Any, _inputs: Any, output: Tensor) -> None:
+    def hook(output: Tensor) -> None:
         queries, grid = _by_half(capture, layer, output)
         for group in alike:
             shares = group[0].attend(layer, queries)
@@ -118,22 +112,22 @@ def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -
 
 
 def _feature_hook(capture: Capture, layer: AttentionLayer, tap: FeatureTap) -> Callable[..., None]:
-    def hook(_module: Any, inputs: tuple[Tensor, ...]) -> None:
-        outputs, grid = _by_half(capture, layer, inputs[0])
+    def hook(output: Tensor) -> None:
+        outputs, grid = _by_half(capture, layer, output)
         tap.read(layer, grid, outputs)
 
     return hook
 
 
 def _query_hook(capture: Capture, layer: AttentionLayer) -> Callable[..., None]:
-    def hook(_module: Any, _inputs: Any, output: Tensor) -> None:
+    def hook(output: Tensor) -> None:
         capture.queries[layer.name] = output
 
     return hook
 
 
 def _affinity_hook(capture: Capture, layer: AttentionLayer, tap: AffinityTap) -> Callable[..., None]:
-    def hook(_module: Any, _inputs: Any, output: Tensor) -> None:
+    def hook(output: Tensor) -> None:
         queries, grid = _by_half(capture, layer, capture.queries.pop(layer.name))
         tap.read(layer, grid, queries, _by_half(capture, layer, output)[0])
 
@@ -150,7 +144,7 @@ def _timed(capture: Capture, hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def _by_half(capture: Capture, layer: AttentionLayer, values: Tensor) -> tuple[Tensor, Grid]:
-    """Split guidance halves from items, and check that the layer has the grid that its place in the UNet
+    """Split guidance halves from items, and check that the layer has the grid that its place in the model
     implies.
     """
     grid = layer.grid(capture.latent)
@@ -158,6 +152,6 @@ def _by_half(capture: Capture, layer: AttentionLayer, values: Tensor) -> tuple[T
     if batch % capture.items or cells != grid[0] * grid[1]:
         raise ModelError(
             f"layer {layer.name} holds {batch} × {cells} positions where {capture.items} items of "
-            f"{grid[0]}×{grid[1]} were expected; this UNet's layout is not understood"
+            f"{grid[0]}×{grid[1]} were expected; this model's layout is not understood"
         )
     return rearrange(values, "(half item) cell width -> half item cell width", item=capture.items), grid

@@ -18,26 +18,34 @@ from segmint.attention import CaptureRequest, MapRequest
 from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size
 from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.encoding import TextEncoder
+from segmint.backbone.families import family_of
+from segmint.backbone.family import AttentionLayer, select
 from segmint.backbone.latents import add_noise, draw_noise, encode_images, item_generators, to_pixels
 from segmint.backbone.schedulers import build_scheduler
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, TextBatch
 from segmint.backbone.text import Text, class_texts, prompt_text, require_phrases
-from segmint.backbone.unet import AttentionLayer, attention_layers, select
 from segmint.errors import ConfigError, DeviceError, GenerationError, PromptError
+
+REMEMBERED_TEXTS = 4096
+"""Tokenised texts kept at most: more than a batch asks for, and a few MB."""
 
 
 @dataclass(slots=True, kw_only=True)
 class DiffusersBackbone:
-    """A `Backbone` that drives a Stable Diffusion or SDXL pipeline. Not for two threads at once."""
+    """A `Backbone` that drives a pipeline of any family. Not for two threads at once."""
 
     pipe: Any
     info: ModelInfo
+    network: Any = field(init=False)
     layers: tuple[AttentionLayer, ...] = field(init=False)
     encoder: TextEncoder = field(init=False)
+    texts: dict[tuple[Any, ...], tuple[Text, ...]] = field(default_factory=dict)
+    """Tokenised texts by what was asked."""
 
     def __post_init__(self) -> None:
-        self.layers = attention_layers(self.pipe.unet)
+        family = family_of(self.pipe.config)
+        self.network, self.layers = family.network(self.pipe), family.layers(self.pipe)
         self.encoder = TextEncoder(pipe=self.pipe)
 
     def check(self, specs: Sequence[PromptSpec], sampling: SamplingSettings, capture: CaptureRequest) -> None:
@@ -58,22 +66,21 @@ class DiffusersBackbone:
         """As `Backbone.generate`."""
         if not specs:
             return []
-        self.check(specs, sampling, capture)
         size = image_size(self.info, sampling.height_px, sampling.width_px)
         guidance = self.info.default_guidance if sampling.guidance is None else sampling.guidance
         generators = item_generators(specs)
         with torch.inference_mode(), _out_of_memory(self.info, len(specs)):
             reading = self._capture(specs, capture, self._latent(size))
             arguments = self._prompts(specs, guidance, sampling.negative_prompt)
-            noise = draw_noise(generators, (self.pipe.unet.config.in_channels, *self._latent(size)))
-            with capturing(self.pipe.unet, reading):
+            noise = draw_noise(generators, (self.network.config.in_channels, *self._latent(size)))
+            with capturing(self.network, reading):
                 drawn = self.pipe(
                     **arguments,
                     height=size[0],
                     width=size[1],
                     num_inference_steps=sampling.steps or self.info.default_steps,
                     guidance_scale=guidance,
-                    latents=noise.to(self.pipe._execution_device, self.pipe.unet.dtype),
+                    latents=noise.to(self.pipe._execution_device, self.network.dtype),
                     generator=generators,
                     output_type="pt",
                     callback_on_step_end=_step_end(callback),
@@ -124,7 +131,7 @@ class DiffusersBackbone:
         reading = self._capture(specs, wanted, self._latent(images[0].shape[:2]))
         arguments = self._prompts(specs, guidance, "")
         clean = encode_images(self.pipe, images)
-        with capturing(self.pipe.unet, reading), _single_steps(self.pipe) as scheduler:
+        with capturing(self.network, reading), _single_steps(self.pipe) as scheduler:
             for done, step in enumerate(passes, start=1):
                 noise = draw_noise(generators, tuple(clean.shape[1:])).to(clean)
                 noisy = add_noise(clean, noise, scheduler.alphas_cumprod[step].to(clean))
@@ -134,7 +141,7 @@ class DiffusersBackbone:
                     width=images[0].shape[1],
                     timesteps=[step],
                     guidance_scale=guidance,
-                    latents=noisy.to(self.pipe.unet.dtype),
+                    latents=noisy.to(self.network.dtype),
                     generator=torch.Generator("cpu").manual_seed(0),
                     output_type="latent",
                 )
@@ -144,23 +151,31 @@ class DiffusersBackbone:
 
     def _prompts(self, specs: Sequence[PromptSpec], guidance: float, negative: str) -> dict[str, Tensor]:
         prompts = [spec.prompt for spec in specs]
-        if guidance <= 1 or self.pipe.unet.config.time_cond_proj_dim is not None:
+        if guidance <= 1 or self.network.config.time_cond_proj_dim is not None:
             return self.encoder.prompt_arguments(prompts, None)
         negatives = [negative if spec.negative_prompt is None else spec.negative_prompt for spec in specs]
         return self.encoder.prompt_arguments(prompts, negatives)
 
     def _texts(self, spec: PromptSpec, request: MapRequest) -> tuple[Text, ...]:
-        phrases = [phrase for group in spec.phrases for phrase in group]
+        """The texts of an item's request, tokenised once as long as they are remembered."""
+        phrases = tuple(phrase for group in spec.phrases for phrase in group)
+        text = {"classes": "", "prompt": spec.prompt, "given": request.given}[request.text]
+        key = (request.text, text, phrases, request.strict)
+        if key not in self.texts:
+            if len(self.texts) >= REMEMBERED_TEXTS:
+                self.texts.clear()
+            try:
+                self.texts[key] = self._tokenised(text, phrases, request)
+            except PromptError as error:
+                raise PromptError(f"item {spec.item_id}: {error}") from None
+        return self.texts[key]
+
+    def _tokenised(self, text: str, phrases: tuple[str, ...], request: MapRequest) -> tuple[Text, ...]:
         words, limit = self.pipe.tokenizer, self.info.prompt_tokens
-        try:
-            if request.text == "classes":
-                return class_texts(words, phrases, limit)
-            given = request.text == "given"
-            text = request.given if given else spec.prompt
-            found = prompt_text(words, text, phrases, limit, padded=not given)
-            return (require_phrases(found, limit) if request.strict else found,)
-        except PromptError as error:
-            raise PromptError(f"item {spec.item_id}: {error}") from None
+        if request.text == "classes":
+            return class_texts(words, phrases, limit)
+        found = prompt_text(words, text, phrases, limit, padded=request.text == "prompt")
+        return (require_phrases(found, limit) if request.strict else found,)
 
     def _capture(self, specs: Sequence[PromptSpec], request: CaptureRequest, latent: Grid) -> Capture:
         capture = Capture(layers=self.layers, items=len(specs), latent=latent)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline
 from diffusers.pipelines import pipeline_utils
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub.errors import HFValidationError
@@ -21,9 +21,10 @@ from transformers.utils import logging as transformers_logging
 
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.families import family_of
 from segmint.backbone.known import TOYBOX, known_model, toybox_folder
 from segmint.backbone.loras import fuse_loras
-from segmint.backbone.parts import check_folder, is_sdxl
+from segmint.backbone.parts import check_folder
 from segmint.backbone.schedulers import build_scheduler
 from segmint.backbone.settings import ModelSettings
 from segmint.devices import find_device
@@ -87,19 +88,18 @@ def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.dev
     config = pipe.unet.config
     sides = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
     height, width = (side * pipe.vae_scale_factor for side in sides)
-    built_in = config.time_cond_proj_dim is not None
-    default_guidance = 8.5 if built_in else 5.0 if _family(pipe) == "sdxl" else 7.5
+    branch, steps, guidance = family_of(pipe.config).describe(pipe)
     return ModelInfo(
         id=settings.id,
         revision=_revision(settings, folder),
         licence=known.licence if known else _card_licence(folder),
-        family=known.family if known else _family(pipe),
+        family=known.family if known else branch,
         height_px=height,
         width_px=width,
         size_multiple_px=math.lcm(8, pipe.vae_scale_factor),
         prediction_type=pipe.scheduler.config.get("prediction_type", "epsilon"),
-        default_steps=known.steps if known else 4 if built_in else 50,
-        default_guidance=known.guidance if known else default_guidance,
+        default_steps=known.steps if known else steps,
+        default_guidance=known.guidance if known else guidance,
         prompt_tokens=min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings),
         scheduler=type(pipe.scheduler).__name__,
         dtype=str(pipe.unet.dtype).removeprefix("torch."),
@@ -142,16 +142,8 @@ def _download(settings: ModelSettings) -> Path:
 
 
 def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtype: torch.dtype) -> Any:
-    kwargs: dict[str, Any] = {_DTYPE: dtype, "variant": settings.variant or _only_variant(folder)}
-    if is_sdxl(index):
-        found: Any = StableDiffusionXLPipeline
-        kwargs["add_watermarker"] = False
-    else:
-        found = StableDiffusionPipeline
-        if not settings.safety_checker:
-            kwargs |= {"safety_checker": None, "requires_safety_checker": False}
-        elif not (folder / "safety_checker").is_dir():
-            raise ModelError(f"model {settings.id} has no safety checker; leave safety_checker off")
+    found, own = family_of(index).pipeline(folder, index, settings)
+    kwargs = {_DTYPE: dtype, **own}
     try:
         with _quietly():
             return found.from_pretrained(folder, use_safetensors=True, local_files_only=True, **kwargs)
@@ -174,22 +166,10 @@ def _quietly() -> Iterator[None]:
             each.enable_progress_bar()
 
 
-def _only_variant(folder: Path) -> str | None:
-    """`fp16` where the UNet's weights come in no other form."""
-    names = [path.name for path in (folder / "unet").glob("*.safetensors")]
-    return "fp16" if names and all(".fp16" in name for name in names) else None
-
-
 def _dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     return _DTYPES[name]
-
-
-def _family(pipe: Any) -> str:
-    if isinstance(pipe, StableDiffusionXLPipeline):
-        return "sdxl"
-    return {768: "sd1", 1024: "sd2"}.get(pipe.unet.config.cross_attention_dim, "sd")
 
 
 def _revision(settings: ModelSettings, folder: Path) -> str | None:

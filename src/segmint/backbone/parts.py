@@ -7,13 +7,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from segmint.backbone.unet import SUPPORTED
+from segmint.backbone.families import family_of
 from segmint.errors import ModelError
-
-SD_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-SDXL_PARTS = (*SD_PARTS, "text_encoder_2", "tokenizer_2")
-_WEIGHTED = {"unet", "vae", "text_encoder", "text_encoder_2"}
-_CONFIGS = {"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"}
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
@@ -33,21 +28,6 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def is_sdxl(index: dict[str, Any]) -> bool:
-    """Whether a `model_index.json` describes a pipeline with SDXL's two text encoders.
-
-    Raises:
-        ModelError: it describes no pipeline that segmint understands.
-    """
-    if not isinstance(index.get("unet"), list) or index["unet"][1] != "UNet2DConditionModel":
-        found = index.get("_class_name", "no pipeline")
-        raise ModelError(f"the model is a {found}, whose attention is not understood; supported: {SUPPORTED}")
-    missing = [part for part in SD_PARTS if not _present(index, part)]
-    if missing:
-        raise ModelError(f"the model lists no {missing[0]} in its model_index.json; supported: {SUPPORTED}")
-    return _present(index, "text_encoder_2")
-
-
 def check_folder(folder: Path, name: str) -> dict[str, Any]:
     """The folder's `model_index.json`, once every part that it lists is found readable.
 
@@ -57,16 +37,17 @@ def check_folder(folder: Path, name: str) -> dict[str, Any]:
         ModelError: a part is missing or corrupt (named), or the pipeline is not understood.
     """
     index = read_json(folder / "model_index.json", f"model {name}")
-    for part in SDXL_PARTS if is_sdxl(index) else SD_PARTS:
+    parts = family_of(index).parts(index)
+    for part in parts.all:
         own = folder / part
         what = f"model {name}: part {part!r}"
         if not own.is_dir():
             raise ModelError(f"{what} is missing (expected the folder {own}); fetch the model again")
-        if part in _WEIGHTED:
+        if part in parts.weighted:
             read_json(own / "config.json", what)
             _check_weights(own, what)
-        elif part in _CONFIGS:
-            read_json(own / _CONFIGS[part], what)
+        elif part in parts.configs:
+            read_json(own / parts.configs[part], what)
     return index
 
 
@@ -97,8 +78,3 @@ def _is_pointer(path: Path) -> bool:
             return file.read(64).startswith(b"version https://git-lfs")
     except OSError:
         return False
-
-
-def _present(index: dict[str, Any], part: str) -> bool:
-    entry = index.get(part)
-    return isinstance(entry, list) and len(entry) == 2 and entry[1] is not None

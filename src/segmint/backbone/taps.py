@@ -1,4 +1,4 @@
-"""What is read at an attention layer while the UNet runs: token maps, head features, affinity.
+"""What is read at an attention layer while the model runs: token maps, head features, affinity.
 
 Each tap belongs to one request, is fed by `capture.capturing`, and keeps sums only, so that its memory does
 not grow with the number of steps (grouping by step apart).
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
 from segmint.attention import AffinityRequest, FeatureRequest, Half, MapRequest, group_key
+from segmint.backbone.family import AttentionLayer
 from segmint.backbone.text import Text
-from segmint.backbone.unet import AttentionLayer
 
 GroupKey = tuple[Grid, str | None, int | None]
 """Grid, and layer and UNet call where maps are kept apart by them."""
@@ -70,12 +70,9 @@ class MapTap:
         if self.texts.owner != tuple(range(self.items)):
             self.owners = torch.tensor(self.texts.owner, device=self.texts.embeds.device)
         for layer in self.layers:
-            attn = layer.module
-            embeds = (
-                attn.norm_encoder_hidden_states(self.texts.embeds) if attn.norm_cross else self.texts.embeds
-            )
-            keys = rearrange(attn.to_k(embeds), "text token (head d) -> text head token d", head=attn.heads)
-            self.keys[layer.name] = keys.float() * attn.scale
+            keys = layer.text_keys(self.texts.embeds)
+            split = rearrange(keys, "text token (head d) -> text head token d", head=layer.heads)
+            self.keys[layer.name] = split.float() * layer.scale
 
     def shares_with(self, other: "MapTap") -> bool:
         """Whether both want the same attention of a layer, and differ only in what they add up."""
@@ -232,7 +229,7 @@ class AffinityTap:
             split_q = rearrange(half_q.float(), "item cell (head d) -> item head cell d", head=layer.heads)
             split_k = rearrange(half_k.float(), "item cell (head d) -> item head d cell", head=layer.heads)
             for item, head in np.ndindex(self.items, layer.heads):
-                scores = (split_q[item, head] * layer.module.scale) @ split_k[item, head]
+                scores = (split_q[item, head] * layer.scale) @ split_k[item, head]
                 self.total[item].add_(scores.softmax(-1), alpha=1 / layer.heads)
             self.readings += 1
 

@@ -1,0 +1,25 @@
+"""Families of models, one file each; a new one is its file and its row here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from segmint.backbone.families.unet import UNetFamily
+from segmint.backbone.family import Family
+from segmint.errors import ModelError
+
+FAMILIES: list[Family] = [UNetFamily()]
+"""The first that recognises a model has it."""
+
+
+def family_of(index: Mapping[str, Any]) -> Family:
+    """The family of a model, by its `model_index.json` or its pipeline's `config`.
+
+    Raises:
+        ModelError: no family knows it; the message says which models are supported.
+    """
+    for family in FAMILIES:
+        if family.recognises(index):
+            return family
+    supported = "; ".join(family.supported for family in FAMILIES)
+    found = index.get("_class_name", "no pipeline")
+    raise ModelError(f"the model is a {found}, whose attention is not understood; supported: {supported}")
