@@ -4,7 +4,7 @@
     photo ──── look ────────────────> Generation                stored features ─ remake ─> Trace
 
 Every way to a mask leads through here: minting, photographs, and masks made again from what a run has stored.
-A method is a function from summary and image to a trace; `masks.METHODS` names them all.
+A method is a function from summary and image to a trace; `masks.methods` names them all.
 """
 
 import time
@@ -15,10 +15,12 @@ from segmint.artifacts import AnyImage, AttentionSummary, Generation, Image, Pro
 from segmint.attention import CaptureRequest, joined
 from segmint.backbone.base import Backbone, Callback, Outcome
 from segmint.errors import GenerationError
-from segmint.masks import METHODS, ClassQuery, MaskStatistics, mask_statistics, summarise
-from segmint.masks.methods import class_maps, competition_captures
+from segmint.masks.evidence import ClassQuery
+from segmint.masks.features import summarise
+from segmint.masks.methods import METHODS, class_maps, competition_captures
 from segmint.masks.presence import present_classes
 from segmint.masks.settings import MaskSettings
+from segmint.masks.statistics import MaskStatistics, mask_statistics
 from segmint.plan.photos.fitting import drawing_size, resized, to_size
 from segmint.recipe import Recipe
 

@@ -11,7 +11,8 @@ from segmint.attention import CaptureRequest, MapRequest, Reading
 from segmint.backbone.fake import FakeBackbone
 from segmint.backbone.settings import ModelSettings
 from segmint.errors import ConfigError
-from segmint.masks import METHODS, ClassQuery
+from segmint.masks.evidence import ClassQuery
+from segmint.masks.methods import METHODS
 from segmint.masks.settings import MaskSettings, profile
 
 MODEL = segmint.Model(settings=ModelSettings(id="fake"), backbone=FakeBackbone())

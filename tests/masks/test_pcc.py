@@ -5,8 +5,10 @@ import pytest
 
 from segmint.artifacts import AttentionSummary, LayerComponents, TokenMaps
 from segmint.errors import ConfigError
-from segmint.masks import METHODS, ClassQuery, mask_statistics
+from segmint.masks.evidence import ClassQuery
+from segmint.masks.methods import METHODS
 from segmint.masks.settings import profile
+from segmint.masks.statistics import mask_statistics
 
 BOAT = ClassQuery(name="boat", label_id=1, phrases=("boat",))
 TREE = ClassQuery(name="tree", label_id=5, phrases=("tree",))

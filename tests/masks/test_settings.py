@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from segmint.errors import ConfigError
-from segmint.masks import METHODS
+from segmint.masks.methods import METHODS
 from segmint.masks.settings import MaskSettings, VoteSettings, profile
 
 
