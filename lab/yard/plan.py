@@ -73,6 +73,8 @@ class Plan:
     val_scenes: int = 500
     vae_scenes: int = 2_500
     """Scenes that are rendered first, on which the autoencoder is trained."""
-    vae: VaePlan = field(default_factory=lambda: VaePlan(channels=(32, 48, 56), norm_groups=8, steps=5000))
+    vae: VaePlan = field(
+        default_factory=lambda: VaePlan(channels=(32, 48, 56), norm_groups=8, steps=4000, save_every=100)
+    )
     """A little narrower than the first world's: both models together must weigh less than 30 MB."""
     transformer: TransformerPlan = field(default_factory=TransformerPlan)
