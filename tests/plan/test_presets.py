@@ -6,8 +6,8 @@ from segmint.errors import VocabularyError
 from segmint.plan import presets
 
 
-def test_there_are_three() -> None:
-    assert presets.names() == ("coco", "toybox", "voc")
+def test_there_are_four() -> None:
+    assert presets.names() == ("coco", "toybox", "voc", "yard")
     with pytest.raises(VocabularyError, match="no preset is called 'ade'"):
         presets.vocabulary("ade")
 
@@ -39,3 +39,12 @@ def test_coco_has_its_80_things_in_order() -> None:
 def test_toybox_is_the_world_it_names() -> None:
     world = pytest.importorskip("segmint.toybox.world")
     assert presets.vocabulary("toybox").names == world.CLASSES
+
+
+def test_yard_is_the_world_it_names_in_all_its_words() -> None:
+    captions = pytest.importorskip("segmint.toybox.yard.captions")
+    entries = presets.vocabulary("yard").entries
+    assert {entry.name: entry.phrases for entry in entries} == captions.WORDS
+    assert [entry.name for entry in entries] == list(captions.WORDS)
+    assert [entry.label_id for entry in entries] == list(range(1, len(entries) + 1))
+    assert len({entry.colour for entry in entries}) == len(entries)

@@ -1,4 +1,4 @@
-"""Vocabularies that ship with segmint: `voc`, `coco` and `toybox`."""
+"""Vocabularies that ship with segmint: `voc`, `coco`, `toybox` and `yard`."""
 
 import tomllib
 from functools import cache
@@ -8,7 +8,7 @@ from segmint import plan
 from segmint.errors import VocabularyError
 from segmint.vocabulary import Vocabulary
 
-_NAMES = ("coco", "toybox", "voc")
+_NAMES = ("coco", "toybox", "voc", "yard")
 
 
 def names() -> tuple[str, ...]:

@@ -104,7 +104,9 @@ def test_class_names_are_appended_on_demand() -> None:
     assert re.search(r"; (table cat|cat table)$", spec.prompt)
 
 
-@pytest.mark.parametrize(("preset", "templates"), [("voc", "photo"), ("coco", "photo"), ("toybox", "toybox")])
+@pytest.mark.parametrize(
+    ("preset", "templates"), [("voc", "photo"), ("coco", "photo"), ("toybox", "toybox"), ("yard", "yard")]
+)
 def test_a_prompt_names_its_classes_and_no_other(preset: str, templates: str) -> None:
     vocabulary = presets.vocabulary(preset)
     table = word_table(vocabulary)

@@ -12,7 +12,7 @@ from segmint import plan
 from segmint.errors import PromptError
 from segmint.textfile import parse_toml, read_text, shown
 
-SETS = ("photo", "plain", "toybox")
+SETS = ("photo", "plain", "toybox", "yard")
 """Template sets that ship with segmint."""
 ANY = "*"
 """Key of a list's choices for classes that have none of their own."""
