@@ -11,9 +11,9 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from segmint.cli.main import app
+from segmint.cli.main import application
 from segmint.recipe import Recipe
-from segmint.settings import optional, values_of
+from segmint.settings import meaning, optional, values_of
 
 FOLDER = Path(__file__).resolve().parent
 NOTICE = "<!-- Written by `make docs`; change the code that it describes, not this page. -->"
@@ -53,7 +53,7 @@ def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
         yield from ("", "| Field | Values | Default | Meaning |", "|---|---|---|---|")
         for key in rows:
             field = model.model_fields[key]
-            cells = (f"`{key}`", _values(field), _default(field), _one_line(field.description or ""))
+            cells = (f"`{key}`", _values(field), _default(field), meaning(model, key))
             yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
     for key, inner in sections.items():
         if inner is not None:
@@ -89,7 +89,7 @@ def _toml(value: Any) -> str:
 
 def command_page() -> str:
     """Every command with its arguments and options."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(application())
     lines = [NOTICE, "", "# Commands", "", _prose(root.help)]
     for name, command in _commands("segmint", root):
         lines += ["", f"## `{name}`", "", _prose(command.help)]
@@ -128,6 +128,8 @@ def _spelling(parameter: Any) -> str:
 def _parameter_default(parameter: Any) -> str:
     if parameter.required:
         return "required"
+    if isinstance(shown := getattr(parameter, "show_default", None), str):
+        return f"`{shown}`"
     value = parameter.default
     return "" if value in (None, False, (), []) or callable(value) else f"`{value}`"
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import bench_tables as tables
-from segmint.cli.lists import one_of, parts, whole_numbers
 from segmint.cli.main import run
+from segmint.cli.options import one_of, parts, whole_numbers
 from segmint.cli.watching import counter
 
 if TYPE_CHECKING:

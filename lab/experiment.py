@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from segmint.atomic import put_text
-from segmint.cli.lists import split_list
 from segmint.cli.main import run as run_app
+from segmint.cli.options import split_list
 from segmint.cli.recipe import carry_out
 from segmint.errors import DatasetError
 from segmint.training.judge.figures import DPI

@@ -14,6 +14,7 @@ from segmint.plan.classes import read_classes
 from segmint.plan.prompts.readers import read_prompts
 from segmint.plan.prompts.templates import load_templates
 from segmint.recipe import Recipe
+from segmint.settings import meaning
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -40,7 +41,7 @@ def test_every_field_of_the_recipe_says_what_it_means() -> None:
             inner = field.annotation
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 found += silent(inner, f"{name}{key}.")
-            elif not field.description:
+            elif not meaning(model, key):
                 found.append(name + key)
         return found
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, ValidationError, field_validator
 
 from segmint.errors import ConfigError
-from segmint.settings import Settings, in_words, values_of
+from segmint.settings import Settings, in_words, meaning, values_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def test_settings_are_frozen_and_their_fields_say_what_they_mean() -> None:
     with pytest.raises(ValidationError) as refused:
         Whole().things = ()  # type: ignore[misc]
     assert "things" in in_words(refused.value, Whole)
-    assert Whole.model_fields["things"].description == "What is shown."
+    assert meaning(Whole, "things") == "What is shown."
 
 
 def test_a_table_is_spelled_out_where_that_is_asked() -> None:

@@ -4,15 +4,19 @@ A setting is stated once, as a field: its type and bounds, its default, what it 
 where commands have an option for it, its `Flag`. Documentation, options and messages are made from that.
 """
 
+import ast
 import hashlib
+import inspect
 import json
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,7 +40,7 @@ class Flag:
     """As `--steps`; a switch with an opposite as `--flip/--no-flip`."""
     short: str = ""
     panel: str = ""
-    """Heading of the help under which it stands."""
+    """Heading of the help under which it stands, where that is not its class's."""
     metavar: str = ""
     """What to call its value; else that follows from the type."""
 
@@ -44,7 +48,9 @@ class Flag:
 class Settings(BaseModel):
     """A frozen group of settings that refuses what it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    panel: ClassVar[str] = ""
+    """Heading of the help under which these settings' options stand."""
 
     @classmethod
     def parse(cls: type[Kind], data: Mapping[str, Any], *, source: str = "settings") -> Kind:
@@ -163,6 +169,33 @@ def values_of(
 def optional(kind: Any) -> bool:
     """Whether None is among the values of an annotation."""
     return type(None) in typing.get_args(kind)
+
+
+def meaning(model: type[BaseModel], field: str) -> str:
+    """The text under a field, on one line; "" where there is none.
+
+    It is read when somebody asks: pydantic's own reading would slow down every start of a command.
+    """
+    for each in model.__mro__:
+        if field in inspect.get_annotations(each):
+            return _texts(each.__module__).get((each.__name__, field), "")
+    return ""
+
+
+@cache
+def _texts(module: str) -> dict[tuple[str, str], str]:
+    """By class and field, the texts under the fields of every class of a module."""
+    found = {}
+    for each in ast.walk(ast.parse(inspect.getsource(sys.modules[module]))):
+        if isinstance(each, ast.ClassDef):
+            for field, text in zip(each.body, each.body[1:], strict=False):
+                match field, text:
+                    case (
+                        ast.AnnAssign(target=ast.Name(id=name)),
+                        ast.Expr(value=ast.Constant(value=str(said))),
+                    ):
+                        found[each.name, name] = " ".join(said.split())
+    return found
 
 
 def _issue_in_words(issue: Any, model: type[BaseModel]) -> str:

@@ -37,7 +37,6 @@ def test_work_without_a_model_takes_the_cluster_and_no_engine():
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        (Where(engine="dask"), "expected local or ray"),
         (Where(workers=2), "--workers is for a cluster"),
         (Where(gpus_per_worker=1.0), "--gpus-per-worker is for a cluster"),
         (Where(devices="cpu", engine="ray"), "leave --device and --engine ray out"),

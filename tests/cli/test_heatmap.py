@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 from segmint.backbone import loading
 from segmint.backbone.fake import FakeBackbone
 from segmint.cli import heatmap
+from segmint.cli.flags import with_options
 from segmint.errors import SegmintError
 
 app = typer.Typer()
-app.command()(heatmap.heatmap)
+app.command()(with_options(heatmap.heatmap))
 
 
 @pytest.fixture(autouse=True)

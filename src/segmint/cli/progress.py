@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
+from segmint.cli.options import ProgressOptions
+
 if TYPE_CHECKING:
     from segmint.runs.records import ItemRecord
     from segmint.runs.summary import RunSummary
@@ -155,12 +157,12 @@ class Bar(Quiet):
 
 
 @contextmanager
-def listening(*, quiet: bool, as_json: bool) -> Iterator[Quiet]:
+def listening(progress: ProgressOptions) -> Iterator[Quiet]:
     """The listener that suits flags and terminal."""
     console = Console(stderr=True)
-    if as_json:
+    if progress.as_json:
         yield JsonLines()
-    elif quiet:
+    elif progress.quiet:
         yield Quiet()
     elif console.is_terminal:
         with Bar(console) as bar:

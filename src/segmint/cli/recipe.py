@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from segmint.cli import options as opt
+
 if TYPE_CHECKING:
     from segmint.training.recipes import Planned, TrainingRecipe
 
@@ -27,7 +29,7 @@ def recipe(
         Path | None, typer.Option(help="Mint from these prompts instead of planned ones.")
     ] = None,
     backbone: Annotated[str, typer.Option(help="imagenet, none, or a .safetensors file.")] = "imagenet",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    device: opt.Device = "auto",
 ) -> None:
     """Mint, train and judge as a recipe says. Interrupted, the same command goes on.
 

@@ -6,7 +6,9 @@ import typer
 
 from segmint.cli import options as opt
 from segmint.cli.engines import Where, executor_for
+from segmint.cli.flags import Changes, Flags
 from segmint.cli.progress import listening
+from segmint.recipe import Recipe
 
 if TYPE_CHECKING:
     from segmint.masks.settings import MaskSettings
@@ -21,15 +23,10 @@ def remask(
         str | None,
         typer.Option("--name", help="Name of the mask set; default: method and digest of the settings."),
     ] = None,
-    method: opt.Method = None,
-    settings: opt.Set = None,
-    wait: opt.Wait = False,
-    repair: opt.Repair = False,
-    engine: opt.Engine = "local",
-    workers: opt.Workers = None,
-    address: opt.Address = None,
-    quiet: opt.Quiet = False,
-    as_json: opt.AsJson = False,
+    changes: Annotated[Changes, Flags(Recipe, "masks.method", notes=False, rest=opt.ANY_FIELD)],
+    job: Annotated[opt.JobOptions, Flags(opt.JobOptions, "wait", "repair")],
+    where: Annotated[Where, Flags(Where, "engine", "workers", "address")],
+    progress: opt.ProgressOptions,
 ) -> None:
     """Make masks again with other settings or another method, beside the old ones, never over them.
 
@@ -46,19 +43,19 @@ def remask(
     from segmint.runs.store import open_run
 
     opened = open_run(run)
-    chosen = settle_masks(opened, method=method, changes=opt.parse_settings(settings or []), name=name)
-    executor = executor_for(Where(engine=engine, workers=workers, address=address))
-    with listening(quiet=quiet, as_json=as_json) as listener:
+    chosen = settle_masks(opened, method=changes.pop("masks.method", None), changes=changes, name=name)
+    executor = executor_for(where)
+    with listening(progress) as listener:
         made = make_again(
             opened,
             name or _default_name(chosen),
             chosen,
             listener,
-            wait=wait,
-            repair=repair,
+            wait=job.wait,
+            repair=job.repair,
             executor=executor,
         )
-    if not (quiet or as_json):
+    if not (progress.quiet or progress.as_json):
         left = f", {len(made.unreadable)} left out" if made.unreadable else ""
         typer.echo(
             f"{made.made} masks made, {made.standing} stood already{left}: {run}/masks/{made.mask_set}"

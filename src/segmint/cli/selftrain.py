@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from segmint.cli.datasets import HELP, open_dataset
-from segmint.cli.evaluate import parse_views
-from segmint.cli.lists import split_list
-from segmint.cli.train import Others, compose, leads, report
+from segmint.cli import options as opt
+from segmint.cli.datasets import DataOptions, Val, open_dataset
+from segmint.cli.evaluate import ViewOptions
+from segmint.cli.flags import Changes, Flags
+from segmint.cli.train import leads, report
 from segmint.cli.watching import Watcher, watched
+from segmint.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from segmint.training.data.datasets import LabelledSet
@@ -23,7 +25,7 @@ def selftrain(
         list[Path], typer.Argument(metavar="RUN...", help="Runs to label anew; they stay as they are.")
     ],
     *,
-    val: Annotated[str, typer.Option(metavar="DATASET", help=f"What to judge on: {HELP}.")],
+    val: Val,
     out: Annotated[
         Path, typer.Option(help="Folder for the new runs (runs/) and the new training (training/).")
     ],
@@ -33,25 +35,15 @@ def selftrain(
             min=0.0, max=1.0, help="Pixels labelled with less than this probability become uncertain."
         ),
     ] = 0.8,
-    flip: Annotated[
-        bool, typer.Option("--flip", help="Label with the mean of image and mirrored image.")
-    ] = False,
-    scales: Annotated[str, typer.Option(help='Label with the mean of these scales: "0.75, 1, 1.25".')] = "1",
-    backbone: Annotated[
-        str | None, typer.Option(help="imagenet, none, or a .safetensors file. [default: as before]")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Train with this instead of as before."),
-    ] = None,
-    subset: Annotated[str | None, typer.Option(help="Judge on these classes only.")] = None,
-    others: Annotated[Others, typer.Option(help="With --subset: other true pixels.")] = Others.ignore,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out files that cannot be read.")
-    ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that read and augment.")] = 2,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False,
+    views: ViewOptions,
+    changes: Annotated[
+        Changes,
+        Flags(TrainSettings, "network.backbone", notes=False, rest="Train with this instead of as before."),
+    ],
+    reading: Annotated[DataOptions, Flags(DataOptions, "subset", "others", "skip_broken")],
+    device: opt.Device = "auto",
+    workers: opt.TrainWorkers = 2,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Label the training images anew with the trained segmenter, and train the next one on that.
 
@@ -60,18 +52,15 @@ def selftrain(
     from segmint.training.fit.train import train
     from segmint.training.judge.inference import find_checkpoint, load_segmenter
     from segmint.training.selftrain import Relabelling
-    from segmint.training.settings import TrainSettings
 
     segmenter = load_segmenter(checkpoint, device=device)
     by = Relabelling(
         segmenter=segmenter,
         checkpoint=find_checkpoint(checkpoint),
         confidence=confidence,
-        views=parse_views(flip, scales),
+        views=views.to_views(),
     )
-    chosen = compose(
-        TrainSettings.parse(segmenter.facts.settings), {"network.backbone": backbone}, settings or []
-    )
+    chosen = TrainSettings.parse(segmenter.facts.settings).merged(changes)
     console = Console()
     with watched(console, quiet=quiet or not leads()) as watcher:
         result = train(
@@ -79,10 +68,10 @@ def selftrain(
             open_dataset(val),
             out / "training",
             chosen,
-            subset=split_list(subset),
-            others=others.value,
+            subset=opt.split_list(reading.subset),
+            others=reading.others,
             resume=True,
-            skip_broken=skip_broken,
+            skip_broken=reading.skip_broken,
             device=device,
             workers=workers,
             listener=watcher,

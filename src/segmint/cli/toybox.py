@@ -6,10 +6,15 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="The shipped miniature world: render its scenes, judge its model.",
-)
+from segmint.cli import options as opt
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def toybox() -> None:
+    """The shipped miniature world: render its scenes, judge its model."""
+
 
 SplitName = Literal["train", "val", "test"]
 
@@ -63,7 +68,7 @@ def evaluate(
         float | None, typer.Option(min=0, help="Guidance scale; by default the model's.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides prompts and noise.")] = 7000,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: opt.Device = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of the first 48 pictures here.")

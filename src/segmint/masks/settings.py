@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from segmint.errors import ConfigError
 from segmint.masks.methods import method_named
-from segmint.settings import Settings
+from segmint.settings import Flag, Settings
 
 Connectivity = Literal[4, 8]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -159,8 +159,10 @@ class PresenceSettings(Settings):
 class MaskSettings(Settings):
     """How masks are made of attention. A field that is not given takes the value of the method's profile."""
 
-    method: str = "segmint"
-    """Name of the method; `masks.methods` has them all."""
+    panel = "Masks"
+
+    method: Annotated[str, Flag("--method")] = "segmint"
+    """How masks are made: `segmint`, `pcc`, `pcc-published`, `ovam`, `daam`, `dataset-diffusion`."""
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     clusters: ClusterSettings = Field(default_factory=ClusterSettings)
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)

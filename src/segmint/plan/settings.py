@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from segmint.plan import presets
 from segmint.plan.classes import classes_from_data, parse_classes
-from segmint.settings import Settings
+from segmint.settings import Flag, Settings
 from segmint.vocabulary import ClassEntry, Vocabulary
 
 CLASSES_FIELD = "{classes}"
@@ -62,10 +62,12 @@ class VocabularySettings(Settings):
 class PromptSettings(Settings):
     """Where prompts come from: planned from the classes by templates, or read from a file."""
 
+    panel = "What to draw"
+
     source: Literal["planned", "file"] = "planned"
     """`planned` writes prompts from the classes; `file` reads them."""
-    templates: str = "auto"
-    """Planned: `photo`, `plain`, `toybox`, or the name of a template file of your own.
+    templates: Annotated[str, Flag("--templates", metavar="SET")] = "auto"
+    """Wording of planned prompts: `photo`, `plain`, `toybox`, or a template file of your own.
     `auto` follows the model: `toybox` for the toybox model, else `photo`."""
     templates_sha256: str | None = None
     """Planned: SHA-256 of the template file, so that a change is noticed; filled in when the run starts."""
@@ -94,7 +96,9 @@ class PromptSettings(Settings):
 class PhotoSettings(Settings):
     """What is said of an image that comes without a caption, and how finely its mask is drawn."""
 
-    caption: str = "a photo of {classes}"
+    panel = "Looking"
+
+    caption: Annotated[str, Flag("--caption", metavar="TEXT")] = "a photo of {classes}"
     """Prompt for an image without a caption of its own; `{classes}` becomes "a boat, a tree and a house"."""
     finest: Annotated[float, Field(ge=1.0, le=64.0)] = 4.0
     """Masks are refined on the image scaled to at most this many times the pixels of the model's own size (4:

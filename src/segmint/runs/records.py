@@ -6,12 +6,12 @@ any other file.
 
 import hashlib
 import json
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segmint.errors import DamagedError, RunError
-from segmint.settings import Settings, in_words
+from segmint.settings import Flag, Settings, in_words
 from segmint.vocabulary import ClassEntry
 
 SCHEMA_VERSION = 1
@@ -23,9 +23,11 @@ Kind = Literal["generate", "label", "relabel"]
 class OutputSettings(Settings):
     """What is written for each item."""
 
-    image_format: Literal["jpg", "png"] = "jpg"
+    panel = "Output"
+
+    image_format: Annotated[Literal["jpg", "png"], Flag("--image-format")] = "jpg"
     """`jpg` is JPEG at quality 95 without chroma subsampling; `png` is lossless."""
-    keep_features: bool = False
+    keep_features: Annotated[bool, Flag("--keep-features")] = False
     """Keep each item's attention summary (float16 npz), so that masks can be made again without
     generating."""
 

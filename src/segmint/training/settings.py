@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segmint.settings import Settings
+from segmint.settings import Flag, Settings
 
 Architecture = Literal["deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "toynet"]
 
@@ -16,9 +16,11 @@ Architecture = Literal["deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_m
 class NetworkSettings(Settings):
     """The segmenter."""
 
-    architecture: Architecture = "deeplabv3_resnet50"
+    panel = "Network"
+
+    architecture: Annotated[Architecture, Flag("--arch")] = "deeplabv3_resnet50"
     """DeepLabv3 as torchvision builds it (ResNets at stride 8), or `toynet`, for 128 px images on a CPU."""
-    backbone: str = "imagenet"
+    backbone: Annotated[str, Flag("--backbone")] = "imagenet"
     """`imagenet` (torchvision's weights, downloaded), `none` (random), or a .safetensors file."""
     auxiliary: bool = True
     """Train an auxiliary head on the backbone's middle layer (DeepLabv3 only; not used in prediction)."""
@@ -29,17 +31,20 @@ class NetworkSettings(Settings):
 class AugmentSettings(Settings):
     """Random changes of image and mask together; each has its switch."""
 
-    scale: bool = True
+    panel = "Augmentation"
+
+    scale: Annotated[bool, Flag("--scale/--no-scale")] = True
     """Resize by a random factor, the same in both directions."""
     scale_range: tuple[float, float] = (0.5, 2.0)
     """Range of that factor."""
     crop: bool = True
     """Cut a random square of `crop_px`; where the image is smaller the rest is ignored in the loss."""
-    crop_px: Annotated[int, Field(ge=16, le=4096)] = 512
-    """Side of the square. Without `crop`, images keep their size and a batch is padded to its largest."""
-    flip: bool = True
+    crop_px: Annotated[int, Field(ge=16, le=4096), Flag("--crop")] = 512
+    """Side of the square, in pixels. Without `crop`, images keep their size and a batch is padded to its
+    largest."""
+    flip: Annotated[bool, Flag("--flip/--no-flip")] = True
     """Mirror left and right in half of the cases."""
-    photometric: bool = True
+    photometric: Annotated[bool, Flag("--photometric/--no-photometric")] = True
     """Random brightness, contrast, saturation, hue and order of channels."""
 
     @model_validator(mode="after")
@@ -53,8 +58,11 @@ class AugmentSettings(Settings):
 class OptimiserSettings(Settings):
     """How weights follow the gradient. The rate decays as (1 − t/T)^power over the T iterations."""
 
-    name: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-4
+    panel = "Optimiser and schedule"
+
+    name: Annotated[Literal["adamw", "sgd"], Flag("--optimiser")] = "adamw"
+    """AdamW, or stochastic gradient descent with momentum."""
+    learning_rate: Annotated[float, Field(gt=0.0), Flag("--lr")] = 1e-4
     """Rate of the heads at the first iteration (Dataset Diffusion: 1e-4)."""
     backbone_factor: Annotated[float, Field(ge=0.0)] = 0.1
     """The backbone's rate as a share of the heads' (Dataset Diffusion: 0.1); use 1 for a random backbone."""
@@ -65,32 +73,34 @@ class OptimiserSettings(Settings):
     """Of the polynomial decay; 0 keeps the rate."""
     warmup_iterations: Annotated[int, Field(ge=0)] = 0
     """The rate rises linearly from 0 over this many iterations."""
-    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
-    """Gradients longer than this are shortened to it; None leaves them."""
+    clip_norm: Annotated[float | None, Field(gt=0.0), Flag("--clip")] = None
+    """Gradients longer than this are shortened to it; left out, they stay."""
 
 
 class ScheduleSettings(Settings):
     """How long, in what portions, and what is kept."""
 
-    iterations: Annotated[int, Field(ge=1)] = 10_000
+    panel = "Optimiser and schedule"
+
+    iterations: Annotated[int, Field(ge=1), Flag("--iterations")] = 10_000
     """Updates of the weights (SyntaGen allows 10 000)."""
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    batch_size: Annotated[int, Field(ge=1), Flag("--batch-size")] = 8
     """Images behind one update, over all devices and accumulated passes together."""
-    accumulate: Annotated[int, Field(ge=1)] = 1
+    accumulate: Annotated[int, Field(ge=1), Flag("--accumulate")] = 1
     """Passes whose gradients are added up for one update, where the batch does not fit the memory."""
-    validate_every: Annotated[int, Field(ge=1)] = 1000
+    validate_every: Annotated[int, Field(ge=1), Flag("--validate-every")] = 1000
     """Iterations between two validations."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 500
     """Iterations between two writings of the last checkpoint; one is also written at each validation."""
-    precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
+    precision: Annotated[Literal["auto", "no", "fp16", "bf16"], Flag("--precision")] = "auto"
     """Mixed precision; `auto` is bf16 (else fp16) on CUDA and none elsewhere."""
-    ema: bool = True
+    ema: Annotated[bool, Flag("--ema/--no-ema")] = True
     """Keep a running mean of the weights, and judge both; the best checkpoint is the better one."""
     ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
     """Share of the running mean that each iteration keeps (less in the beginning)."""
-    balanced: bool = False
+    balanced: Annotated[bool, Flag("--balanced/--no-balanced")] = False
     """Draw a class and then an image that shows it: rare classes are seen as often as common ones."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 2024
+    seed: Annotated[int, Field(ge=0, lt=2**63), Flag("--seed")] = 2024
     """Decides the first weights, the order of the images, their augmentation and dropout."""
 
 
