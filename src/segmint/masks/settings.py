@@ -145,6 +145,60 @@ class CompetitionSettings(Settings):
     """A pixel whose winner holds less than this share is 255; 0 labels every pixel."""
 
 
+class MeanFieldSettings(Settings):
+    """How shares on the grid reach pixels (`masks/meanfield.py`). Source of all values: docs/log.md."""
+
+    spread_cells: Annotated[float, Field(ge=0.0, le=16.0)] = 1.6
+    """Deviation of the Gaussian that overconfident shares are spread by, in positions of the grid."""
+    crisp_least: Fraction = 0.5
+    """Crispness (median share that changes hands across a border) from which shares are spread at all …"""
+    crisp_most: Fraction = 0.65
+    """… and from which in full. Means over positions of a mask with random borders have 0.75."""
+    strength: Annotated[float, Field(ge=0.0, le=100.0)] = 0.32
+    """Weight of the colours' odds where the evidence's crispness is `crisp`."""
+    crisp: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
+    """See `strength`."""
+    steepness: Annotated[float, Field(ge=0.0, le=8.0)] = 2.0
+    """Power by which the weight grows as the evidence's borders get gentler."""
+    strength_least: Annotated[float, Field(gt=0.0, le=100.0)] = 0.2
+    """Least weight of the colours' odds."""
+    strength_most: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
+    """Most weight of the colours' odds."""
+    doubt: Annotated[float, Field(gt=0.0, le=10.0)] = 0.02
+    """Added to the grid's shares before their logarithm: the least that any label is given."""
+    faint: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+    """The same for the shares of like colours and of the surroundings."""
+    prior: Fraction = 0.55
+    """Weight of how common a label is in the surroundings, which its share of a colour is held against."""
+    surroundings_cells: Annotated[int, Field(ge=0, le=256)] = 10
+    """Reach of the surroundings: radius of a box mean, taken twice."""
+    bin_cells: Annotated[tuple[Annotated[float, Field(gt=0.0, le=256.0)], ...], Field(min_length=1)] = (
+        5.0,
+        8.0,
+    )
+    """Sides of the spatial bins of each bilateral grid, in positions of the grid."""
+    bin_lab: tuple[
+        Annotated[float, Field(ge=1.0)], Annotated[float, Field(ge=1.0)], Annotated[float, Field(ge=1.0)]
+    ] = (5.0, 5.0, 5.0)
+    """Sides of the colour bins: lightness (0–100), green–red, blue–yellow of CIELAB."""
+    rounds: Annotated[int, Field(ge=1, le=64)] = 4
+    """Updates of the field; the last is at every pixel."""
+    samples: Annotated[float, Field(ge=1.0, le=64.0)] = 4.0
+    """Rows and columns within a grid position that all updates but the last look at; all, if it has fewer."""
+    neighbours: Annotated[float, Field(ge=0.0, le=100.0)] = 0.75
+    """Weight of the neighbouring pixels' shares beside the colours' odds."""
+    neighbour_cells: Annotated[float, Field(ge=0.0, le=16.0)] = 0.15
+    """Deviation of the Gaussian that weighs them."""
+    smooth_cells: Annotated[float, Field(ge=0.0, le=16.0)] = 0.15
+    """Deviation of the Gaussian over the last update's odds."""
+    calibrated: Annotated[float, Field(gt=0.0, le=100.0)] = 1.5
+    """Weight of the colours' odds at which the shares found are as sure as they are right."""
+    calibration: Annotated[float, Field(ge=0.0, le=8.0)] = 0.6
+    """Power by which they are sharpened below that weight, and softened above; no winner changes."""
+    speck_cells: Annotated[float, Field(ge=0.0, le=64.0)] = 1.25
+    """Regions smaller than so many grid positions are given to their surroundings."""
+
+
 class PresenceSettings(Settings):
     """Which of the classes asked for an image shows at all (`masks/presence.py`). Source: docs/log.md."""
 
