@@ -13,18 +13,29 @@ from s3_server import KEYS, s3_server
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
 
-REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
+SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder of golden data made with the published code, kept beside the checkout."""
-    if not REFERENCE.is_dir():
-        message = f"golden data not found at {REFERENCE}"
+    return _shared("reference", "golden data")
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of small datasets with trouble in them and right values, kept beside the checkout."""
+    return _shared("cases", "small datasets with trouble")
+
+
+def _shared(name: str, what: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        message = f"{what} not found at {folder}"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-    return REFERENCE
+    return folder
 
 
 @pytest.fixture(autouse=True)

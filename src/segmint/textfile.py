@@ -36,19 +36,28 @@ def read_text(path: Path, *, what: str, error: type[SegmintError]) -> tuple[str,
     return text.replace("\r\n", "\n").replace("\r", "\n"), data
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, constants: bool = False) -> Any:
     """JSON without what Python's reader lets pass: NaN, infinities, doubled keys, lone surrogates.
+
+    Args:
+        text: the whole document.
+        constants: let NaN and infinities pass, for a caller that looks at each number.
 
     Raises:
         ValueError: says in a few words what is wrong, with line and column where they help.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+        refuse = None if constants else _refuse_constant
+        value = json.loads(text, parse_constant=refuse, object_pairs_hook=_object)
     except json.JSONDecodeError as problem:
         place = f"column {problem.colno}" if "\n" not in text.strip() else f"line {problem.lineno}"
         raise ValueError(f"not JSON ({problem.msg.lower()} at {place})") from None
     except RecursionError:
         raise ValueError("not usable JSON (nested too deeply)") from None
+    except ValueError as problem:
+        if "integer string conversion" in str(problem):
+            raise ValueError("not usable JSON (a whole number of thousands of digits)") from None
+        raise
     if "\\u" in text:
         _refuse_surrogates(text, value)
     return value

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmint.benchmark.samples import pair_files, read_mask, read_sample
+from segmint.benchmark.samples import pair_files, read_sample
 from segmint.errors import DatasetError, ImageError
 from segmint.vocabulary import Vocabulary
 
@@ -49,25 +49,3 @@ def test_sizes_must_agree(folder: Path) -> None:
     pairs, _ = pair_files([folder / "images"], folder / "masks")
     with pytest.raises(ImageError, match=r"2×3 px, but its image a\.png has 3×2 px"):
         read_sample(*pairs[0], TOWN)
-
-
-def test_a_label_outside_the_classes_is_named(folder: Path) -> None:
-    path = save(folder / "masks" / "a.png", np.array([[0, 3]], np.uint8))
-    with pytest.raises(ImageError, match="holds label 3"):
-        read_mask(path, TOWN)
-
-
-def test_colour_masks_are_read_by_the_palette(folder: Path) -> None:
-    boat, house = (TOWN.entry(name).colour for name in ("boat", "house"))
-    path = save(folder / "masks" / "rgb.png", np.array([[(0, 0, 0), boat, house, (224, 224, 192)]], np.uint8))
-    assert read_mask(path, TOWN).tolist() == [[0, 1, 2, 255]]
-    save(path, np.array([[(1, 2, 3)]], np.uint8))
-    with pytest.raises(ImageError, match=r"colour \(1, 2, 3\)"):
-        read_mask(path, TOWN)
-
-
-def test_what_is_no_mask_is_named(folder: Path) -> None:
-    path = folder / "masks" / "a.png"
-    path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(ImageError, match=r"a\.png"):
-        read_mask(path, TOWN)

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as PilImage
-from PIL import UnidentifiedImageError
 
 from segmint.artifacts import Image, Mask
 from segmint.errors import DatasetError, ImageError
+from segmint.labels.legend import legend_of
+from segmint.labels.maskfile import read_mask
 from segmint.plan.photos.reading import read_photo
 from segmint.plan.photos.sources import Source, find_sources
-from segmint.vocabulary import IGNORE, Vocabulary
-
-Colours = dict[tuple[int, int, int], int]
+from segmint.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +57,7 @@ def read_sample(source: Source, mask: Path, vocabulary: Vocabulary) -> Sample:
         ImageError: a file cannot be read, the sizes differ, or the mask holds a label outside the vocabulary.
     """
     image = read_photo(source.path).rgb
-    truth = read_mask(mask, vocabulary)
+    truth = read_mask(mask, legend_of(vocabulary))
     if truth.shape != image.shape[:2]:
         raise ImageError(
             f"{mask}: {truth.shape[1]}×{truth.shape[0]} px, but its image {source.path.name} has "
@@ -68,48 +66,3 @@ def read_sample(source: Source, mask: Path, vocabulary: Vocabulary) -> Sample:
     seen = set(np.unique(truth).tolist())
     classes = tuple(entry.name for entry in vocabulary.entries if entry.label_id in seen)
     return Sample(item_id=source.item_id, image=image, truth=truth, classes=classes, caption=source.caption)
-
-
-def read_mask(path: Path, vocabulary: Vocabulary) -> Mask:
-    """Label ids of a palette or grey PNG, or of an RGB PNG in the vocabulary's colours.
-
-    Raises:
-        ImageError: the file cannot be read, or holds a label or colour that is not the vocabulary's.
-    """
-    try:
-        with PilImage.open(path) as opened:
-            opened.load()
-            labels = np.asarray(opened) if opened.mode in ("P", "L", "1") else None
-            pixels = np.asarray(opened.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ImageError(
-            f"{path}: cannot be read as a mask ({error}); expected a palette or grey PNG"
-        ) from None
-    if labels is None:
-        return _from_colours(pixels, path, vocabulary)
-    labels = labels.astype(np.uint8)
-    known = [0, IGNORE, *(entry.label_id for entry in vocabulary.entries)]
-    unknown = sorted(set(np.unique(labels).tolist()) - set(known))
-    if unknown:
-        raise ImageError(
-            f"{path}: holds label {unknown[0]}, which is none of the {len(vocabulary.entries)} classes; "
-            "give the mask's classes in the order of their ids"
-        )
-    return labels
-
-
-def _from_colours(pixels: Image, path: Path, vocabulary: Vocabulary) -> Mask:
-    palette = np.array(vocabulary.palette(), np.int64).reshape(256, 3)
-    ids = [0, IGNORE, *(entry.label_id for entry in vocabulary.entries)]
-    codes = {_code(palette[label]): label for label in reversed(ids)}
-    values, inverse = np.unique(_code(pixels.astype(np.int64)), return_inverse=True)
-    for value in values.tolist():
-        if value not in codes:
-            colour = (value >> 16, value >> 8 & 255, value & 255)
-            raise ImageError(f"{path}: holds colour {colour}, which is no class's; give a palette PNG")
-    return np.array([codes[value] for value in values.tolist()], np.uint8)[inverse].reshape(pixels.shape[:2])
-
-
-def _code(colours: np.ndarray) -> "np.ndarray | int":
-    code = colours[..., 0] << 16 | colours[..., 1] << 8 | colours[..., 2]
-    return int(code) if code.ndim == 0 else code

@@ -3,9 +3,7 @@ time."""
 
 import io
 import json
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,20 +11,15 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from PIL import Image as PilImage
-from PIL import UnidentifiedImageError
 
 from segmint.artifacts import Affinity, AttentionSummary, Image, LayerComponents, Mask, TokenMaps
 from segmint.errors import ImageError
+from segmint.imagefile import UNREADABLE
 
 JPEG_QUALITY = 95
 """With full chroma resolution: thin coloured edges are what a segmenter learns from."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest time a zip can state, written instead of now."""
-UNREADABLE = (
-    *(UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error, struct.error, LookupError, RuntimeError, TypeError, AttributeError),
-)
-"""What Pillow, numpy and zipfile raise for bytes that are not what they should be."""
 
 
 def encode_image(image: Image, suffix: str) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from segmint.artifacts import AttentionSummary, Image, Mask, PromptSpec
 from segmint.errors import DamagedError, PromptError, RunError, StorageError
+from segmint.labels.labelmap import write_label_map
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.files.local import Files, LocalFiles
@@ -156,7 +157,7 @@ def write_run(files: Files, *, header: RunHeader, recipe_toml: str, plan: Sequen
     contents = {
         "recipe": (layout.RECIPE, recipe_toml.encode()),
         "plan": (layout.PLAN, encode_plan(plan)),
-        "labels": (layout.LABELS, _labelmap(header)),
+        "labels": (layout.LABELS, write_label_map(header.classes).encode()),
     }
     for path, data in contents.values():
         files.write(path, data)
@@ -274,12 +275,6 @@ def _path(role: Role, item_id: str, mask_set: str, data: bytes) -> PurePosixPath
 
 def _seal(path: PurePosixPath, data: bytes) -> FileRecord:
     return FileRecord(path=str(path), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-
-
-def _labelmap(header: RunHeader) -> bytes:
-    rows = [("background", (0, 0, 0)), *((each.name, each.colour) for each in header.classes)]
-    lines = [f"{name}:{','.join(map(str, colour))}::" for name, colour in rows]
-    return "\n".join(["# label:color_rgb:parts:actions", *lines, ""]).encode()
 
 
 def _ids(names: Iterable[str]) -> set[str]:

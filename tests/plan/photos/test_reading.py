@@ -73,7 +73,7 @@ def test_of_an_animation_the_first_frame_is_read_and_said(tmp_path: Path) -> Non
     frames[0].save(path, save_all=True, append_images=frames[1:])
     photo = read_photo(path)
     assert np.array_equal(photo.rgb, np.full((3, 4, 3), RED, np.uint8))
-    assert photo.notes == ("has 3 frames; the first was labelled",)
+    assert photo.notes == ("has 3 frames; the first was read",)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 200)])

@@ -1,14 +1,14 @@
 """Read an image file of any kind as upright 8-bit RGB, and say what had to be decided on the way."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from segmint.errors import ImageError
+from segmint.imagefile import opened
 
 Rgb = UInt8[np.ndarray, "image_h image_w 3"]
 
@@ -37,19 +37,8 @@ def read_photo(path: Path) -> Photo:
     Raises:
         ImageError: the file is missing, no image, truncated, or over Pillow's safety limit; names the path.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is fine; a bomb raises
-            with Image.open(path) as opened:
-                return _upright_rgb(opened, path)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: no such file; check the path or take it off the list") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{path}: not an image that Pillow can read; convert it to PNG or JPEG") from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}; scale the image down first") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageError(f"{path}: damaged or truncated image ({error}); get a whole copy") from None
+    with opened(path) as picture:
+        return _upright_rgb(picture, path)
 
 
 def as_rgb(image: Shaped[np.ndarray, "..."] | str | Path) -> Rgb:
@@ -81,23 +70,23 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return upright.convert("RGB")
 
 
-def _upright_rgb(opened: Image.Image, path: Path) -> Photo:
+def _upright_rgb(picture: Image.Image, path: Path) -> Photo:
     notes: list[str] = []
-    frames = getattr(opened, "n_frames", 1)
+    frames = getattr(picture, "n_frames", 1)
     if frames > 1:
-        opened.seek(0)
-        notes.append(f"has {frames} frames; the first was labelled")
-    opened.load()
-    if opened.has_transparency_data:
+        picture.seek(0)
+        notes.append(f"has {frames} frames; the first was read")
+    picture.load()
+    if picture.has_transparency_data:
         notes.append("has transparency; it was laid on white")
-    original = path.read_bytes() if frames == 1 and _is_plain(opened) else None
-    return Photo(rgb=np.asarray(to_rgb(opened)), notes=tuple(notes), original=original)
+    original = path.read_bytes() if frames == 1 and _is_plain(picture) else None
+    return Photo(rgb=np.asarray(to_rgb(picture)), notes=tuple(notes), original=original)
 
 
-def _is_plain(opened: Image.Image) -> bool:
-    upright = opened.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    plain = opened.mode == "RGB" and not opened.has_transparency_data
-    return upright and plain and opened.format in ("JPEG", "PNG")
+def _is_plain(picture: Image.Image) -> bool:
+    upright = picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    plain = picture.mode == "RGB" and not picture.has_transparency_data
+    return upright and plain and picture.format in ("JPEG", "PNG")
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:

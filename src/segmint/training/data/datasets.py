@@ -13,9 +13,11 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int16, UInt8
-from PIL import Image, UnidentifiedImageError
 
 from segmint.errors import DatasetError, ImageError
+from segmint.labels.legend import Legend, plain_legend
+from segmint.labels.maskfile import read_mask
+from segmint.plan.photos.reading import Photo, read_photo
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 Others = Literal["ignore", "background"]
@@ -40,6 +42,8 @@ class Sample:
     item_id: str
     image: Path
     mask: Path | Drawable
+    legend: Legend | None = None
+    """What the values of a mask file mean; of regions, None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,8 @@ class MatchedSample:
     image: Path
     mask: Path | Drawable
     table: Int16[np.ndarray, "256"]
-    """Network label for each value of the mask; UNKNOWN for values that mean nothing."""
+    """Network label for each label id of the dataset; UNKNOWN for ids that mean nothing."""
+    legend: Legend | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +101,7 @@ def match(
 ) -> MatchedSet:
     """A dataset's labels expressed as those of a network that knows `classes`.
 
-    Names are compared without regard to case, blanks, hyphens and underscores.
+    Names are compared without regard to case, blanks, hyphens and underscores, unless nothing else is left.
 
     Args:
         found: what the reader found.
@@ -105,9 +110,11 @@ def match(
         others: true pixels of classes outside the subset are left out, or count as background.
 
     Raises:
-        DatasetError: the class lists differ and no subset is given, or the subset names a class that a side
-            lacks.
+        DatasetError: the class lists differ and no subset is given, the subset names a class that a side
+            lacks, or two classes of one side have one name.
     """
+    for names in (classes, tuple(found.classes.values())):
+        _check_distinct(names, found)
     ours = {name_key(name): label for label, name in enumerate(classes, start=1)}
     theirs = {name_key(name): name for name in found.classes.values()}
     if subset is None:
@@ -122,7 +129,8 @@ def match(
         label = ours.get(name_key(name), UNKNOWN)
         table[value] = label if label in judged else (IGNORE if others == "ignore" else BACKGROUND)
     samples = tuple(
-        MatchedSample(item_id=s.item_id, image=s.image, mask=s.mask, table=table) for s in found.samples
+        MatchedSample(item_id=s.item_id, image=s.image, mask=s.mask, table=table, legend=s.legend)
+        for s in found.samples
     )
     return MatchedSet(
         name=found.name, classes=tuple(classes), judged=judged, samples=samples, skipped=dict(found.skipped)
@@ -153,47 +161,43 @@ def unite(sets: Sequence[MatchedSet]) -> MatchedSet:
 def read_pair(
     sample: MatchedSample,
 ) -> tuple[UInt8[np.ndarray, "image_h image_w 3"], UInt8[np.ndarray, "image_h image_w"]]:
-    """An image (RGB, 0–255) and its mask (network labels, 255 where ignored).
+    """An image (RGB, 0–255) and its mask (network labels, 255 where ignored)."""
+    photo, labels = read_noted(sample)
+    return photo.rgb, labels
+
+
+def read_noted(sample: MatchedSample) -> tuple[Photo, UInt8[np.ndarray, "image_h image_w"]]:
+    """As `read_pair`, with what had to be decided about the image.
 
     Raises:
         ImageError: a file is missing, truncated or no picture, or image and mask differ in size.
         DatasetError: the mask holds a value that is neither a class nor 255.
     """
-    image = _pixels(sample.image, "RGB")
-    if isinstance(sample.mask, Path):
-        values = _pixels(sample.mask, None)
-    else:
-        values = sample.mask.draw(height_px=image.shape[0], width_px=image.shape[1])
+    photo = read_photo(sample.image)
+    image = photo.rgb
+    values = _values(sample, image.shape[0], image.shape[1])
     if values.shape != image.shape[:2]:
         raise ImageError(
             f"item {sample.item_id}: the image is {image.shape[1]}×{image.shape[0]} px and the mask "
-            f"{values.shape[1]}×{values.shape[0]}; they must be the same size ({sample.image})"
+            f"{values.shape[1]}×{values.shape[0]}; they must be the same size, the image upright as its EXIF "
+            f"says ({sample.image})"
         )
     labels = sample.table[values]
     if labels.min(initial=0) == UNKNOWN:
         wrong = sorted({int(value) for value in values[labels == UNKNOWN]})
-        known = [value for value in range(1, IGNORE) if sample.table[value] != UNKNOWN]
-        raise DatasetError(
-            f"item {sample.item_id}: its mask has the values {wrong[:5]}; expected 0 (background), "
-            f"the class ids {_ranges(known)}, or 255 (uncertain)"
-        )
-    return image, labels.astype(np.uint8)
+        raise DatasetError(f"item {sample.item_id}: its mask has the values {wrong[:5]}, which are no class")
+    return photo, labels.astype(np.uint8)
 
 
-def _pixels(path: Path, mode: str | None) -> UInt8[np.ndarray, "..."]:
+def _values(sample: MatchedSample, height_px: int, width_px: int) -> UInt8[np.ndarray, "..."]:
+    if not isinstance(sample.mask, Path):
+        return sample.mask.draw(height_px=height_px, width_px=width_px)
+    known = {each: "" for each in range(1, IGNORE) if sample.table[each] != UNKNOWN}
+    legend = sample.legend or plain_legend(known)
     try:
-        with Image.open(path) as opened:
-            if mode is None and opened.mode not in ("P", "L", "1"):
-                raise ImageError(
-                    f"{path} is of mode {opened.mode}; expected a palette or 8-bit grey PNG of label ids"
-                )
-            opened.load()
-            ready = opened.convert(mode) if mode else opened.convert("L") if opened.mode == "1" else opened
-            return np.asarray(ready, np.uint8)
-    except FileNotFoundError:
-        raise ImageError(f"{path} is missing") from None
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise ImageError(f"{path} cannot be read ({error}); make it again, or pass --skip-broken") from None
+        return read_mask(sample.mask, legend, unknown=DatasetError)
+    except DatasetError as error:
+        raise DatasetError(f"item {sample.item_id}: {error}") from None
 
 
 def _chosen(
@@ -225,20 +229,25 @@ def _mismatch(
     )
 
 
+def _check_distinct(names: Sequence[str], found: LabelledSet) -> None:
+    holders: dict[str, str] = {}
+    for name in names:
+        other = holders.setdefault(name_key(name), name)
+        if other is not name:
+            raise DatasetError(
+                f"{found.name}: classes {other!r} and {name!r} cannot be told apart (case, blanks, hyphens "
+                "and underscores do not count); rename one"
+            )
+
+
 def _listed(found: LabelledSet) -> str:
     return f"{found.name} ({', '.join(found.classes.values())})"
 
 
 def name_key(name: str) -> str:
     """A class name without what is not compared: case, blanks, hyphens, underscores."""
-    return "".join(name.casefold().replace("_", " ").replace("-", " ").split())
+    return "".join(name.casefold().replace("_", " ").replace("-", " ").split()) or name
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     return [f"{name}-{place}" if names.count(name) > 1 else name for place, name in enumerate(names, start=1)]
-
-
-def _ranges(ids: Sequence[int]) -> str:
-    if ids and list(ids) == list(range(ids[0], ids[-1] + 1)) and len(ids) > 2:
-        return f"{ids[0]}–{ids[-1]}"
-    return ", ".join(map(str, ids))

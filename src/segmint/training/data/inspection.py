@@ -4,9 +4,10 @@ It costs one decoding of each image (about 1 % of a training) and saves a run of
 at its end.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from segmint.training.data.datasets import (
     MatchedSet,
     Others,
     match,
-    read_pair,
+    read_noted,
     unite,
 )
 from segmint.training.events import Stage
@@ -36,6 +37,8 @@ class Inspected:
     """For each sample the labels that it shows, ascending, without the ignored."""
     broken: tuple[str, ...]
     """What is wrong with each broken sample, where those are skipped."""
+    notes: Mapping[str, int] = field(default_factory=dict)
+    """How many images something had to be decided about, such as the frame to read, by what it was."""
 
     def unseen(self) -> tuple[str, ...]:
         """Names of the judged classes that no image shows."""
@@ -43,6 +46,17 @@ class Inspected:
         return tuple(
             self.data.label_names[label] for label in self.data.judged if label not in seen and label
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What one sample shows."""
+
+    labels: tuple[int, ...]
+    """Ascending, without the ignored."""
+    uncertain: bool
+    """Whether some pixels are ignored."""
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +115,16 @@ def inspect(
 
     Raises:
         ImageError: a file cannot be read, or image and mask differ in size.
-        DatasetError: a mask holds an unknown value, or nothing is left to work with.
+        DatasetError: a mask holds an unknown value, all masks hold nothing but 0 and 255, or nothing is left
+            to work with.
     """
     listener, count = listener or Silent(), len(data.samples)
-    outcomes: list[tuple[int, ...] | ImageError] = []
+    outcomes: list[_Look | ImageError] = []
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         for outcome in pool.map(_look, data.samples):
             if isinstance(outcome, SegmintError) and not (skip_broken and isinstance(outcome, ImageError)):
                 pool.shutdown(cancel_futures=True)
-                raise outcome
+                raise _with_advice(outcome)
             outcomes.append(outcome)
             listener.finished(Stage(name=f"inspecting {data.name}", done=len(outcomes), total=count))
     found = _sorted_out(data, outcomes, skip_empty=skip_empty)
@@ -118,21 +133,25 @@ def inspect(
     return found
 
 
-def _look(sample: MatchedSample) -> tuple[int, ...] | SegmintError:
+def _look(sample: MatchedSample) -> _Look | SegmintError:
     try:
-        _, labels = read_pair(sample)
+        photo, labels = read_noted(sample)
     except SegmintError as error:
         return error
-    counts = np.bincount(labels.ravel(), minlength=256)
-    return tuple(int(label) for label in np.flatnonzero(counts) if label != IGNORE)
+    shown = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
+    kept = tuple(label for label in shown if label != IGNORE)
+    return _Look(labels=kept, uncertain=IGNORE in shown, notes=photo.notes)
 
 
-def _sorted_out(
-    data: MatchedSet, outcomes: Sequence[tuple[int, ...] | ImageError], *, skip_empty: bool
-) -> Inspected:
+def _with_advice(error: SegmintError) -> SegmintError:
+    return ImageError(f"{error}; or pass --skip-broken") if isinstance(error, ImageError) else error
+
+
+def _sorted_out(data: MatchedSet, outcomes: Sequence[_Look | ImageError], *, skip_empty: bool) -> Inspected:
     broken = [str(outcome) for outcome in outcomes if isinstance(outcome, ImageError)]
     sound = [(s, o) for s, o in zip(data.samples, outcomes, strict=True) if not isinstance(o, ImageError)]
-    kept = [(s, o) for s, o in sound if not skip_empty or any(label != BACKGROUND for label in o)]
+    _refuse_black_and_white(data, [look for _, look in sound])
+    kept = [(s, o) for s, o in sound if not skip_empty or any(label != BACKGROUND for label in o.labels)]
     counts = {**data.skipped, "broken": len(broken), "empty": len(sound) - len(kept)}
     skipped = {reason: count for reason, count in counts.items() if count}
     if not kept:
@@ -140,15 +159,27 @@ def _sorted_out(
         raise DatasetError(f"{data.name} has no usable sample ({said}); nothing is left to work with")
     return Inspected(
         data=replace(data, samples=tuple(s for s, _ in kept), skipped=skipped),
-        present=tuple(o for _, o in kept),
+        present=tuple(o.labels for _, o in kept),
         broken=tuple(broken),
+        notes=Counter(note for _, look in kept for note in look.notes),
     )
+
+
+def _refuse_black_and_white(data: MatchedSet, looks: Sequence[_Look]) -> None:
+    """Masks of nothing but 0 and 255 mean a class by 255, or nothing at all."""
+    classless = all(label == BACKGROUND for look in looks for label in look.labels)
+    if classless and any(look.uncertain for look in looks):
+        raise DatasetError(
+            f"no mask of {data.name} shows a class: they hold only 0 and 255 (uncertain); where 255 stands "
+            "for a class (0/255 masks), write its id instead, for example 1"
+        )
 
 
 def _described(inspected: Inspected, use: str) -> list[str]:
     data = inspected.data
     lines = [f"{use} {len(data.samples)} images of {data.name}; skipped {_said(data.skipped)}"]
     lines += [f"broken, skipped: {each}" for each in inspected.broken]
+    lines += [f"{count} × an image that {note}" for note, count in sorted(inspected.notes.items())]
     if inspected.unseen():
         lines.append(
             f"warning: no image of {data.name} shows {', '.join(inspected.unseen())}; "

@@ -1,12 +1,14 @@
 """Reader of segmint's own runs."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from segmint.errors import DatasetError
+from segmint.labels.legend import Legend, legend_of
 from segmint.runs import layout
 from segmint.runs.curation.decisions import read_states
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import open_run
+from segmint.textfile import read_text
 from segmint.training.data.datasets import LabelledSet, Sample
 
 
@@ -40,33 +42,35 @@ def read_run(
             f"all {len(done)} items of {folder} are rejected; take some back in `segmint view {folder}`"
         )
     listed = _listed(folder, part)
+    legend = legend_of(run.vocabulary())
     chosen = [record for record in kept if listed is None or record.id in listed]
     counts = {"failed": failed, "rejected": len(done) - len(kept), f"not in {part}": len(kept) - len(chosen)}
     return LabelledSet(
         name=folder.resolve().name,
-        classes={each.label_id: each.name for each in run.header.classes},
-        samples=tuple(_sample(folder, record, mask_set) for record in chosen),
+        classes=legend.classes,
+        samples=tuple(_sample(folder, record, mask_set, legend) for record in chosen),
         skipped={reason: count for reason, count in counts.items() if count},
     )
 
 
-def _sample(folder: Path, record: ItemRecord, mask_set: str) -> Sample:
+def _sample(folder: Path, record: ItemRecord, mask_set: str, legend: Legend) -> Sample:
     for role in ("image", "mask"):
         if role not in record.files:
             raise DatasetError(
                 f"item {record.id} of {folder} records no {role}; see `segmint verify {folder}`"
             )
+    suffix = PurePosixPath(record.files["image"].path).suffix
     return Sample(
         item_id=record.id,
-        image=folder / record.files["image"].path,
+        image=folder / layout.image(record.id, "png" if suffix == ".png" else "jpg"),
         mask=folder / layout.mask(record.id, mask_set),
+        legend=legend,
     )
 
 
 def _listed(folder: Path, part: str | None) -> set[str] | None:
     if part is None:
         return None
-    try:
-        return set((folder / layout.image_set(part)).read_text(encoding="utf-8").split())
-    except OSError as error:
-        raise DatasetError(f"image set {part!r} of {folder} cannot be read: {error.strerror}") from None
+    path = folder / layout.image_set(part)
+    text, _ = read_text(path, what=f"image set {part!r}", error=DatasetError)
+    return {line.strip() for line in text.split("\n") if line.strip()}

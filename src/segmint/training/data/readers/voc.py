@@ -1,15 +1,23 @@
 """Reader of folders in PASCAL VOC layout: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/."""
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from segmint.errors import DatasetError
+from segmint.labels.labelmap import read_label_map
+from segmint.labels.legend import Legend, legend_of
+from segmint.plan.photos.sources import SUFFIXES
 from segmint.plan.presets import vocabulary
 from segmint.runs import layout
+from segmint.textfile import read_text, shown
 from segmint.training.data.datasets import LabelledSet, Sample
 from segmint.vocabulary import Vocabulary
 
-SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".JPEG", ".PNG")
+_USUAL = (".jpg", ".png", ".jpeg")
+"""Endings of images, the most usual first."""
+_FLAG = re.compile(r"\s+(-1|0|1)$")
 DEVKIT = "VOCdevkit/VOC2012"
 
 
@@ -27,8 +35,8 @@ def read_voc(path: Path, *, part: str | None = None, classes: Sequence[str] | No
     Args:
         path: a VOCdevkit, its parent, or any folder in that layout.
         part: the image set; without it `val`, else `trainval`, else the only one there is.
-        classes: names of the label ids 1, 2, …; without it `labelmap.txt` says (lines `id: name: R,G,B` as
-            segmint writes them, or `name:R,G,B::` as CVAT does), and a VOC20xx folder has VOC's own twenty.
+        classes: names of the label ids 1, 2, …; without it `labelmap.txt` says (see `labels.labelmap`), and
+            a VOC20xx folder has VOC's own twenty.
 
     Raises:
         DatasetError: the layout, the image set, a file or the class list is missing.
@@ -37,14 +45,14 @@ def read_voc(path: Path, *, part: str | None = None, classes: Sequence[str] | No
     if folder is None:
         raise DatasetError(f"{path} is not in VOC layout: {layout.IMAGE_SETS}/ is missing (also in {DEVKIT})")
     part = part or _usual_part(folder)
-    names = [line.split()[0] for line in _lines(folder / layout.image_set(part)) if line.strip()]
-    if not names:
-        raise DatasetError(f"image set {folder / layout.image_set(part)} is empty")
-    images = {each.name: each for each in (folder / layout.IMAGES).glob("*")}
+    legend = _legend(folder, classes)
+    images = _images(folder / layout.IMAGES)
+    names, doubled = _names(folder, part, images)
     return LabelledSet(
         name=f"{folder.resolve().name}:{part}",
-        classes=_classes(folder, classes),
-        samples=tuple(_sample(folder, images, name) for name in names),
+        classes=legend.classes,
+        samples=tuple(_sample(folder, images, name, legend) for name in names),
+        skipped={"listed twice": doubled} if doubled else {},
     )
 
 
@@ -74,49 +82,66 @@ def _usual_part(folder: Path) -> str:
     raise DatasetError(f"{folder / layout.IMAGE_SETS} holds no image set (a .txt file of item names)")
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+def _names(folder: Path, part: str, images: Mapping[str, Path]) -> tuple[list[str], int]:
+    """The names that an image set lists, each once, and how many lines said one again."""
+    path = folder / layout.image_set(part)
+    if not path.is_file():
         found = ", ".join(sorted(each.stem for each in path.parent.glob("*.txt"))) or "none"
-        raise DatasetError(f"no image set {path.stem!r} in {path.parent}; found: {found}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read: {error}") from None
+        raise DatasetError(f"no image set {path.stem!r} in {path.parent}; found: {found}")
+    text, _ = read_text(path, what="image set", error=DatasetError)
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
+    names = [_name(line, images, f"{path}, line {number}") for number, line in lines if line]
+    if not names:
+        raise DatasetError(f"image set {path} is empty")
+    once = list(dict.fromkeys(names))
+    return once, len(names) - len(once)
 
 
-def _sample(folder: Path, images: Mapping[str, Path], name: str) -> Sample:
-    for suffix in SUFFIXES:
-        if f"{name}{suffix}" in images:
-            return Sample(item_id=name, image=images[f"{name}{suffix}"], mask=folder / layout.mask(name))
-    raise DatasetError(
-        f"item {name} has no image in {folder / layout.IMAGES} (looked for {', '.join(SUFFIXES[:3])})"
-    )
+def _name(line: str, images: Mapping[str, Path], where: str) -> str:
+    """One line is one name: as the files have it, else with slashes for backslashes, without an ending, or
+    without the flag that lists of single classes put behind it."""
+    plain = unicodedata.normalize("NFC", line)
+    slashed = PurePosixPath(plain.replace("\\", "/"))
+    forms = [plain, str(slashed), str(slashed.with_suffix("")) if slashed.name else plain]
+    flagged = _FLAG.sub("", plain)
+    for name in (*forms, flagged, str(PurePosixPath(flagged.replace("\\", "/")))):
+        if name in images:
+            return name
+    if slashed.is_absolute() or ".." in slashed.parts:
+        raise DatasetError(f"{where}: {shown(line)} leaves the folder; expected a name below {layout.IMAGES}")
+    endings = ", ".join(_USUAL[:3])
+    raise DatasetError(f"{where}: item {line} has no image in {layout.IMAGES} (looked for {endings})")
 
 
-def _classes(folder: Path, given: Sequence[str] | None) -> dict[int, str]:
+def _images(folder: Path) -> dict[str, Path]:
+    """Image files at any depth by their path without the ending; of two, the more usual kind."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*"), key=_kind):
+        if path.suffix.lower() in SUFFIXES:
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            found.setdefault(unicodedata.normalize("NFC", name), path)
+    return found
+
+
+def _kind(path: Path) -> tuple[int, str]:
+    suffix = path.suffix.lower()
+    return (_USUAL.index(suffix) if suffix in _USUAL else len(_USUAL), path.as_posix())
+
+
+def _sample(folder: Path, images: Mapping[str, Path], name: str, legend: Legend) -> Sample:
+    inside = images[name].relative_to(folder / layout.IMAGES).with_suffix(".png")
+    return Sample(item_id=name, image=images[name], mask=folder / layout.MASKS / inside, legend=legend)
+
+
+def _legend(folder: Path, given: Sequence[str] | None) -> Legend:
     if given is not None:
-        return dict(enumerate(Vocabulary.of(given).names, start=1))
+        return legend_of(Vocabulary.of(given))
     if (folder / layout.LABELS).is_file():
-        return _labelmap(folder / layout.LABELS)
+        return read_label_map(folder / layout.LABELS)
     if folder.resolve().name.startswith("VOC20"):
-        return dict(enumerate(vocabulary("voc").names, start=1))
+        return legend_of(vocabulary("voc"))
     raise DatasetError(
         f"{folder} does not say what its label ids mean: add {layout.LABELS} "
         "(a line `id: name: R,G,B` each), "
         'or pass --dataset-classes "first, second, …"'
     )
-
-
-def _labelmap(path: Path) -> dict[int, str]:
-    lines = [line.strip() for line in _lines(path)]
-    fields = [
-        [part.strip() for part in line.split(":")] for line in lines if line and not line.startswith("#")
-    ]
-    if all(each[0].isdecimal() and len(each) >= 2 for each in fields):
-        named = {int(each[0]): each[1] for each in fields}
-    else:
-        named = {index: each[0] for index, each in enumerate(fields)}
-    classes = {label_id: name for label_id, name in named.items() if 0 < label_id < 255}
-    if not classes or not all(classes.values()):
-        raise DatasetError(f"{path} names no class; expected lines `id: name: R,G,B`")
-    return classes
