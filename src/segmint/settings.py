@@ -166,6 +166,57 @@ def values_of(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flagged:
+    """A field that has an option, with all that the option is made of."""
+
+    field: str
+    """Dotted."""
+    flag: Flag
+    panel: str
+    kind: Any
+    """The annotation without None and without bounds."""
+    bounds: str
+    """Of a number, in words; else ""."""
+    text: str
+    """As `meaning` has it."""
+    default: Any
+
+
+def flagged(model: type[Settings], prefix: str = "") -> list[Flagged]:
+    """Every field that has a flag, section by section; `prefix` stands before the dotted names."""
+    found: list[Flagged] = []
+    for name, field in model.model_fields.items():
+        annotation: Any = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Settings):
+            found += flagged(annotation, f"{prefix}{name}.")
+        for flag in field.metadata:
+            if isinstance(flag, Flag):
+                kind, rules = _plain(annotation, field.metadata)
+                found.append(
+                    Flagged(
+                        field=prefix + name,
+                        flag=flag,
+                        panel=flag.panel or model.panel,
+                        kind=kind,
+                        bounds=_bounds(rules).strip() if kind in (int, float) else "",
+                        text=meaning(model, name),
+                        default=field.get_default(call_default_factory=True),
+                    )
+                )
+    return found
+
+
+def _plain(kind: Any, rules: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+    """An annotation without None and without bounds of its own, which go to the rules."""
+    if optional(kind):
+        kind = next(each for each in typing.get_args(kind) if each is not type(None))
+    if typing.get_origin(kind) is typing.Annotated:
+        kind, *inner = typing.get_args(kind)
+        rules = [*_flat(inner), *rules]
+    return kind, rules
+
+
 def optional(kind: Any) -> bool:
     """Whether None is among the values of an annotation."""
     return type(None) in typing.get_args(kind)

@@ -13,19 +13,18 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from inspect import Parameter
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from segmint.cli.options import numbers, parse_settings
-from segmint.settings import Flag, Settings, meaning, optional, values_of
+from segmint.settings import Flagged, Settings, flagged
 
 Changes = dict[str, Any]
 """Dotted fields and the values that the user gave them."""
 Result = TypeVar("Result")
-_BOUNDED = (int, float)
 
 
 class Flags:
@@ -49,20 +48,18 @@ class Flags:
             rest: help of an option `--set FIELD=VALUE` for all other fields; without it there is none.
         """
         self._model, self._rest = model, rest
-        found = (
-            [each for each in _options(model) if _within(each.field, (place,))] for place in only or ("",)
-        )
-        chosen = [each for part in found for each in part if each.field not in without]
-        self._options = [each if notes else replace(each, default="") for each in chosen]
+        known = [each for each in flagged(model) if each.field not in without]
+        chosen = [each for place in only for each in known if f"{each.field}.".startswith(f"{place}.")]
+        options = chosen if only else known
+        self._options = options if notes else [replace(each, default=None) for each in options]
 
     def parameters(self) -> Iterator[Parameter]:
         """The options, as typer reads them from a signature."""
         for each in self._options:
-            yield each.parameter()
+            yield _parameter(each)
         if self._rest:
-            option = typer.Option(
-                "--set", metavar="FIELD=VALUE", help=self._rest, rich_help_panel=_last_panel(self._options)
-            )
+            panel = self._options[-1].panel or None if self._options else None
+            option = typer.Option("--set", metavar="FIELD=VALUE", help=self._rest, rich_help_panel=panel)
             kind = Annotated[list[str] | None, option]
             yield Parameter("set_", Parameter.KEYWORD_ONLY, default=None, annotation=kind)
 
@@ -72,7 +69,7 @@ class Flags:
         Raises:
             ConfigError: a list or a `--set` cannot be read.
         """
-        changes = {each.field: each.value(given.pop(each.name)) for each in self._options}
+        changes = {each.field: _value(each, given.pop(_name(each))) for each in self._options}
         words = given.pop("set_", None) if self._rest else None
         return {field: value for field, value in changes.items() if value is not None} | parse_settings(
             words or []
@@ -112,105 +109,65 @@ def with_options(command: Callable[..., Result]) -> Callable[..., Result]:
     return run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Option:
-    """One field's option."""
-
-    field: str
-    """Dotted."""
-    flag: Flag
-    panel: str
-    kind: Any
-    help: str
-    default: str
-
-    @property
-    def name(self) -> str:
-        """As typer calls it: `--gpus-per-worker` is gpus_per_worker."""
-        return self.flag.name.partition("/")[0].removeprefix("--").replace("-", "_")
-
-    def parameter(self) -> Parameter:
-        option = typer.Option(
-            self.flag.name,
-            *filter(None, (self.flag.short,)),
-            help=self.help,
-            metavar=self.flag.metavar or self._metavar(),
-            show_default=self.default or False,
-            rich_help_panel=self.panel or None,
-        )
-        kind = Annotated[self._read_as() | None, option]  # type: ignore[valid-type]
-        return Parameter(self.name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-
-    def value(self, given: Any) -> Any:
-        """What the field is to hold; None where the option was not given."""
-        if given is None or given == []:
-            return None
-        return numbers(given, self.flag.name, _number(self.kind)) if self._numbers() else given
-
-    def _numbers(self) -> bool:
-        return typing.get_origin(self.kind) is tuple and typing.get_args(self.kind)[0] is not str
-
-    def _read_as(self) -> Any:
-        """Numbers are parted by commas, texts given one by one; the settings check what is allowed."""
-        if typing.get_origin(self.kind) is tuple and not self._numbers():
-            return list[str]
-        return self.kind if self.kind in (bool, int, float) else str
-
-    def _metavar(self) -> str | None:
-        choices = typing.get_args(self.kind) if typing.get_origin(self.kind) is typing.Literal else ()
-        return "|".join(map(str, choices)) or None
+def _parameter(each: Flagged) -> Parameter:
+    """An option as typer reads it: numbers parted by commas, texts given one by one, all else one text or
+    number; the settings check what is allowed.
+    """
+    choices = typing.get_args(each.kind) if typing.get_origin(each.kind) is typing.Literal else ()
+    option = typer.Option(
+        each.flag.name,
+        *filter(None, (each.flag.short,)),
+        help=_help(each),
+        metavar=each.flag.metavar or "|".join(map(str, choices)) or None,
+        show_default=_default(each) or False,
+        rich_help_panel=each.panel or None,
+    )
+    kind: Any = each.kind if each.kind in (bool, int, float) else str
+    if typing.get_origin(each.kind) is tuple and not _numbers(each.kind):
+        kind = list[str]
+    return Parameter(
+        _name(each), Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
 
 
-def _options(model: type[Settings], prefix: str = "") -> Iterator[_Option]:
-    """Every field that has a flag, section by section."""
-    for name, field in model.model_fields.items():
-        kind: Any = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Settings):
-            yield from _options(kind, f"{prefix}{name}.")
-        for flag in field.metadata:
-            if isinstance(flag, Flag):
-                plain, rules = _without_none(kind, field.metadata)
-                yield _Option(
-                    field=prefix + name,
-                    flag=flag,
-                    panel=flag.panel or model.panel,
-                    kind=plain,
-                    help=_help(meaning(model, name), plain, rules),
-                    default=_default(field.get_default(call_default_factory=True), flag),
-                )
+def _name(each: Flagged) -> str:
+    """As typer calls an option: `--gpus-per-worker` is gpus_per_worker."""
+    return each.flag.name.partition("/")[0].removeprefix("--").replace("-", "_")
 
 
-def _help(description: str, kind: Any, rules: list[Any]) -> str:
+def _value(each: Flagged, given: Any) -> Any:
+    """What a field is to hold; None where its option was not given."""
+    if given is None or given == []:
+        return None
+    number = _numbers(each.kind)
+    return numbers(given, each.flag.name, number) if number else given
+
+
+def _numbers(kind: Any) -> Any:
+    """The type of the numbers that a tuple holds; None for all else."""
+    if typing.get_origin(kind) is not tuple:
+        return None
+    inner = typing.get_args(kind)[0]
+    inner = typing.get_args(inner)[0] if typing.get_origin(inner) is Annotated else inner
+    return None if inner is str else inner
+
+
+def _help(each: Flagged) -> str:
     """The first sentence of a field's text, and the bounds of a number."""
-    sentence = re.split(r"(?<=\.)\s+(?=[A-Z`])", description, maxsplit=1)[0]
-    if kind in _BOUNDED and (bounds := values_of(kind, rules).partition("number ")[2]):
-        sentence = f"{sentence.removesuffix('.')}; {bounds.removeprefix('of ')}."
-    if typing.get_origin(kind) is tuple and typing.get_args(kind)[0] is str:
+    sentence = re.split(r"(?<=\.)\s+(?=[A-Z`])", each.text, maxsplit=1)[0]
+    if each.bounds:
+        sentence = f"{sentence.removesuffix('.')}; {each.bounds.removeprefix('of ')}."
+    if typing.get_origin(each.kind) is tuple and typing.get_args(each.kind)[0] is str:
         sentence = f"{sentence.removesuffix('.')}; repeatable."
     return re.sub(r"`([^`]*)`", r"[cyan]\1[/cyan]", sentence)
 
 
-def _default(value: Any, flag: Flag) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off" if "/" in flag.name else ""
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
-
-
-def _without_none(kind: Any, rules: list[Any]) -> tuple[Any, list[Any]]:
-    """An annotation without None and without bounds of its own, which go to the rules."""
-    if optional(kind):
-        kind = next(each for each in typing.get_args(kind) if each is not type(None))
-    if typing.get_origin(kind) is Annotated:
-        kind, *inner = typing.get_args(kind)
-        rules = [*(rule for each in inner for rule in getattr(each, "metadata", [each])), *rules]
-    return kind, rules
-
-
-def _number(kind: Any) -> Any:
-    inner = typing.get_args(kind)[0]
-    return typing.get_args(inner)[0] if typing.get_origin(inner) is Annotated else inner
+def _default(each: Flagged) -> str:
+    if isinstance(each.default, bool):
+        return "on" if each.default else "off" if "/" in each.flag.name else ""
+    if isinstance(each.default, tuple):
+        return ", ".join(map(str, each.default))
+    return "" if each.default is None else str(each.default)
 
 
 def _group(annotation: Any) -> tuple[Flags, bool] | None:
@@ -221,11 +178,3 @@ def _group(annotation: Any) -> tuple[Flags, bool] | None:
     whole = isinstance(kind, type) and issubclass(kind, Settings)
     flags = next((each for each in rules if isinstance(each, Flags)), Flags(kind) if whole else None)
     return None if flags is None else (flags, whole)
-
-
-def _within(field: str, places: tuple[str, ...]) -> bool:
-    return any(not place or field == place or field.startswith(f"{place}.") for place in places)
-
-
-def _last_panel(options: list[_Option]) -> str | None:
-    return options[-1].panel or None if options else None
