@@ -166,6 +166,18 @@ class RefinedMask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaskStatistics:
+    """The evidence that travels with a mask."""
+
+    areas: Mapping[int, float]
+    """Share of all pixels for each label id that appears, ascending, without the uncertain ones."""
+    uncertain_fraction: float
+    """Share of all pixels that are 255."""
+    agreement: float
+    """Mean over all pixels of the share of the winning vote, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """A finished mask and, where the method has them, the stages that led to it (None where it has not)."""
 

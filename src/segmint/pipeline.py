@@ -11,7 +11,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from segmint.artifacts import AnyImage, AttentionSummary, Generation, Image, PromptSpec, Trace
+import numpy as np
+
+from segmint.artifacts import (
+    AnyImage,
+    AttentionSummary,
+    Generation,
+    Image,
+    MaskStatistics,
+    PromptSpec,
+    RefinedMask,
+    Trace,
+)
 from segmint.attention import CaptureRequest, joined
 from segmint.backbone.base import Backbone, Callback, Outcome
 from segmint.errors import GenerationError
@@ -20,9 +31,9 @@ from segmint.masks.features import summarise
 from segmint.masks.methods import METHODS, class_maps, competition_captures
 from segmint.masks.presence import present_classes
 from segmint.masks.settings import MaskSettings
-from segmint.masks.statistics import MaskStatistics, mask_statistics
 from segmint.plan.photos.fitting import drawing_size, resized, to_size
 from segmint.recipe import Recipe
+from segmint.vocabulary import IGNORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +146,16 @@ def remake(
     trace = METHODS[settings.method](summary, image, wanted, settings)
     trace = replace(trace, mask=to_size(trace.mask, size or image.shape[:2]))
     return trace, mask_statistics(trace.mask)
+
+
+def mask_statistics(mask: RefinedMask) -> MaskStatistics:
+    """Areas, uncertain share and mean agreement of a mask."""
+    shares = np.bincount(mask.labels.ravel(), minlength=IGNORE + 1) / mask.labels.size
+    return MaskStatistics(
+        areas={int(label): float(shares[label]) for label in np.flatnonzero(shares[:IGNORE])},
+        uncertain_fraction=float(shares[IGNORE]),
+        agreement=float(mask.agreement.mean(dtype=np.float64)),
+    )
 
 
 def capture_for(recipe: Recipe, *, photos: bool = False) -> CaptureRequest:

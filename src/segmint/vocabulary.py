@@ -80,17 +80,16 @@ class Vocabulary:
                     raise VocabularyError(
                         f"{what} are given for {key!r}, which is no class; known are {known}"
                     )
-        entries = tuple(
+        entries = (
             ClassEntry(
                 name=each,
                 label_id=index,
-                phrases=_clean_phrases(each, phrases.get(each, (each,))),
-                colour=_clean_colour(each, colours.get(each, voc_colour(index))),
+                phrases=tuple(phrases.get(each, (each,))),
+                colour=colours.get(each, voc_colour(index)),
             )
             for index, each in enumerate(clean, start=1)
         )
-        _check_phrases(entries)
-        return cls(name=name, entries=entries)
+        return cls.of_entries(entries, name=name)
 
     @classmethod
     def of_entries(cls, entries: Iterable[ClassEntry], *, name: str = "custom") -> "Vocabulary":

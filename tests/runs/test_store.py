@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import VOCSegmentation
 
+from segmint import atomic
 from segmint.errors import RunError, StorageError
 from segmint.runs import layout
 from segmint.runs.curation.decisions import decide
@@ -65,14 +66,14 @@ def test_the_label_map_is_the_one_that_cvat_reads(make_run):
 
 def test_a_record_comes_last_and_a_refused_write_leaves_no_record(make_run, monkeypatch):
     run = make_run(planned=2, done=1)
-    real = LocalFiles.write
+    real = atomic.put
 
-    def full(self: LocalFiles, path, data: bytes) -> None:
-        if path == layout.agreement("000001"):
-            raise StorageError("no space left")
-        real(self, path, data)
+    def full(path: Path, data: bytes, **how) -> None:
+        if path == run.folder / layout.agreement("000001"):
+            raise OSError(errno.ENOSPC, "no space left")
+        real(path, data, **how)
 
-    monkeypatch.setattr(LocalFiles, "write", full)
+    monkeypatch.setattr(atomic, "put", full)
     with pytest.raises(StorageError):
         commit(run.files, [draft_of(plan_of(2)[1])])
     assert run.done_ids() == {"000000"}

@@ -43,7 +43,7 @@ _URL = re.compile(r"(?!https?:|file:)[a-z][a-z0-9+.-]+://\S+", re.IGNORECASE)
 
 
 def application(asked: str | None = None) -> typer.Typer:
-    """The whole application; with a word that names a command, only that one is loaded.
+    """The whole application; with a word that names a command, that one alone.
 
     With any other word no command is loaded: of each there is its name and the first line of its help.
     """
@@ -63,10 +63,11 @@ def application(asked: str | None = None) -> typer.Typer:
         ),
     )
     app.callback()(_main)
+    known = any(asked in names for names in COMMANDS.values())
     for panel, name, module in _rows():
         if asked in (None, name):
             _add(app, panel, name, module)
-        else:
+        elif not known:
             app.command(name, rich_help_panel=panel, help=_help_of(name, module))(_not_loaded)
     return app
 

@@ -1,15 +1,16 @@
 """What is known of an item as the bytes and the record that a run keeps."""
 
 import time
+from dataclasses import replace
 
 from segmint._version import __version__
-from segmint.artifacts import PromptSpec, RefinedMask
+from segmint.artifacts import PromptSpec
 from segmint.backbone.base import ModelInfo
 from segmint.pipeline import Item
 from segmint.recipe import Recipe
 from segmint.runs import codec
 from segmint.runs.records import ItemRecord
-from segmint.runs.store import Draft, Role
+from segmint.runs.store import Draft, Role, masked
 from segmint.vocabulary import Vocabulary
 
 
@@ -18,25 +19,22 @@ def whole_draft(
 ) -> Draft:
     """A finished item."""
     start = time.perf_counter()
-    blobs: dict[Role, bytes] = {
-        "image": codec.encode_image(item.image, recipe.output.image_format),
-        **mask_blobs(item.trace.mask, vocabulary),
-    }
+    blobs: dict[Role, bytes] = {"image": codec.encode_image(item.image, recipe.output.image_format)}
     if recipe.output.keep_features:
         blobs["features"] = codec.encode_summary(item.summary)
     height_px, width_px = item.image.shape[:2]
-    record = _blank_record(item.spec, recipe, info, attempts).model_copy(
-        update={
-            "prompt_truncated": item.prompt_truncated,
-            "height_px": height_px,
-            "width_px": width_px,
-            "areas": item.statistics.by_name(vocabulary.label_names),
-            "uncertain_fraction": item.statistics.uncertain_fraction,
-            "agreement": item.statistics.agreement,
-            "timings_s": {**item.seconds, "writing": time.perf_counter() - start},
-        }
+    draft = masked(
+        _blank_record(item.spec, recipe, info, attempts),
+        item.trace.mask,
+        item.statistics,
+        vocabulary,
+        others=blobs,
+        prompt_truncated=item.prompt_truncated,
+        height_px=height_px,
+        width_px=width_px,
     )
-    return Draft(record=record, blobs=blobs)
+    spent = {**item.seconds, "writing": time.perf_counter() - start}
+    return replace(draft, record=draft.record.model_copy(update={"timings_s": spent}))
 
 
 def failed_draft(
@@ -45,14 +43,6 @@ def failed_draft(
     """An item that could not be made."""
     record = _blank_record(spec, recipe, info, attempts)
     return Draft(record=record.model_copy(update={"status": "failed", "error": error}), blobs={})
-
-
-def mask_blobs(mask: RefinedMask, vocabulary: Vocabulary) -> dict[Role, bytes]:
-    """The files of a mask."""
-    return {
-        "mask": codec.encode_mask(mask.labels, vocabulary.palette()),
-        "agreement": codec.encode_agreement(mask.agreement),
-    }
 
 
 def _blank_record(spec: PromptSpec, recipe: Recipe, info: ModelInfo, attempts: int) -> ItemRecord:

@@ -17,7 +17,7 @@ from segmint.recipe import Recipe
 from segmint.runs import layout
 from segmint.runs.files.local import Files
 from segmint.runs.records import Kind
-from segmint.runs.store import Run, link_for_torchvision, whole_ids, write_image_sets
+from segmint.runs.store import Run, tidy
 from segmint.runs.verify import item_problems
 
 
@@ -57,6 +57,13 @@ class Job:
     wait: bool = False
     repair: bool = False
 
+    def work(self, batches: tuple[Batch, ...]) -> Work:
+        """What is to be done of it, for the engine."""
+        asked = self.request
+        return Work(
+            files=self.files, recipe=asked.recipe, batches=batches, photos=asked.photos, retries=self.retries
+        )
+
 
 def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
     """Make what the run does not have yet, and bring its lists up to date, however the work ends.
@@ -83,7 +90,7 @@ def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
             if batches:
                 specs = [spec for batch in batches for spec in batch.specs]
                 check_same_model(run, info or engine.prepare(job.request.recipe, specs))
-                engine.run(_work(job, batches), listener)
+                engine.run(job.work(batches), listener)
         except BaseException:
             with suppress(StorageError):  # the first error is the one to hear about
                 tidy(run)
@@ -97,7 +104,7 @@ def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
 def missing(run: Run, job: Job) -> tuple[Batch, ...]:
     """The batches that hold items without a record, or failed ones that have seeds left to try."""
     given_up = {each for each in run.failed_ids() if run.failure(each).attempts > job.retries}
-    return batches_to_do(job.request.plan, whole_ids(job.files) | given_up, job.request.batch_size)
+    return batches_to_do(job.request.plan, run.done_ids() | given_up, job.request.batch_size)
 
 
 def _begin(job: Job, engine: Engine) -> tuple[Run, ModelInfo | None]:
@@ -106,17 +113,11 @@ def _begin(job: Job, engine: Engine) -> tuple[Run, ModelInfo | None]:
     present = find(job.files, repair=job.repair)
     if present is not None:
         return adopt(present, recipe, plan), None
-    check_digest(job.files, recipe)
+    if job.repair:
+        check_digest(job.files, recipe)
     info = engine.prepare(recipe, plan)
     kind: Kind = "generate" if job.request.photos is None else "label"
     return create(job.files, recipe, plan, info, kind=kind), info
-
-
-def _work(job: Job, batches: tuple[Batch, ...]) -> Work:
-    request = job.request
-    return Work(
-        files=job.files, recipe=request.recipe, batches=batches, photos=request.photos, retries=job.retries
-    )
 
 
 def drop_damaged(run: Run, plan: Sequence[PromptSpec], listener: Listener) -> None:
@@ -132,10 +133,3 @@ def drop_damaged(run: Run, plan: Sequence[PromptSpec], listener: Listener) -> No
             run.files.remove(layout.record(item_id))
     for item_id in run.failed_ids() - planned.keys():
         run.files.remove(layout.failure(item_id))
-
-
-def tidy(run: Run) -> None:
-    """Lists of what is whole, and the links that torchvision looks for."""
-    write_image_sets(run)
-    if run.folder is not None:
-        link_for_torchvision(run.folder)

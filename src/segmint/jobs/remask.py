@@ -7,7 +7,6 @@ from typing import Any
 
 from segmint._version import __version__
 from segmint.errors import ConfigError, DamagedError, ImageError, RunError
-from segmint.jobs.drafts import mask_blobs
 from segmint.jobs.engines.local import Executor, Task, in_process
 from segmint.listening import Listener
 from segmint.masks.settings import MaskSettings
@@ -17,7 +16,7 @@ from segmint.runs import layout
 from segmint.runs.files.remote import within_reach
 from segmint.runs.masksets import check_mask_set_name, read_mask_settings, spec_of, write_mask_settings
 from segmint.runs.records import ItemRecord
-from segmint.runs.store import Draft, Run, commit
+from segmint.runs.store import Draft, Run, commit, masked
 from segmint.runs.verify import item_problems
 from segmint.vocabulary import Vocabulary
 
@@ -168,13 +167,13 @@ def _remasker(run: Run, name: str, settings: MaskSettings) -> Task:
 def _draft(run: Run, item_id: str, settings: MaskSettings, vocabulary: Vocabulary) -> Draft:
     record, start = run.record(item_id), time.perf_counter()
     trace, statistics = remake(run.summary(record), run.image(record), spec_of(record), settings)
-    changed = {
-        "segmint_version": __version__,
-        "method": settings.method,
-        "files": {role: file for role, file in record.files.items() if role in ("image", "features")},
-        "areas": statistics.by_name(vocabulary.label_names),
-        "uncertain_fraction": statistics.uncertain_fraction,
-        "agreement": statistics.agreement,
-        "timings_s": {"masks": time.perf_counter() - start},
-    }
-    return Draft(record=record.model_copy(update=changed), blobs=mask_blobs(trace.mask, vocabulary))
+    return masked(
+        record,
+        trace.mask,
+        statistics,
+        vocabulary,
+        segmint_version=__version__,
+        method=settings.method,
+        files={role: file for role, file in record.files.items() if role in ("image", "features")},
+        timings_s={"masks": time.perf_counter() - start},
+    )

@@ -54,7 +54,8 @@ def find(files: Files, *, repair: bool = False) -> Run | None:
         RunError: the place holds other files, or a run that is damaged (and `repair` is off) or of another
             schema.
     """
-    if files.exists(layout.HEADER):
+    present = files.names(PurePosixPath())
+    if layout.HEADER.name in present:
         try:
             run = open_run(files)
             damaged = repair and bool(own_problems(run))
@@ -63,7 +64,7 @@ def find(files: Files, *, repair: bool = False) -> Run | None:
             if not repair:
                 raise
         return None if damaged else run
-    strangers = sorted(_entries(files) - OWN_NAMES)
+    strangers = sorted((present | files.folders(PurePosixPath())) - OWN_NAMES)
     if strangers:
         raise RunError(
             f"{files.address} is not empty and no run (it holds {strangers[0]!r}); "
@@ -157,11 +158,6 @@ def header_of(
         classes=vocabulary.entries,
         parent=parent,
     )
-
-
-def _entries(files: Files) -> set[str]:
-    """Names of everything at a place."""
-    return files.names(PurePosixPath()) | files.folders(PurePosixPath())
 
 
 def _value(recipe: object, dotted: str) -> object:

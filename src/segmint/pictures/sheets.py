@@ -11,7 +11,6 @@ from PIL import ImageDraw
 from segmint.artifacts import AnyImage, Image, Mask
 from segmint.pictures import paint
 from segmint.runs import layout
-from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
 from segmint.vocabulary import IGNORE, ClassEntry, Colour, Vocabulary, voc_colour
 
@@ -40,12 +39,17 @@ def write_contact_sheet(run: Run) -> None:
     Raises:
         RunError, ImageError: an item's files are damaged.
     """
-    records = [run.record(item_id) for item_id in spread(sorted(run.done_ids()), ITEMS)]
-    if not records:
+    done = sorted(run.done_ids())
+    if not done:
         return
-    panels = [Panel(image=run.image(each), mask=run.mask(each), caption=caption(each)) for each in records]
+    panels = [
+        Panel(image=image, mask=mask, caption=f"{record.id}  {record.prompt}")
+        for record, image, mask in run.shown(spread(done, ITEMS))
+    ]
+    header = run.header
+    title = f"{len(done)} of {header.items} items · {header.model} · segmint {header.segmint_version}"
     buffer = io.BytesIO()
-    contact_sheet(panels, run.vocabulary(), title=title(run)).save(buffer, "PNG")
+    contact_sheet(panels, run.vocabulary(), title=title).save(buffer, "PNG")
     run.files.write(layout.CONTACT_SHEET, buffer.getvalue())
 
 
@@ -69,9 +73,10 @@ def contact_sheet(panels: Sequence[Panel], vocabulary: Vocabulary, *, title: str
     pen = ImageDraw.Draw(sheet)
     pen.text((MARGIN_PX, MARGIN_PX - 6), title, fill=INK, font=paint.font(20, title))
     _draw_legend(pen, legend, MARGIN_PX + 30)
+    palette = paint.file_palette(vocabulary)
     for place, panel in enumerate(panels):
         left = MARGIN_PX + place % across * (panel_width + MARGIN_PX)
-        _draw_panel(sheet, panel, vocabulary, left, top + place // across * row_height)
+        _draw_panel(sheet, panel, palette, left, top + place // across * row_height)
     return sheet
 
 
@@ -105,17 +110,6 @@ def rows_of(pictures: Sequence[AnyImage], *, columns: int = 8) -> PilImage.Image
         place = (gap + index % columns * (side + gap), gap + index // columns * (side + gap))
         sheet.paste(PilImage.fromarray(picture), place)
     return sheet
-
-
-def caption(record: ItemRecord) -> str:
-    """What stands under an item."""
-    return f"{record.id}  {record.prompt}"
-
-
-def title(run: Run) -> str:
-    """What stands above the sheet."""
-    done = len(run.done_ids())
-    return f"{done} of {run.header.items} items · {run.header.model} · segmint {run.header.segmint_version}"
 
 
 def spread(ids: Sequence[str], count: int) -> list[str]:
@@ -156,8 +150,7 @@ def _draw_legend(
             pen.text((x + 24, y + 1), name, fill=INK, font=paint.font(15, name))
 
 
-def _draw_panel(sheet: PilImage.Image, panel: Panel, vocabulary: Vocabulary, left: int, top: int) -> None:
-    palette = paint.file_palette(vocabulary)
+def _draw_panel(sheet: PilImage.Image, panel: Panel, palette: paint.Palette, left: int, top: int) -> None:
     coloured = paint.colourise(panel.mask, palette)
     blended = paint.outlined_overlay(panel.image, panel.mask, palette)
     for place, pixels in enumerate((panel.image, coloured, blended)):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from segmint.plan import presets
 from segmint.plan.classes import classes_from_data, parse_classes
@@ -23,6 +23,7 @@ class VocabularySettings(Settings):
     """A preset (`voc`, `coco`, `toybox`), or what to call a list of your own."""
     classes: tuple[ClassEntry, ...]
     """The classes by ascending id; left out, they are those of the preset that `name` names."""
+    _vocabulary: Vocabulary = PrivateAttr()
 
     @model_validator(mode="before")
     @classmethod
@@ -42,7 +43,7 @@ class VocabularySettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "VocabularySettings":
-        self.to_vocabulary()
+        self._vocabulary = Vocabulary.of_entries(self.classes, name=self.name)
         return self
 
     @classmethod
@@ -51,12 +52,8 @@ class VocabularySettings(Settings):
         return cls(name=vocabulary.name, classes=vocabulary.entries)
 
     def to_vocabulary(self) -> Vocabulary:
-        """The vocabulary that these settings spell out.
-
-        Raises:
-            VocabularyError: a name or id is doubled, or a name or phrase is empty.
-        """
-        return Vocabulary.of_entries(self.classes, name=self.name)
+        """The vocabulary that these settings spell out."""
+        return self._vocabulary
 
 
 class PromptSettings(Settings):

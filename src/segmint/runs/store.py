@@ -9,12 +9,12 @@ import hashlib
 import os
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
-from segmint.artifacts import AttentionSummary, Image, Mask, PromptSpec
+from segmint.artifacts import AttentionSummary, Image, Mask, MaskStatistics, PromptSpec, RefinedMask
 from segmint.errors import DamagedError, PromptError, RunError, StorageError
 from segmint.labels.labelmap import write_label_map
 from segmint.runs import codec, layout
@@ -27,6 +27,8 @@ from segmint.vocabulary import Vocabulary
 
 Role = Literal["image", "mask", "agreement", "features"]
 """What a file of an item is."""
+ROLES: tuple[Role, ...] = get_args(Role)
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,42 @@ class Draft:
 
     record: ItemRecord
     blobs: Mapping[Role, bytes]
+
+
+def masked(
+    record: ItemRecord,
+    mask: RefinedMask,
+    statistics: MaskStatistics,
+    vocabulary: Vocabulary,
+    *,
+    others: Mapping[Role, bytes] | None = None,
+    **changes: Any,
+) -> Draft:
+    """An item with this mask.
+
+    Args:
+        record: what else is known of it.
+        mask: its labels and their agreement.
+        statistics: of the mask.
+        vocabulary: names and colours of the labels.
+        others: the content of its other files, where they are to be written too.
+        changes: further fields of the record.
+    """
+    names = vocabulary.label_names
+    said = {
+        "areas": {names[label_id]: area for label_id, area in statistics.areas.items()},
+        "uncertain_fraction": statistics.uncertain_fraction,
+        "agreement": statistics.agreement,
+    }
+    blobs: dict[Role, bytes] = {
+        **(others or {}),
+        "mask": codec.encode_mask(mask.labels, vocabulary.palette()),
+        "agreement": codec.encode_agreement(mask.agreement),
+    }
+    return Draft(
+        record=record.model_copy(update=said | changes),
+        blobs={role: blobs[role] for role in ROLES if role in blobs},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +111,12 @@ class Run:
             ) from None
 
     def done_ids(self, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]:
-        """Ids of the whole items."""
-        return whole_ids(self.files, mask_set)
+        """Ids of the whole items: those that have a record, by one scan of a folder."""
+        return _ids(self.files, layout.record("x", mask_set).parent)
 
     def failed_ids(self) -> set[str]:
         """Ids of the items that were tried and failed."""
-        return _ids(self.files.names(layout.FAILURES)) - self.done_ids()
+        return _ids(self.files, layout.FAILURES) - self.done_ids()
 
     def record(self, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> ItemRecord:
         """The record of a whole item.
@@ -86,11 +124,11 @@ class Run:
         Raises:
             RunError: the item is not there or its record is damaged.
         """
-        return read_item(self.files, item_id, mask_set)
+        return read_record(self.files, layout.record(item_id, mask_set))
 
     def failure(self, item_id: str) -> ItemRecord:
         """The record of an item that failed."""
-        return _read_record(self.files, layout.failure(item_id))
+        return read_record(self.files, layout.failure(item_id))
 
     def records(self, mask_set: str = layout.DEFAULT_MASK_SET) -> Iterator[ItemRecord]:
         """Records of the whole items, by ascending id."""
@@ -99,11 +137,11 @@ class Run:
 
     def image(self, record: ItemRecord) -> Image:
         """RGB pixels of an item's image."""
-        return codec.decode_image(self._blob(record, "image"), source=self._where(record, "image"))
+        return self._decoded(codec.decode_image, record, "image")
 
     def mask(self, record: ItemRecord) -> Mask:
         """Label ids of an item's mask, 255 where uncertain."""
-        return codec.decode_mask(self._blob(record, "mask"), source=self._where(record, "mask"))
+        return self._decoded(codec.decode_mask, record, "mask")
 
     def summary(self, record: ItemRecord) -> AttentionSummary:
         """An item's stored attention.
@@ -113,23 +151,25 @@ class Run:
         """
         if "features" not in record.files:
             raise RunError(f"item {record.id} has no stored features; mint with --keep-features to have them")
-        return codec.decode_summary(self._blob(record, "features"), source=self._where(record, "features"))
+        return self._decoded(codec.decode_summary, record, "features")
 
-    def _blob(self, record: ItemRecord, role: Role) -> bytes:
-        return self.files.read(PurePosixPath(record.files[role].path))
+    def shown(self, item_ids: Iterable[str]) -> list[tuple[ItemRecord, Image, Mask]]:
+        """Record, image and mask of each of these items.
 
-    def _where(self, record: ItemRecord, role: Role) -> str:
-        return f"{self.files.address}/{record.files[role].path}"
+        Raises:
+            RunError, ImageError: a file is not there or damaged.
+        """
+        records = [self.record(item_id) for item_id in item_ids]
+        return [(each, self.image(each), self.mask(each)) for each in records]
+
+    def _decoded(self, decode: Callable[..., Content], record: ItemRecord, role: Role) -> Content:
+        path = record.files[role].path
+        return decode(self.files.read(PurePosixPath(path)), source=f"{self.files.address}/{path}")
 
 
-def read_item(files: Files, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> ItemRecord:
-    """The record of a whole item; see `Run.record`."""
-    return _read_record(files, layout.record(item_id, mask_set))
-
-
-def whole_ids(files: Files, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]:
-    """Ids of the items that have a record, by one scan of a folder."""
-    return _ids(files.names(layout.record("x", mask_set).parent))
+def read_record(files: Files, path: PurePosixPath) -> ItemRecord:
+    """The record of an item, whole or failed; RunError where it is not there or damaged."""
+    return decode_record(files.read(path), ItemRecord, source=f"{files.address}/{path}")
 
 
 def open_run(where: str | os.PathLike[str] | Files) -> Run:
@@ -159,8 +199,7 @@ def write_run(files: Files, *, header: RunHeader, recipe_toml: str, plan: Sequen
         "plan": (layout.PLAN, encode_plan(plan)),
         "labels": (layout.LABELS, write_label_map(header.classes).encode()),
     }
-    for path, data in contents.values():
-        files.write(path, data)
+    files.write_all(dict(contents.values()))
     sealed = header.model_copy(
         update={
             "items": len(plan),
@@ -203,26 +242,37 @@ def commit(
     files.settle({path.parent for path in contents})
     took_s = (time.perf_counter() - start) / max(1, len(drafts))
     records = [_sealed(draft, mask_set, took_s) for draft in drafts]
-    files.write_all({_record_path(record, mask_set): encode_record(record) for record in records})
+    files.write_all(
+        {
+            layout.failure(each.id) if each.status == "failed" else layout.record(each.id, mask_set): (
+                encode_record(each)
+            )
+            for each in records
+        }
+    )
     return records
 
 
-def image_set_lines(run: Run, name: str, done: set[str]) -> bytes:
-    """What the VOC list `name` should say: the whole items that nobody rejected, ascending.
+def image_sets(run: Run, done: set[str]) -> dict[PurePosixPath, bytes]:
+    """What each VOC list should say: the whole items that nobody rejected, ascending.
 
     Minted images are for training: `train` and `trainval` name them all and `val` is empty. Where a
     validation part is wanted, `segmint export` splits.
     """
-    if name == "val":
-        return b""
-    return "".join(f"{each}\n" for each in accepted(sorted(done), states_at(run.files))).encode()
+    lines = "".join(f"{each}\n" for each in accepted(sorted(done), states_at(run.files))).encode()
+    return {layout.image_set(name): b"" if name == "val" else lines for name in layout.IMAGE_SET_NAMES}
 
 
 def write_image_sets(run: Run) -> None:
     """Bring the VOC lists up to date."""
-    done = run.done_ids()
-    for name in layout.IMAGE_SET_NAMES:
-        run.files.write(layout.image_set(name), image_set_lines(run, name, done))
+    run.files.write_all(image_sets(run, run.done_ids()))
+
+
+def tidy(run: Run) -> None:
+    """Lists of what is whole, and the links that torchvision looks for."""
+    write_image_sets(run)
+    if run.folder is not None:
+        link_for_torchvision(run.folder)
 
 
 def link_for_torchvision(folder: Path) -> None:
@@ -246,10 +296,6 @@ def link_for_torchvision(folder: Path) -> None:
             raise StorageError(f"cannot create {home}: {error.strerror}") from None
 
 
-def _read_record(files: Files, path: PurePosixPath) -> ItemRecord:
-    return decode_record(files.read(path), ItemRecord, source=f"{files.address}/{path}")
-
-
 def _sealed(draft: Draft, mask_set: str, took_s: float) -> ItemRecord:
     """The record of an item whose files are in place; `took_s` is its share of writing them."""
     written: dict[str, FileRecord] = dict(draft.record.files)
@@ -259,10 +305,6 @@ def _sealed(draft: Draft, mask_set: str, took_s: float) -> ItemRecord:
     if draft.blobs:
         spent["writing"] = spent.get("writing", 0.0) + took_s
     return draft.record.model_copy(update={"files": written, "timings_s": spent})
-
-
-def _record_path(record: ItemRecord, mask_set: str) -> PurePosixPath:
-    return layout.failure(record.id) if record.status == "failed" else layout.record(record.id, mask_set)
 
 
 def _path(role: Role, item_id: str, mask_set: str, data: bytes) -> PurePosixPath:
@@ -277,5 +319,5 @@ def _seal(path: PurePosixPath, data: bytes) -> FileRecord:
     return FileRecord(path=str(path), bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-def _ids(names: Iterable[str]) -> set[str]:
-    return {name.removesuffix(".json") for name in names if name.endswith(".json")}
+def _ids(files: Files, folder: PurePosixPath) -> set[str]:
+    return {name.removesuffix(".json") for name in files.names(folder) if name.endswith(".json")}

@@ -14,7 +14,7 @@ from segmint.runs import codec, layout
 from segmint.runs.files.local import Files
 from segmint.runs.masksets import read_mask_settings
 from segmint.runs.records import FileRecord, ItemRecord, decode_record, is_intact
-from segmint.runs.store import Run, image_set_lines, open_run
+from segmint.runs.store import Run, image_sets, open_run
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 RUN_FOLDERS = (
@@ -154,8 +154,7 @@ def _content_problems(run: Run, record: ItemRecord, mask_set: str) -> Iterator[P
 
 def _list_problems(run: Run, done: set[str]) -> Iterator[Problem]:
     complete = len(done) >= run.header.items
-    for name in layout.IMAGE_SET_NAMES:
-        path = layout.image_set(name)
+    for path, wanted in image_sets(run, done).items():
         if not run.files.exists(path):
             if complete:
                 yield Problem(kind="missing", path=str(path), detail="is not there")
@@ -166,7 +165,7 @@ def _list_problems(run: Run, done: set[str]) -> Iterator[Problem]:
             yield Problem(
                 kind="list", path=str(path), detail=f"names {strangers[0]!r}, which is no whole item"
             )
-        elif complete and data != image_set_lines(run, name, done):
+        elif complete and data != wanted:
             yield Problem(kind="list", path=str(path), detail="does not name the items that it should")
 
 

@@ -19,20 +19,12 @@ from segmint._version import __version__
 from segmint.artifacts import RefinedMask
 from segmint.errors import DatasetError, TrainingError
 from segmint.listening import Listener
-from segmint.masks.statistics import mask_statistics
-from segmint.runs import codec, layout
+from segmint.pipeline import mask_statistics
+from segmint.runs import layout
 from segmint.runs.curation.decisions import accepted, read_states
 from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord, RunHeader
-from segmint.runs.store import (
-    Draft,
-    Run,
-    commit,
-    link_for_torchvision,
-    open_run,
-    write_image_sets,
-    write_run,
-)
+from segmint.runs.store import Draft, Run, commit, masked, open_run, tidy, write_run
 from segmint.training.data.datasets import name_key
 from segmint.training.events import Stage
 from segmint.training.fit.checkpoint import sha256
@@ -100,8 +92,7 @@ def relabel(
             listener.finished(Stage(name=f"labelling {source.name} anew", done=place, total=len(items)))
             if stopping():
                 raise KeyboardInterrupt
-        write_image_sets(new)
-        link_for_torchvision(out)
+        tidy(new)
     return new
 
 
@@ -133,31 +124,26 @@ def _draft(old: Run, record: ItemRecord, by: Relabelling, table: UInt8[np.ndarra
     labels, sure = predict(by.segmenter, old.image(record), by.views)
     labels = np.where(sure < by.confidence, np.uint8(IGNORE), table[labels])
     mask = RefinedMask(labels=labels, agreement=sure.astype(np.float32))
-    statistics, vocabulary = mask_statistics(mask), old.vocabulary()
+    statistics = mask_statistics(mask)
     named = [
         each
         for each in old.header.classes
         if each.label_id in record.label_ids or each.label_id in statistics.areas
     ]
-    changed = {
-        "segmint_version": __version__,
-        "method": METHOD,
-        "classes": tuple(each.name for each in named),
-        "label_ids": tuple(each.label_id for each in named),
-        "phrases": tuple(each.phrases for each in named),
-        "areas": statistics.by_name(vocabulary.label_names),
-        "uncertain_fraction": statistics.uncertain_fraction,
-        "agreement": float(sure.mean()),
-        "files": {},
-        "timings_s": {},
-    }
-    return Draft(
-        record=record.model_copy(update=changed),
-        blobs={
-            "image": old.files.read(PurePosixPath(record.files["image"].path)),
-            "mask": codec.encode_mask(labels, vocabulary.palette()),
-            "agreement": codec.encode_agreement(mask.agreement),
-        },
+    return masked(
+        record,
+        mask,
+        statistics,
+        old.vocabulary(),
+        others={"image": old.files.read(PurePosixPath(record.files["image"].path))},
+        segmint_version=__version__,
+        method=METHOD,
+        classes=tuple(each.name for each in named),
+        label_ids=tuple(each.label_id for each in named),
+        phrases=tuple(each.phrases for each in named),
+        agreement=float(sure.mean()),
+        files={},
+        timings_s={},
     )
 
 

@@ -21,7 +21,7 @@ from segmint.jobs.work import Batch, Work, give_up
 from segmint.listening import Listener
 from segmint.runs import layout
 from segmint.runs.records import ItemRecord
-from segmint.runs.store import commit, read_item
+from segmint.runs.store import commit, read_record
 
 TRIES = 3
 """Attempts with a whole batch before it is taken apart."""
@@ -45,7 +45,7 @@ class Worker:
             StorageError, DeviceError, …: trouble of the place or the machine, which is no item's fault.
         """
         standing = {each for each in batch.wanted if self.work.files.exists(layout.record(each))}
-        records = [read_item(self.work.files, each) for each in sorted(standing)]
+        records = [read_record(self.work.files, layout.record(each)) for each in sorted(standing)]
         left = Batch(specs=batch.specs, wanted=batch.wanted - standing)
         if not left.wanted:
             return records
@@ -77,7 +77,7 @@ class Worker:
         """One item by itself, given up where it fails, or where the process already died over it."""
         files, marker = self.work.files, _marker(f"{spec.item_id}.alone")
         if files.exists(layout.record(spec.item_id)):
-            return [read_item(files, spec.item_id)]
+            return [read_record(files, layout.record(spec.item_id))]
         if files.exists(marker):
             return self._give_up(spec, "the worker process died over this item")
         files.write(marker, b"1")

@@ -39,7 +39,7 @@ def plan(
         raise PromptError(f"a plan of {count} items is empty; ask for 1 or more")
     if templates is None:
         templates = load_templates("plain" if settings.templates == "auto" else settings.templates)
-    _check_digest(settings, templates)
+    check_digest(settings, templates)
     wording = Wording(vocabulary, templates)
     wording_seed = seed if settings.seed is None else settings.seed
     groups = _class_groups(vocabulary, settings.class_counts, wording_seed)
@@ -102,7 +102,12 @@ def _class_groups(
         yield group
 
 
-def _check_digest(settings: PromptSettings, templates: TemplateSet) -> None:
+def check_digest(settings: PromptSettings, templates: TemplateSet) -> None:
+    """Refuse templates that are not those that the settings were settled with.
+
+    Raises:
+        PromptError: their digest differs.
+    """
     if settings.templates_sha256 not in (None, templates.sha256):
         raise PromptError(
             f"templates {templates.name!r} are not those of the recipe (SHA-256 {templates.sha256[:12]}…, in "

@@ -7,7 +7,7 @@ from segmint.artifacts import PromptSpec
 from segmint.errors import PromptError
 from segmint.plan import presets
 from segmint.plan.prompts.formats import detect_format
-from segmint.plan.prompts.planning import class_names_suffix, make_spec, plan
+from segmint.plan.prompts.planning import check_digest, class_names_suffix, make_spec, plan
 from segmint.plan.prompts.readers import PromptEntry, classes_of_suffix, parse_prompts
 from segmint.plan.prompts.templates import load_templates
 from segmint.plan.prompts.words import word_table
@@ -48,10 +48,8 @@ def settle(
     automatic = "toybox" if model == "toybox" else "photo"
     chosen = templates_file or (automatic if settings.templates == "auto" else settings.templates)
     templates = load_templates(chosen)
-    if settings.templates_sha256 not in (None, templates.sha256) and templates_file is None:
-        raise PromptError(
-            f"templates {templates.name!r} are not those of the recipe; restore the file or start a new run"
-        )
+    if templates_file is None:
+        check_digest(settings, templates)
     return settings.model_copy(update={"templates": templates.name, "templates_sha256": templates.sha256})
 
 

@@ -41,10 +41,9 @@ def article(text: str) -> str:
 def word_table(vocabulary: Vocabulary) -> WordTable:
     """Every way to write each class: its name, phrases and known synonyms, in singular and plural."""
     ways: dict[tuple[str, ...], str] = {}
-    for spellings in (_own_spellings(vocabulary), _synonyms(vocabulary), _decoys()):
-        for text, name in spellings:
-            for words in _forms(_split(text)):
-                ways.setdefault(words, name)
+    for text, name in _spellings(vocabulary):
+        for words in _forms(_split(text)):
+            ways.setdefault(words, name)
     table: dict[str, list[tuple[tuple[str, ...], str]]] = {}
     for words, name in sorted(ways.items(), key=lambda way: -len(way[0])):
         table.setdefault(words[0], []).append((words, name))
@@ -84,21 +83,16 @@ def _matches(words: tuple[str, ...], table: WordTable) -> Iterator[tuple[str, st
             at += 1
 
 
-def _own_spellings(vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+def _spellings(vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
+    """Texts and the classes that they name, those first that count most; a decoy's class is ""."""
     for entry in vocabulary.entries:
         yield entry.name, entry.name
     for entry in vocabulary.entries:
         for phrase in entry.phrases:
             yield phrase, entry.name
-
-
-def _synonyms(vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
     for entry in vocabulary.entries:
         for synonym in _words()["synonyms"].get(entry.name.casefold(), ()):
             yield synonym, entry.name
-
-
-def _decoys() -> Iterator[tuple[str, str]]:
     for expression in _words()["decoys"]["expressions"]:
         yield expression, ""
 

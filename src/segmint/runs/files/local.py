@@ -8,14 +8,13 @@ content, the new content, or no file; never a part.
 import errno
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, Protocol, runtime_checkable
 
-from segmint.atomic import put
+from segmint.atomic import put_all
 from segmint.errors import StorageError
 from segmint.runs import layout
 from segmint.runs.files.lock import hold
@@ -97,23 +96,26 @@ class LocalFiles:
             _refuse("read", self.root / path, error)
 
     def write(self, path: PurePosixPath, data: bytes) -> None:
-        """Write under a temporary name of the same tree, flush to the disk, rename into place."""
-        target = self.root / path
-        draft = self.root / layout.PENDING / f"{uuid.uuid4().hex}.{path.name}"
-        try:
-            put(target, data, draft=draft)
-        except OSError as error:
-            _refuse("write", target, error)
+        """As `write_all`."""
+        self.write_all({path: data})
 
     def write_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
-        """One after the other: a disk gains nothing from several at once."""
-        for path, data in contents.items():
-            self.write(path, data)
+        """Write each under a temporary name of the same tree, flush to the disk, rename into place."""
+        targets = {self.root / path: data for path, data in contents.items()}
+        try:
+            put_all(targets, drafts=self.root / layout.PENDING)
+        except OSError as error:
+            _refuse("write", Path(error.filename), error)
 
     def settle(self, folders: Iterable[PurePosixPath]) -> None:
         """Flush the folder entries that renames changed; the content was flushed before each rename."""
         for folder in folders:
-            _flush_folder(self.root / folder)
+            with suppress(OSError):  # some file systems cannot flush a folder, and Windows cannot open one
+                handle = os.open(self.root / folder, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
 
     def names(self, folder: PurePosixPath) -> set[str]:
         """File names by one scan of the folder."""
@@ -152,15 +154,6 @@ class LocalFiles:
             return set()
         except OSError as error:
             _refuse("list", self.root / folder, error)
-
-
-def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):  # some file systems cannot flush a folder, and Windows cannot open one
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _refuse(verb: str, path: Path, error: OSError) -> NoReturn:
