@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 from dataclasses import dataclass, replace
@@ -8,13 +9,13 @@ import pytest
 from torchvision.datasets import VOCSegmentation
 
 from run_contents import contents
+from segmint import atomic
 from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, RunError, StorageError
 from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.job import run_job
 from segmint.jobs.work import batches_to_do, further_seed
 from segmint.runs import layout
-from segmint.runs.files.local import LocalFiles
 from segmint.runs.files.remote import files_at
 from segmint.runs.store import open_run
 from segmint.runs.verify import verify
@@ -149,16 +150,16 @@ def test_a_defect_keeps_its_traceback_and_what_was_whole(tmp_path):
 
 def test_a_full_disk_stops_the_run_which_goes_on_later(whole, tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    real, writes = LocalFiles.write, [0]
+    real, writes = atomic.put, [0]
 
-    def filling(self: LocalFiles, path, data: bytes) -> None:
+    def filling(path: Path, data: bytes, **how) -> None:
         writes[0] += 1
         if writes[0] > 12:
-            raise StorageError("no space left to write x; make room and run the same command again")
-        real(self, path, data)
+            raise OSError(errno.ENOSPC, "no space left")
+        real(path, data, **how)
 
     with monkeypatch.context() as patched:
-        patched.setattr(LocalFiles, "write", filling)
+        patched.setattr(atomic, "put", filling)
         with pytest.raises(StorageError, match="no space left"):
             mint(job_at(folder))
     assert verify(files_at(folder)).problems == ()

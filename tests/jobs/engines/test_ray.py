@@ -195,10 +195,10 @@ def test_photographs_are_labelled_on_the_cluster_as_on_one_machine(tmp_path):
 class Full(LocalFiles):
     """A disk without room for masks."""
 
-    def write(self, path, data):
-        if path.parent.name == "SegmentationClass":
+    def write_all(self, contents):
+        if any(path.parent.name == "SegmentationClass" for path in contents):
             raise StorageError("no space left")
-        LocalFiles.write(self, path, data)
+        LocalFiles.write_all(self, contents)
 
 
 def test_a_full_disk_stops_the_run(tmp_path):
