@@ -4,7 +4,6 @@ Weights are read from safetensors only, and no code that comes with a model is e
 """
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,24 +84,22 @@ def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.dev
         device: where it runs.
     """
     known = known_model(settings.id)
-    config = pipe.unet.config
-    sides = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
-    height, width = (side * pipe.vae_scale_factor for side in sides)
-    branch, steps, guidance = family_of(pipe.config).describe(pipe)
+    family = family_of(pipe.config)
+    facts = family.describe(pipe)
     return ModelInfo(
         id=settings.id,
         revision=_revision(settings, folder),
         licence=known.licence if known else _card_licence(folder),
-        family=known.family if known else branch,
-        height_px=height,
-        width_px=width,
-        size_multiple_px=math.lcm(8, pipe.vae_scale_factor),
-        prediction_type=pipe.scheduler.config.get("prediction_type", "epsilon"),
-        default_steps=known.steps if known else steps,
-        default_guidance=known.guidance if known else guidance,
-        prompt_tokens=min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings),
+        family=known.family if known else facts.branch,
+        height_px=facts.size_px[0],
+        width_px=facts.size_px[1],
+        size_multiple_px=facts.size_multiple_px,
+        prediction_type=facts.prediction,
+        default_steps=known.steps if known else facts.steps,
+        default_guidance=known.guidance if known else facts.guidance,
+        prompt_tokens=family.reader(pipe).limit,
         scheduler=type(pipe.scheduler).__name__,
-        dtype=str(pipe.unet.dtype).removeprefix("torch."),
+        dtype=str(family.network(pipe).dtype).removeprefix("torch."),
         device=str(device),
         loras=settings.loras,
         safety_checker=getattr(pipe, "safety_checker", None) is not None,
