@@ -11,7 +11,7 @@ from torchvision.datasets import VOCSegmentation
 from run_contents import contents
 from segmint import atomic
 from segmint.backbone.fake import FakeBackbone
-from segmint.errors import DeviceError, RunError, StorageError
+from segmint.errors import DeviceError, ModelError, RunError, StorageError
 from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.job import run_job
 from segmint.jobs.work import batches_to_do, further_seed
@@ -253,3 +253,12 @@ def test_batches_are_fixed_slices_of_the_plan():
     batches = batches_to_do(plan, {"000000", "000001", "000002", "000004"}, 3)
     assert [[spec.index for spec in batch.specs] for batch in batches] == [[3, 4, 5], [6]]
     assert batches[0].wanted == {"000003", "000005"}
+
+
+def test_a_model_that_is_refused_leaves_nothing_behind(tmp_path):
+    def refuse():
+        raise ModelError("part 'unet' does not fit")
+
+    with pytest.raises(ModelError):
+        run_job(job_at(tmp_path / "out"), LocalEngine(load=refuse), Heard())
+    assert list(tmp_path.iterdir()) == []

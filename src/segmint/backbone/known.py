@@ -24,6 +24,8 @@ class KnownModel:
     steps: int
     guidance: float
     note: str = ""
+    timesteps: tuple[int, ...] = ()
+    """Those that a distilled model was trained for; none where it was trained for all."""
 
 
 KNOWN: tuple[KnownModel, ...] = (
@@ -87,6 +89,12 @@ KNOWN: tuple[KnownModel, ...] = (
         steps=1,
         guidance=0.0,
         note="one to four steps, no guidance",
+        timesteps=(
+            249,
+            499,
+            749,
+            999,
+        ),  # Sauer et al. 2023, "Adversarial Diffusion Distillation", section 3.2
     ),
     KnownModel(
         id="stabilityai/stable-diffusion-xl-base-1.0",
@@ -104,23 +112,6 @@ KNOWN: tuple[KnownModel, ...] = (
         steps=1,
         guidance=0.0,
         note="one to four steps, no guidance",
-    ),
-    KnownModel(
-        id="PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
-        family="pixart-sigma",
-        size_px=1024,
-        licence=_RAIL_PLUS,
-        steps=20,
-        guidance=4.5,
-        note="a small transformer with real cross-attention; follows long prompts",
-    ),
-    KnownModel(
-        id="PixArt-alpha/PixArt-XL-2-512x512",
-        family="pixart-alpha",
-        size_px=512,
-        licence=_RAIL_PLUS,
-        steps=20,
-        guidance=4.5,
     ),
 )
 
@@ -148,11 +139,7 @@ def is_on_disk(model_id: str) -> bool:
         found = try_to_load_from_cache(model_id, "model_index.json")
     except HFValidationError:
         return False
-    return isinstance(found, str) and any(
-        weights
-        for part in ("unet", "transformer")
-        for weights in Path(found).parent.glob(f"{part}/*.safetensors")
-    )
+    return isinstance(found, str) and any(Path(found).parent.glob("unet/*.safetensors"))
 
 
 def toybox_folder() -> Path:

@@ -4,6 +4,7 @@ Weights are read from safetensors only, and no code that comes with a model is e
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,17 +22,21 @@ from transformers.utils import logging as transformers_logging
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
+from segmint.backbone.fitting import model_side
 from segmint.backbone.known import TOYBOX, known_model, toybox_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
-from segmint.backbone.schedulers import build_scheduler
+from segmint.backbone.schedulers import build_scheduler, trained_timesteps
 from segmint.backbone.settings import ModelSettings
+from segmint.backbone.weights import load_part
 from segmint.devices import find_device
 from segmint.errors import ModelError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _DTYPE = "dtype" if hasattr(pipeline_utils, "_resolve_dtype") else "torch_dtype"
 """Keyword of `from_pretrained`: newer diffusers warns of the old one, older does not know the new one."""
+_USUAL_CELLS = 64
+"""Side of the latents where no part of a model tells its own, as of Stable Diffusion 1.x."""
 _CARD_LICENCE = re.compile(r"^license(?:_name)?:\s*(\S.*?)\s*$", re.MULTILINE)
 _LOADING_ERRORS = (
     OSError,
@@ -41,6 +46,9 @@ _LOADING_ERRORS = (
     AttributeError,
     RuntimeError,
     ImportError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
     SafetensorError,
 )
 """What diffusers, transformers and safetensors raise on files that are not what they should be."""
@@ -66,12 +74,15 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     index = check_folder(folder, settings.id)
     dtype = _dtype(settings.dtype, place)
     pipe = _pipeline(folder, index, settings, dtype)
+    timesteps = _timesteps(pipe, settings)
     fuse_loras(pipe, settings.loras)
     if settings.scheduler != "default":
         pipe.scheduler = build_scheduler(settings.scheduler, dict(pipe.scheduler.config))
     pipe.set_progress_bar_config(disable=True)
     pipe.to(place)
-    return DiffusersBackbone(pipe=pipe, info=describe(pipe, settings, folder, place))
+    return DiffusersBackbone(
+        pipe=pipe, info=describe(pipe, settings, folder, place), trained_timesteps=timesteps
+    )
 
 
 def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.device) -> ModelInfo:
@@ -84,26 +95,42 @@ def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.dev
         device: where it runs.
     """
     known = known_model(settings.id)
-    family = family_of(pipe.config)
-    facts = family.describe(pipe)
+    height, width = (_side_px(pipe, place) for place in (0, 1))
+    branch, steps, guidance = family_of(pipe.config).describe(pipe)
     return ModelInfo(
         id=settings.id,
         revision=_revision(settings, folder),
         licence=known.licence if known else _card_licence(folder),
-        family=known.family if known else facts.branch,
-        height_px=facts.size_px[0],
-        width_px=facts.size_px[1],
-        size_multiple_px=facts.size_multiple_px,
-        prediction_type=facts.prediction,
-        default_steps=known.steps if known else facts.steps,
-        default_guidance=known.guidance if known else facts.guidance,
-        prompt_tokens=family.reader(pipe).limit,
+        family=known.family if known else branch,
+        height_px=height,
+        width_px=width,
+        size_multiple_px=math.lcm(8, pipe.vae_scale_factor),
+        prediction_type=pipe.scheduler.config.get("prediction_type", "epsilon"),
+        default_steps=known.steps if known else steps,
+        default_guidance=known.guidance if known else guidance,
+        prompt_tokens=min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings),
         scheduler=type(pipe.scheduler).__name__,
-        dtype=str(family.network(pipe).dtype).removeprefix("torch."),
+        dtype=str(pipe.unet.dtype).removeprefix("torch."),
         device=str(device),
         loras=settings.loras,
         safety_checker=getattr(pipe, "safety_checker", None) is not None,
     )
+
+
+def _timesteps(pipe: Any, settings: ModelSettings) -> tuple[int, ...]:
+    known = known_model(settings.id)
+    if known and known.timesteps:
+        return known.timesteps
+    return trained_timesteps(pipe.scheduler, guided_inside=pipe.unet.config.time_cond_proj_dim is not None)
+
+
+def _side_px(pipe: Any, place: int) -> int:
+    """The model's own image height or width: the UNet's, else the VAE's."""
+    cells = model_side(pipe.unet.config.sample_size, place)
+    if cells is not None:
+        return cells * int(pipe.vae_scale_factor)
+    own = model_side(pipe.vae.config.get("sample_size"), place)
+    return own or _USUAL_CELLS * int(pipe.vae_scale_factor)
 
 
 def _folder(settings: ModelSettings) -> Path:
@@ -112,6 +139,11 @@ def _folder(settings: ModelSettings) -> Path:
     local = Path(settings.id).expanduser()
     if local.is_dir():
         return local
+    if local.is_file():
+        raise ModelError(
+            f"model {settings.id} is a single file; expected a folder that holds model_index.json: read the "
+            "file with `from_single_file` of diffusers, write it with `save_pretrained`, and give that folder"
+        )
     if local.is_absolute() or settings.id.startswith((".", "~")) or settings.id.count("/") > 1:
         raise ModelError(
             f"model folder {settings.id} is not there; expected a folder that holds model_index.json"
@@ -139,20 +171,35 @@ def _download(settings: ModelSettings) -> Path:
 
 
 def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtype: torch.dtype) -> Any:
-    found, own = family_of(index).pipeline(folder, index, settings)
-    kwargs = {_DTYPE: dtype, **own}
+    family = family_of(index)
+    found, own = family.pipeline(folder, index, settings)
+    parts = family.parts(index)
     try:
         with _quietly():
-            return found.from_pretrained(folder, use_safetensors=True, local_files_only=True, **kwargs)
+            loaded = {
+                name: load_part(folder, name, index[name], dtype=dtype, variant=own.get("variant"))
+                for name in parts.all
+                if name in parts.weighted
+            }
+            kwargs = {_DTYPE: dtype, **own, **loaded}
+            pipe = found.from_pretrained(folder, use_safetensors=True, local_files_only=True, **kwargs)
+        family.check(pipe)
+    except ModelError as error:
+        raise ModelError(f"model {settings.id}: {error}") from None
     except _LOADING_ERRORS as error:
         raise ModelError(
             f"model {settings.id} cannot be loaded from {folder}: {_first_line(error)}"
         ) from None
+    return pipe
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the loaders' progress bars, which last a second and clutter every command."""
+    """Without the loaders' progress bars, which last a second and clutter every command, and without their
+    reports, which say what the error says."""
+    loudness = [(each, each.get_verbosity()) for each in (diffusers_logging, transformers_logging)]
+    for each, _ in loudness:
+        each.set_verbosity_error()
     shown = [each for each in (diffusers_logging, transformers_logging) if each.is_progress_bar_enabled()]
     for each in shown:
         each.disable_progress_bar()
@@ -161,6 +208,8 @@ def _quietly() -> Iterator[None]:
     finally:
         for each in shown:
             each.enable_progress_bar()
+        for each, before in loudness:
+            each.set_verbosity(before)
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:

@@ -21,7 +21,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{what} is missing its {path.name} (expected at {path})") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{what} has a corrupt {path.name} at {path}: {error}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{what} has a corrupt {path.name} at {path}: expected a JSON object")
@@ -62,14 +62,24 @@ def _check_weights(folder: Path, what: str) -> None:
         try:
             with safe_open(path, framework="numpy") as weights:
                 weights.keys()
-        except (OSError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             hint = "it is a Git LFS pointer: run `git lfs pull`" if _is_pointer(path) else "fetch it again"
             raise ModelError(f"{what} has corrupt weights in {path}: {error}; {hint}") from None
 
 
 def _listed(folder: Path, what: str) -> Iterator[Path]:
     for index in folder.glob("*.safetensors.index.json"):
-        yield from sorted({folder / name for name in read_json(index, what).get("weight_map", {}).values()})
+        names = read_json(index, what).get("weight_map")
+        if not isinstance(names, dict) or not all(_is_shard(name) for name in names.values()):
+            raise ModelError(
+                f"{what} has a corrupt {index.name} at {index}: expected a weight_map from tensors to files "
+                "of this folder"
+            )
+        yield from sorted({folder / name for name in names.values()})
+
+
+def _is_shard(name: object) -> bool:
+    return isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name
 
 
 def _is_pointer(path: Path) -> bool:

@@ -3,6 +3,8 @@
 from typing import Any
 
 import diffusers
+import torch
+from diffusers.utils import logging
 
 from segmint.errors import ConfigError
 
@@ -28,6 +30,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 """Short name → class of diffusers, and the settings that make it what the name says. Latents are never
 clipped: diffusers' default for DDIM and DDPM is made for pixels.
 """
+_CONSISTENCY = ("LCMScheduler", "TCDScheduler")
 _FAMILY = "DDIMScheduler"
 """Schedulers that can take its place can run Stable Diffusion; those for flow matching, say, cannot."""
 
@@ -54,3 +57,52 @@ def build_scheduler(name: str, config: Any) -> Any:
         return found.from_config(config, **settings)
     except (ValueError, TypeError, ImportError, NotImplementedError) as error:
         raise ConfigError(f"scheduler {name!r} cannot be used with this model: {error}") from None
+
+
+def check_steps(scheduler: Any, steps: int) -> None:
+    """Walk the schedule once on a single number, so that what it cannot do is known before anything is drawn.
+
+    Raises:
+        ConfigError: the scheduler cannot take so many, or so few, steps; names both.
+    """
+    name = type(scheduler).__name__
+    own = type(scheduler).from_config(scheduler.config)
+    loudness = logging.get_verbosity()
+    logging.set_verbosity_error()  # drawing itself will say it
+    try:
+        with torch.random.fork_rng(devices=[]):
+            _walk(own, steps)
+    except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"{steps} steps do not fit the scheduler {name} of this model ({reason}); choose another number "
+            "of --steps, or another --scheduler"
+        ) from None
+    finally:
+        logging.set_verbosity(loudness)
+
+
+def _walk(scheduler: Any, steps: int) -> None:
+    scheduler.set_timesteps(steps)
+    sample = torch.zeros(1, 1, 1, 1)
+    for step in scheduler.timesteps:
+        seen = scheduler.scale_model_input(sample, step)
+        sample = scheduler.step(torch.zeros_like(seen), step, sample).prev_sample
+
+
+def trained_timesteps(scheduler: Any, *, guided_inside: bool) -> tuple[int, ...]:
+    """The timesteps that a few-step model was trained for; none where it was trained for all.
+
+    A consistency model (LCM, TCD) knows only those of the solver that it was distilled from.
+
+    Args:
+        scheduler: the model's own.
+        guided_inside: whether guidance is built into the network, as in LCMs.
+
+    Source: Luo et al. 2023, "Latent Consistency Models", section 4.3 (skipping-step technique).
+    """
+    original = scheduler.config.get("original_inference_steps")
+    if not (guided_inside or type(scheduler).__name__ in _CONSISTENCY) or not original:
+        return ()
+    gap = int(scheduler.config.num_train_timesteps) // int(original)
+    return tuple(gap * place - 1 for place in range(1, int(original) + 1))

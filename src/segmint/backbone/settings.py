@@ -106,7 +106,7 @@ class ObserveSettings(Settings):
         Flag("--timesteps", metavar="T,…"),
     ] = (100,)
     """Noise levels, in training timesteps (0 is clean, 999 is noise); one pass each, and maps are summed over
-    them.
+    them. A few-step model is looked at the nearest level that it was trained for.
     """
     noise_draws: Annotated[int, Field(ge=1, le=100), Flag("--noise-draws")] = 1
     """Passes at each timestep with noise of their own; draw j takes its noise from item seed + j."""

@@ -78,10 +78,11 @@ def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
         StorageError: a write was refused; what is whole stays, and the same call goes on later.
         ConfigError, PromptError, ModelError, DeviceError: from the model.
     """
-    find(job.files, repair=job.repair)  # a foreign folder is refused before a lock is put into it
+    # A foreign folder, and a model that cannot draw this, are refused before a lock is put into the folder.
+    info = None if find(job.files, repair=job.repair) else _prepared(job, engine)
     with job.files.lock(wait=job.wait):
         job.files.sweep()
-        run, info = _begin(job, engine)
+        run, info = _begin(job, engine, info)
         if job.repair:
             drop_damaged(run, job.request.plan, listener)
         batches = missing(run, job)
@@ -107,15 +108,19 @@ def missing(run: Run, job: Job) -> tuple[Batch, ...]:
     return batches_to_do(job.request.plan, run.done_ids() | given_up, job.request.batch_size)
 
 
-def _begin(job: Job, engine: Engine) -> tuple[Run, ModelInfo | None]:
+def _prepared(job: Job, engine: Engine) -> ModelInfo:
+    if job.repair:
+        check_digest(job.files, job.request.recipe)
+    return engine.prepare(job.request.recipe, job.request.plan)
+
+
+def _begin(job: Job, engine: Engine, info: ModelInfo | None) -> tuple[Run, ModelInfo | None]:
     """The run, and the model where it was needed to make one: its whole plan is checked then."""
     recipe, plan = job.request.recipe, job.request.plan
     present = find(job.files, repair=job.repair)
     if present is not None:
-        return adopt(present, recipe, plan), None
-    if job.repair:
-        check_digest(job.files, recipe)
-    info = engine.prepare(recipe, plan)
+        return adopt(present, recipe, plan), info
+    info = info or _prepared(job, engine)
     kind: Kind = "generate" if job.request.photos is None else "label"
     return create(job.files, recipe, plan, info, kind=kind), info
 

@@ -1,0 +1,109 @@
+"""Whether a model's parts fit one another: channels, widths, words, noise."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from diffusers import AutoencoderKL, AutoencoderTiny
+
+from segmint.errors import ModelError
+
+_PREDICTIONS = ("epsilon", "v_prediction", "sample")
+
+
+def check_unet_parts(pipe: Any) -> None:
+    """Refuse parts that are each sound but were not made for one another, or not for text alone.
+
+    Raises:
+        ModelError: names the part and what does not fit.
+    """
+    for problem in _problems(pipe):
+        raise ModelError(problem)
+
+
+def _problems(pipe: Any) -> Iterator[str]:
+    unet, vae = pipe.unet.config, pipe.vae
+    if not isinstance(vae, AutoencoderKL | AutoencoderTiny):
+        yield f"part 'vae' is a {type(vae).__name__}; expected an AutoencoderKL or AutoencoderTiny"
+    latent = vae.config.latent_channels
+    if unet.in_channels != latent:
+        yield (
+            f"part 'unet' takes {unet.in_channels} channels, part 'vae' makes {latent}: a network that is "
+            "given an image beside the noise (inpainting, editing, upscaling, depth) is no text-to-image "
+            "model"
+        )
+    if unet.out_channels != latent:
+        yield f"part 'unet' gives {unet.out_channels} channels, part 'vae' takes {latent}"
+    if unet.class_embed_type is not None or unet.num_class_embeds is not None:
+        yield (
+            "part 'unet' is given a class or an image beside the text (UnCLIP, upscaling): no text-to-image "
+            "model"
+        )
+    yield from _text_problems(pipe)
+    yield from scheduler_problems(pipe.scheduler)
+
+
+def _text_problems(pipe: Any) -> Iterator[str]:
+    unet = pipe.unet.config
+    second = getattr(pipe, "text_encoder_2", None)
+    width = pipe.text_encoder.config.hidden_size + (second.config.hidden_size if second is not None else 0)
+    asked = unet.cross_attention_dim
+    if asked != width:
+        yield f"part 'unet' reads text {asked} numbers wide, the text encoders write {width}"
+    expected = None if second is None else "text_time"
+    if unet.addition_embed_type != expected:
+        yield (
+            f"part 'unet' is given {unet.addition_embed_type or 'nothing'} beside the text, where this "
+            f"pipeline gives {expected or 'nothing'}"
+        )
+    if second is not None:
+        if pipe.config.get("requires_aesthetics_score"):
+            yield "the model is a refiner, which is given an image and its score: no text-to-image model"
+        given = second.config.projection_dim + 6 * unet.addition_time_embed_dim
+        if unet.projection_class_embeddings_input_dim != given:
+            yield (
+                f"part 'unet' is given {unet.projection_class_embeddings_input_dim} numbers beside the text, "
+                f"part 'text_encoder_2' and six sizes make {given}"
+            )
+        first, other = (set(each.get_added_vocab()) for each in (pipe.tokenizer, pipe.tokenizer_2))
+        pads = {str(each.pad_token) for each in (pipe.tokenizer, pipe.tokenizer_2)}
+        vectors = (first ^ other) - pads
+        if vectors:
+            yield f"part 'tokenizer' and part 'tokenizer_2' differ in the added word {min(vectors)!r}"
+    for words, encoder in (("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2")):
+        tokenizer, part = getattr(pipe, words, None), getattr(pipe, encoder, None)
+        if tokenizer is not None and part is not None and len(tokenizer) > part.config.vocab_size:
+            yield (
+                f"part {words!r} knows {len(tokenizer)} tokens, part {encoder!r} has embeddings for "
+                f"{part.config.vocab_size}"
+            )
+
+
+def scheduler_problems(scheduler: Any) -> Iterator[str]:
+    """Why a scheduler's noise is not the one that a UNet of Stable Diffusion was trained on."""
+    name, config = f"part 'scheduler' is a {type(scheduler).__name__}", scheduler.config
+    if not hasattr(scheduler, "alphas_cumprod"):
+        yield (
+            f"{name}, made for flow matching or EDM; expected one with a schedule of betas, such as "
+            "DDIMScheduler"
+        )
+    prediction = config.get("prediction_type", "epsilon")
+    if prediction not in _PREDICTIONS:
+        yield f"{name} that predicts {prediction}; expected one of {', '.join(_PREDICTIONS)}"
+    if config.get("use_flow_sigmas"):
+        yield f"{name} with flow sigmas, which fit no network trained on a schedule of betas"
+    if config.get("timestep_type", "discrete") != "discrete":
+        yield f"{name} with continuous timesteps (EDM), which are not understood"
+
+
+def model_side(value: Any, place: int) -> int | None:
+    """One side of a `sample_size`: a number for both, or (height, width); None where it tells neither.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    if value is None:
+        return None
+    pair = [value, value] if type(value) is int else list(value) if isinstance(value, list | tuple) else []
+    if len(pair) != 2 or not all(type(side) is int and side > 0 for side in pair):
+        raise ModelError(f"part 'unet' has sample_size {value!r}; expected a number or a pair of numbers")
+    return int(pair[place])
