@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from lab.sameness.__main__ import BASE, ROOT, checked_out, compare_trees
-from lab.sameness.compare import compare_step, first_difference, same_text
+from lab.sameness.compare import compare_step, first_difference, same_but_layers, same_text
 from lab.sameness.steps import METHODS, STEPS, chosen
 
 
@@ -42,7 +44,34 @@ def test_times_dates_and_versions_are_no_difference(pair: Any) -> None:
     now = {"segmint_version": "0.2", "timings_s": {"all": 1}, "created": "2026-02-02", "checksum": "b"}
     assert pair("run.json", json.dumps(then), json.dumps(now)) == ""
     assert pair("report.html", "<p>2026-01-01 10:00</p>", "<p>2026-01-02 11:30</p>") == ""
+    assert pair("report.html", "<ul><li>a b</li></ul>", "<ul>\n  <li>a\n b</li>\n</ul>\n") == ""
+    assert pair("report.html", "<p>a</p>", "<p>b</p>") == "report.html[1] is 'b', in the base 'a'"
     assert not same_text("3 items in 0.25 s", "4 items in 0.30 s")
+
+
+def test_a_difference_that_was_meant_is_told_with_its_reason(tmp_path: Path) -> None:
+    picture = np.full((4, 4, 3), 90, np.uint8)
+    lined, moved, other = picture.copy(), picture.copy(), picture.copy()
+    lined[:, 1], moved[:, 2], other[:, 2] = 255, 255, 7
+    for folder, pixels in (("base", lined), ("ours", moved), ("other", other)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(pixels).save(tmp_path / folder / "explain.png")
+    told = {"code": 0, "printed": "", "said": "", "files": ["explain.png"]}
+    base = tmp_path / "base"
+    meant = compare_step("explain", base, tmp_path / "ours", told, told, printed=False)
+    assert meant.alike
+    assert "equal but for this: the white line" in meant.line()
+    assert not compare_step("explain", base, tmp_path / "other", told, told, printed=False).alike
+
+
+def test_names_of_layers_may_differ_where_no_number_does(tmp_path: Path) -> None:
+    def features(layer: str, values: list[float]) -> bytes:
+        header = np.frombuffer(json.dumps({"grid": [2, 2], "layers": [layer]}).encode(), np.uint8)
+        np.savez(tmp_path / "x.npz", header=header, values=np.array(values))
+        return (tmp_path / "x.npz").read_bytes()
+
+    assert same_but_layers(features("up.0", [1, 2]), features("decoder.0", [1, 2]))
+    assert not same_but_layers(features("up.0", [1, 2]), features("up.0", [1, 3]))
 
 
 def test_a_step_differs_by_code_by_files_and_by_words(tmp_path: Path) -> None:
