@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,15 +12,15 @@ import torch
 
 from segmint.artifacts import Generation, Image, PromptSpec
 from segmint.attention import NOTHING
-from segmint.backbone.base import Backbone
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.jobs.engines.local import do_all
-from segmint.jobs.work import Batch, Finish, Work, see
-from segmint.listening import Listener, Silent
+from segmint.jobs.engines.stages import MaskPool
+from segmint.jobs.work import Batch, Seen, Work, give_up
+from segmint.listening import Silent
 from segmint.pipeline import finish
 from segmint.recipe import Recipe
 from segmint.runs.files.local import LocalFiles
-from segmint.runs.records import ItemRecord
+from segmint.runs.store import Draft
 
 CLASSES = ("boat", "tree", "star", "car", "house", "fish", "balloon", "mushroom")
 
@@ -36,7 +36,7 @@ class Overhead:
     dtype: str
     batch: int
     batches: int
-    """In a turn. On a GPU the masks of one are made while the next is drawn."""
+    """In a turn. The masks of one are made while the next is drawn."""
     steps: int
     turns: int
     method: str
@@ -137,31 +137,20 @@ def _minted(
     backbone: DiffusersBackbone, parts: Sequence[Sequence[PromptSpec]], recipe: Recipe
 ) -> list[Image]:
     """By the engine of `segmint generate`, all but the writing."""
-    made = _Unwritten()
     batches = tuple(
         Batch(specs=tuple(specs), wanted=frozenset(each.item_id for each in specs)) for specs in parts
     )
     work = Work(files=LocalFiles(Path()), recipe=recipe, batches=batches)
-    do_all(work, backbone, made, made.unit)
-    return made.images
+    images: list[Image] = []
 
+    def masks(seen: Seen) -> Draft:
+        if isinstance(seen.outcome, Generation):
+            images.append(finish(seen.outcome, recipe).image)
+        return give_up(seen.spec, "not written", work, backbone.info, attempts=1)
 
-@dataclass(slots=True)
-class _Unwritten(Silent):
-    """A unit of work that makes masks and writes nothing, and its own listener."""
-
-    images: list[Image] = field(default_factory=list)
-
-    def unit(self, batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> Finish:
-        seen = see(batch, work, backbone)
-
-        def masks() -> list[ItemRecord]:
-            drawn = [each.outcome for each in seen if isinstance(each.outcome, Generation)]
-            items = [finish(each, work.recipe) for each in drawn]
-            self.images += [item.image for item in items]
-            return []
-
-        return masks
+    with MaskPool(masks, lambda _: [], workers=1) as pool:
+        do_all(work, backbone, Silent(), pool)
+    return images
 
 
 def _spec(index: int) -> PromptSpec:

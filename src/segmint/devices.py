@@ -1,6 +1,8 @@
-"""Which device work runs on; torch is imported only when one is looked for."""
+"""Which device work runs on, and how many cores there are; torch is imported only to look for a device."""
 
+import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from segmint.errors import DeviceError
@@ -34,3 +36,10 @@ def find_device(name: str) -> "torch.device":
     if kind == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device 'mps' was asked for, but this machine has none; use --device cpu or auto")
     return torch.device(name)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,6 +1,41 @@
 """How long work tells what it does: to a progress bar, a log, a test, or nobody."""
 
+import math
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Where the time of drawing and of mask-making, side by side, went: seconds summed over all workers."""
+
+    drawing_s: float = 0.0
+    """Batches before the model."""
+    waiting_s: float = 0.0
+    """Drawing that stood still because too many masks were still to be made."""
+    masks_s: float = 0.0
+    """Masks, and the encoding of files."""
+    mask_workers: int = 1
+    """Beside each model."""
+
+    def __add__(self, other: "Pace") -> "Pace":
+        """Both together, of alike workers."""
+        return Pace(
+            drawing_s=self.drawing_s + other.drawing_s,
+            waiting_s=self.waiting_s + other.waiting_s,
+            masks_s=self.masks_s + other.masks_s,
+            mask_workers=max(self.mask_workers, other.mask_workers),
+        )
+
+    @property
+    def waiting(self) -> float:
+        """Share of the drawing's time that it waited."""
+        return self.waiting_s / max(self.drawing_s + self.waiting_s, 1e-9)
+
+    @property
+    def enough_mask_workers(self) -> int:
+        """Mask workers beside each model that would keep up with it, at the speed that they had."""
+        return max(1, math.ceil(self.masks_s / max(self.drawing_s, 1e-9)))
 
 
 @runtime_checkable
@@ -23,6 +58,10 @@ class Listener(Protocol):
         """Something that a person should know."""
         ...
 
+    def paced(self, pace: Pace) -> None:
+        """How drawing and mask-making went side by side, once at the end."""
+        ...
+
 
 class Silent:
     """A listener that keeps to itself. Derive from it to hear only some of it."""
@@ -37,4 +76,7 @@ class Silent:
         """Nothing."""
 
     def noted(self, text: str) -> None:
+        """Nothing."""
+
+    def paced(self, pace: Pace) -> None:
         """Nothing."""

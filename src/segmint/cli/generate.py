@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -209,7 +209,10 @@ def _tell_end(run: "Run", listener: Quiet, *, quiet: bool) -> None:
     summary = summarise_run(run)
     sheet = f"{run.files.address}/{layout.CONTACT_SHEET}"
     if isinstance(listener, JsonLines):
-        listener.tell("end", run=run.files.address, contact_sheet=sheet, **summary_fields(summary))
+        spent = None if listener.pace_of_stages is None else asdict(listener.pace_of_stages)
+        listener.tell(
+            "end", run=run.files.address, contact_sheet=sheet, **summary_fields(summary), stages=spent
+        )
         return
-    print_summary(summary, title=run.files.address)
+    print_summary(summary, title=run.files.address, pace=listener.pace_of_stages)
     typer.echo(f"look at {sheet}")

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from segmint.cli.options import ProgressOptions
+from segmint.listening import Pace
 
 if TYPE_CHECKING:
     from segmint.runs.records import ItemRecord
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 LOG_EVERY_S = 30.0
 """Between two lines where no terminal shows a bar."""
+LITTLE_WAITING = 0.05
+"""Share of the drawing's time below which its waiting for masks needs no remedy."""
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class Quiet:
     todo: int = 0
     planned: int = 0
     began: float = field(default_factory=time.monotonic)
+    pace_of_stages: Pace | None = None
 
     def starting(self, todo: int, planned: int) -> None:
         """As `Listener.starting`."""
@@ -49,6 +53,10 @@ class Quiet:
     def noted(self, text: str) -> None:
         """As `Listener.noted`."""
         typer.echo(f"note: {text}", err=True)
+
+    def paced(self, pace: Pace) -> None:
+        """As `Listener.paced`."""
+        self.pace_of_stages = pace
 
     def pace(self) -> tuple[float, float]:
         """Images a second so far, and seconds left at that pace."""
@@ -171,8 +179,8 @@ def listening(progress: ProgressOptions) -> Iterator[Quiet]:
         yield Lines()
 
 
-def print_summary(summary: "RunSummary", *, title: str) -> None:
-    """The table at the end of a run."""
+def print_summary(summary: "RunSummary", *, title: str, pace: Pace | None = None) -> None:
+    """The table at the end of a run; `pace` of the work that was done just now."""
     from rich.table import Table
 
     console = Console(file=sys.stdout)
@@ -200,6 +208,17 @@ def print_summary(summary: "RunSummary", *, title: str) -> None:
     console.print(f"uncertain pixels {summary.uncertain_fraction or 0:.1%}{sure}", highlight=False)
     spent = " · ".join(f"{stage} {seconds:.2g} s" for stage, seconds in summary.seconds.items())
     console.print(f"time an item: {spent}", highlight=False)
+    if pace is not None:
+        console.print(held_back(pace), highlight=False)
+
+
+def held_back(pace: Pace) -> str:
+    """What held the work back, drawing or masks, and the remedy."""
+    if pace.waiting < LITTLE_WAITING:
+        return f"drawing: it waited {pace.waiting:.0%} of the time for masks"
+    enough = pace.enough_mask_workers
+    remedy = f"; try --mask-workers {enough}" if enough > pace.mask_workers else ""
+    return f"masks: the drawing waited {pace.waiting:.0%} of the time{remedy}"
 
 
 def summary_fields(summary: "RunSummary") -> dict[str, Any]:

@@ -92,6 +92,7 @@ def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
                 specs = [spec for batch in batches for spec in batch.specs]
                 check_same_model(run, info or engine.prepare(job.request.recipe, specs))
                 engine.run(job.work(batches), listener)
+                job.files.sweep()  # a worker that died may have left half a file
         except BaseException:
             with suppress(StorageError):  # the first error is the one to hear about
                 tidy(run)

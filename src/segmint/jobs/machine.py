@@ -4,7 +4,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from segmint._version import __version__
 from segmint.backbone.known import TOYBOX, is_on_disk, known_model, known_models
+from segmint.devices import cores
 from segmint.errors import ConfigError
 from segmint.runs.files.objects import is_url
 
@@ -126,7 +126,7 @@ def look(out: str = ".") -> Machine:
         torch=version,
         torch_error=error,
         devices=devices,
-        cores=_cores(),
+        cores=cores(),
         thread_settings={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
         ram_total_bytes=total,
         ram_free_bytes=available,
@@ -241,12 +241,6 @@ def _devices(torch: Any) -> tuple[Device, ...]:
             Device(name="mps", description="Apple GPU, shares the memory", total_bytes=None, free_bytes=free)
         )
     return tuple(found)
-
-
-def _cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory() -> tuple[int | None, int | None]:

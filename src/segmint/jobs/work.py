@@ -1,4 +1,4 @@
-"""The one unit of work, which every engine calls: a batch before the model, its masks, its items in place.
+"""The one unit of work, in the two stages that every engine runs: a batch before the model, its items' masks.
 
 A batch is a fixed slice of the plan, so that an item's arithmetic, down to the last bit, does not depend on
 which worker does it, on what was done before, or on how often the run was stopped. Where only some items of
@@ -11,7 +11,6 @@ existing ones. An image that cannot be read becomes a failed item with the reaso
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from segmint.artifacts import Generation, PromptSpec
@@ -23,9 +22,7 @@ from segmint.pipeline import capture_for, finish, look
 from segmint.plan.photos.reading import Photo, read_photo
 from segmint.recipe import Recipe
 from segmint.runs.files.local import Files
-from segmint.runs.records import ItemRecord
-from segmint.runs.store import Draft, commit
-from segmint.vocabulary import Vocabulary
+from segmint.runs.store import Draft
 
 SEED_SPACE = 2**63
 
@@ -66,10 +63,8 @@ class Seen:
     """The image that the model looked at."""
 
 
-Finish = Callable[[], list[ItemRecord]]
-"""What is left to do for a batch that has been through the model: masks and writing, without the device."""
-Unit = Callable[[Batch, Work, Backbone, Listener], Finish]
-"""Does one batch: the model's part at once, the rest when the result is called."""
+Draw = Callable[[Batch, Work, Backbone, Listener], list[Seen]]
+"""The first stage, a batch at a time: `draw`, or what stands for it."""
 
 
 def batches_to_do(plan: Sequence[PromptSpec], skip: Set[str], batch_size: int) -> tuple[Batch, ...]:
@@ -83,14 +78,33 @@ def batches_to_do(plan: Sequence[PromptSpec], skip: Set[str], batch_size: int) -
     return tuple(_to_do(plan, skip, batch_size))
 
 
-def do_batch(batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> Finish:
-    """The unit of work: a batch before the model now; masks and writing are left to what it returns.
+def draw(batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> list[Seen]:
+    """The first stage: a batch before the model. The listener hears of every step, and of doubtful photos.
 
     Raises:
         DeviceError: out of memory.
     """
     seen = see(batch, work, backbone, listener.stepped)
-    return partial(_store, seen, work, backbone.info, listener)
+    for each in seen:
+        for note in each.photo.notes if each.photo else ():
+            listener.noted(f"{_source(work, each.spec.item_id)} {note}")
+    return seen
+
+
+def make(seen: Seen, work: Work, info: ModelInfo) -> Draft:
+    """The second stage: an item's mask, and all of its files as bytes. Needs no device, and no other item."""
+    photo = seen.photo
+    try:
+        if not isinstance(seen.outcome, Generation):
+            raise seen.outcome
+        item = finish(seen.outcome, work.recipe, None if photo is None else photo.rgb)
+    except (GenerationError, ImageError) as error:
+        return give_up(seen.spec, str(error), work, info, attempts=seen.attempts)
+    vocabulary = work.recipe.vocabulary.to_vocabulary()
+    draft = whole_draft(item, work.recipe, info, vocabulary, attempts=seen.attempts)
+    if photo is not None and photo.original is not None:
+        draft = replace(draft, blobs={**draft.blobs, "image": photo.original})
+    return _of_source(draft, work)
 
 
 def see(batch: Batch, work: Work, backbone: Backbone, callback: Callback | None = None) -> list[Seen]:
@@ -165,32 +179,9 @@ def _read(path: Path) -> Photo | ImageError:
         return error
 
 
-def _store(seen: Sequence[Seen], work: Work, info: ModelInfo, listener: Listener) -> list[ItemRecord]:
-    """Make the masks of a batch and put its items in place; StorageError where the place refuses a write."""
-    vocabulary = work.recipe.vocabulary.to_vocabulary()
-    for each in seen:
-        for note in each.photo.notes if each.photo else ():
-            listener.noted(f"{_source(work, each.spec.item_id)} {note}")
-    return commit(work.files, [_draft(each, work, info, vocabulary) for each in seen])
-
-
 def give_up(spec: PromptSpec, error: str, work: Work, info: ModelInfo, *, attempts: int) -> Draft:
     """An item that cannot be made, whatever is tried."""
     draft = failed_draft(spec, error, work.recipe, info, attempts=attempts)
-    return _of_source(draft, work)
-
-
-def _draft(seen: Seen, work: Work, info: ModelInfo, vocabulary: Vocabulary) -> Draft:
-    photo = seen.photo
-    try:
-        if not isinstance(seen.outcome, Generation):
-            raise seen.outcome
-        item = finish(seen.outcome, work.recipe, None if photo is None else photo.rgb)
-    except (GenerationError, ImageError) as error:
-        return give_up(seen.spec, str(error), work, info, attempts=seen.attempts)
-    draft = whole_draft(item, work.recipe, info, vocabulary, attempts=seen.attempts)
-    if photo is not None and photo.original is not None:
-        draft = replace(draft, blobs={**draft.blobs, "image": photo.original})
     return _of_source(draft, work)
 
 

@@ -1,20 +1,21 @@
-"""The local engine: one batch after the other in this process, and what every engine does in its workers."""
+"""The local engine: all work in this process; and what every engine does in its workers."""
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.backbone.settings import ModelSettings
 from segmint.errors import DeviceError
-from segmint.jobs.work import Batch, Finish, Unit, Work, do_batch
+from segmint.jobs.engines.stages import MaskPool, usual_mask_workers
+from segmint.jobs.work import Batch, Draw, Seen, Work, draw, make
 from segmint.listening import Listener
 from segmint.pipeline import capture_for
 from segmint.recipe import Recipe
-from segmint.runs.records import ItemRecord
+from segmint.runs.store import commit
 
 Task = Callable[[Any], Any]
 """What is done with a row of items, without a model: plain data in, plain data out."""
@@ -24,10 +25,14 @@ Executor = Callable[[Callable[[], Task], Sequence[Any]], Iterator[Any]]
 
 @dataclass(slots=True, kw_only=True)
 class LocalEngine:
-    """Works in this process, with one model. `load` gives it and is called once, when it is first needed."""
+    """Works in this process, with one model. `load` gives it and is called once, when it is first needed.
+
+    `mask_workers`: threads that make masks beside the drawing; None takes what the cores allow.
+    """
 
     load: Callable[[], Backbone]
     backbone: Backbone | None = None
+    mask_workers: int | None = None
 
     def prepare(self, recipe: Recipe, specs: Sequence[PromptSpec]) -> ModelInfo:
         """As `Engine.prepare`."""
@@ -37,7 +42,13 @@ class LocalEngine:
     def run(self, work: Work, listener: Listener) -> None:
         """As `Engine.run`."""
         self.backbone = self.backbone or self.load()
-        do_all(work, self.backbone, listener)
+        with pool_for(work, self.backbone.info, self.mask_workers or usual_mask_workers()) as pool:
+            do_all(work, self.backbone, listener, pool)
+
+
+def pool_for(work: Work, info: ModelInfo, workers: int) -> MaskPool:
+    """The second stage of some work: its items' masks, and its batches put in place."""
+    return MaskPool(lambda seen: make(seen, work, info), partial(commit, work.files), workers=workers)
 
 
 def in_process(make: Callable[[], Task], rows: Sequence[Any]) -> Iterator[Any]:
@@ -71,17 +82,16 @@ def checked(backbone: Backbone, recipe: Recipe, specs: Sequence[PromptSpec]) -> 
     return backbone.info
 
 
-def do_all(work: Work, backbone: Backbone, listener: Listener, unit: Unit = do_batch) -> None:
-    """Every batch, in order. On a GPU the masks of one are made while the next is before the model."""
-    begun = begin_all(work, backbone, listener, unit)
-    beside = backbone.info.device.startswith("cuda")
-    for records in _one_behind(begun) if beside else (finish() for finish in begun):
+def do_all(work: Work, backbone: Backbone, listener: Listener, pool: MaskPool) -> None:
+    """Every batch, in order, its masks made by the pool while the next is before the model."""
+    for records in pool.follow(begin_all(work, backbone, listener)):
         for record in records:
             listener.finished(record)
+    listener.paced(pool.pace())
 
 
-def begin_all(work: Work, backbone: Backbone, listener: Listener, unit: Unit = do_batch) -> Iterator[Finish]:
-    """Every batch through the model, in order, each with what is left to do for it.
+def begin_all(work: Work, backbone: Backbone, listener: Listener, stage: Draw = draw) -> Iterator[list[Seen]]:
+    """Every batch through the model, in order.
 
     Where the device runs out of memory the batch is halved, for the rest of the work, and the listener told.
     An item's noise stays the same; its last bits may differ from those of a whole batch.
@@ -90,13 +100,14 @@ def begin_all(work: Work, backbone: Backbone, listener: Listener, unit: Unit = d
         DeviceError: a single item does not fit the device.
     """
     for batch in work.batches:
-        finish, work = within_memory(batch, work, backbone, listener, unit)
-        yield finish
+        seen, work = within_memory(batch, work, backbone, listener, stage)
+        yield seen
+        del seen  # the pool's alone by now
 
 
 def within_memory(
-    batch: Batch, work: Work, backbone: Backbone, listener: Listener, unit: Unit = do_batch
-) -> tuple[Finish, Work]:
+    batch: Batch, work: Work, backbone: Backbone, listener: Listener, stage: Draw = draw
+) -> tuple[list[Seen], Work]:
     """One batch through the model, halved as often as memory asks for, and the work with what was learnt.
 
     Raises:
@@ -104,7 +115,7 @@ def within_memory(
     """
     while True:
         try:
-            return unit(batch, work, backbone, listener), work
+            return stage(batch, work, backbone, listener), work
         except DeviceError:
             at_once = min(work.most or len(batch.specs), len(batch.specs))
             if at_once == 1:
@@ -112,14 +123,3 @@ def within_memory(
             work = replace(work, most=at_once // 2)
             listener.noted(f"out of memory: going on with {at_once // 2} images at once")
         gc.collect()  # what the failed batch held hangs on the frames of its traceback, in cycles
-
-
-def _one_behind(begun: Iterable[Finish]) -> Iterator[list[ItemRecord]]:
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        underway: Future[list[ItemRecord]] | None = None
-        for finish in begun:
-            if underway is not None:
-                yield underway.result()
-            underway = pool.submit(finish)
-        if underway is not None:
-            yield underway.result()

@@ -7,32 +7,40 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from operator import add
 from typing import Any, cast
 
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import DeviceError, SegmintError
 from segmint.jobs.engines.local import checked
-from segmint.jobs.engines.worker import Worker, raise_told, tell
+from segmint.jobs.engines.stages import MaskPool, usual_mask_workers
+from segmint.jobs.engines.worker import Drawer, Worker, make_at_last, raise_told, tell
 from segmint.jobs.work import Batch, Work
-from segmint.listening import Listener, Silent
+from segmint.listening import Listener, Pace, Silent
 from segmint.recipe import Recipe
+from segmint.runs.store import commit
 
 MOST_STARTS = 3
 """Times a worker may die before it has its model."""
+NEWS_EVERY_S = 0.02
+"""How often a worker that has nothing to draw looks for masks that are done."""
 
 
 @dataclass(slots=True, kw_only=True)
 class SpawnEngine:
     """One worker process for each of `devices`; `load` gives a device's model inside its worker.
 
-    `load` must be importable there (a function of a module, or a `functools.partial` of one).
+    `load` must be importable there (a function of a module, or a `functools.partial` of one). `mask_workers`:
+    threads beside each model; None takes what the cores allow.
     """
 
     load: Callable[[str], Backbone]
     devices: Sequence[str]
+    mask_workers: int | None = None
 
     def prepare(self, recipe: Recipe, specs: Sequence[PromptSpec]) -> ModelInfo:
         """As `Engine.prepare`, in a worker of its own, so that this process never holds a model."""
@@ -45,28 +53,34 @@ class SpawnEngine:
                 _heed(kind, value, None)
 
     def run(self, work: Work, listener: Listener) -> None:
-        """As `Engine.run`. A worker that dies is replaced, and its batch done again."""
+        """As `Engine.run`. A worker that dies is replaced, and what it had in hand done again."""
         todo, bare = deque(work.batches), replace(work, batches=())
-        processes = [_Process(device, self.load, bare) for device in self.devices]
+        workers = self.mask_workers or usual_mask_workers(len(self.devices))
+        processes = [_Process(device, self.load, bare, workers) for device in self.devices]
         try:
-            while todo or any(process.batch for process in processes):
+            while todo or any(process.batches for process in processes):
                 for process in processes:
-                    if process.ready and process.batch is None and todo:
+                    if process.free and todo:
                         process.give(todo.popleft())
                 for process in _with_news(processes):
                     _attend(process, todo, listener)
         finally:
             for process in processes:
                 process.stop()
+        listener.paced(reduce(add, (process.pace for process in processes)))
 
 
 class _Process:
     """A worker's process and the pipe to it."""
 
-    def __init__(self, device: str, load: Callable[[str], Backbone], work: Work | None = None) -> None:
-        self.device, self._load, self._work = device, load, work
-        self.batch: Batch | None = None
-        self.ready = False
+    def __init__(
+        self, device: str, load: Callable[[str], Backbone], work: Work | None = None, mask_workers: int = 1
+    ) -> None:
+        self.device, self._load, self._work, self._mask_workers = device, load, work, mask_workers
+        self.batches: dict[str, Batch] = {}
+        """In hand, by their first item: one before the model at most, the others waiting for their masks."""
+        self.free = False
+        self.pace = Pace()
         self._starts = 0
         self._process: BaseProcess
         self._pipe: Connection
@@ -86,15 +100,16 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self._pipe, far = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(far, self.device, self._load, self._work), daemon=True
+            target=_serve, args=(far, self.device, self._load, self._work, self._mask_workers), daemon=True
         )
         self._process.start()
         far.close()
-        self.ready = False
+        self.free = False
 
     def give(self, batch: Batch) -> None:
         """Hand over a batch."""
-        self.batch = batch
+        self.batches[batch.specs[0].item_id] = batch
+        self.free = False
         self.send(("batch", batch))
 
     def send(self, message: tuple[str, Any]) -> None:
@@ -111,8 +126,8 @@ class _Process:
         except (EOFError, OSError):
             self._process.join()
             return "died", None
-        if kind == "ready":
-            self.ready, self._starts = True, 0
+        if kind == "free":
+            self.free, self._starts = True, 0
         return str(kind), value
 
     @property
@@ -135,15 +150,16 @@ def _with_news(processes: Sequence[_Process]) -> list[_Process]:
 def _attend(process: _Process, todo: deque[Batch], listener: Listener) -> None:
     kind, value = process.receive()
     if kind == "died":
-        if process.batch is not None:
-            todo.appendleft(process.batch)
-            listener.noted(f"the worker on {process.device} died with a batch in hand; starting it again")
-            process.batch = None
+        if process.batches:
+            todo.extendleft(reversed(process.batches.values()))
+            listener.noted(f"the worker on {process.device} died with work in hand; starting it again")
+            process.batches = {}
         process.pipe.close()
         process.start()
     elif kind == "done":
-        process.batch = None
-        for record in value:
+        name, records, process.pace = value
+        del process.batches[name]
+        for record in records:
             listener.finished(record)
     else:
         _heed(kind, value, listener)
@@ -162,30 +178,46 @@ def _heed(kind: str, value: Any, listener: Listener | None) -> None:
         listener.stepped(*value)
 
 
-def _serve(pipe: Connection, device: str, load: Callable[[str], Backbone], work: Work | None) -> None:
+def _serve(
+    pipe: Connection, device: str, load: Callable[[str], Backbone], work: Work | None, mask_workers: int
+) -> None:
     """A worker's life: load, then do what comes until the pipe or the parent is gone."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
     _die_with_parent()
-    listener, worker = _Piped(pipe), None
     try:
         backbone = load(device)
-        pipe.send(("ready", None))
-        while True:
-            kind, value = pipe.recv()
-            if kind == "prepare":
-                recipe, specs = value
-                pipe.send(("info", checked(backbone, recipe, specs)))
-            elif work is not None:
-                worker = worker or Worker(work=work, backbone=backbone, listener=listener)
-                pipe.send(("done", worker.run(value)))
+        if work is None:
+            _, (recipe, specs) = pipe.recv()
+            pipe.send(("info", checked(backbone, recipe, specs)))
+        else:
+            _work_off(pipe, Drawer(work=work, backbone=backbone, listener=_Piped(pipe)), mask_workers)
     except EOFError:
         return
     except SegmintError as error:
         pipe.send(("error", tell(error)))
     except Exception:  # noqa: BLE001 - told to the parent, which raises it
         pipe.send(("defect", traceback.format_exc()))
+
+
+def _work_off(pipe: Connection, drawer: Drawer, mask_workers: int) -> None:
+    """Batch after batch; free for another as soon as one has been before the model."""
+    work, info = drawer.work, drawer.backbone.info
+    careful = partial(make_at_last, work=work, info=info)
+    with MaskPool(careful, partial(commit, work.files), workers=mask_workers) as pool:
+        worker = Worker(drawer=drawer, pool=pool)
+        while True:
+            pipe.send(("free", None))
+            while not pipe.poll(NEWS_EVERY_S):
+                _tell_finished(pipe, worker)
+            worker.take(pipe.recv()[1])
+            _tell_finished(pipe, worker)
+
+
+def _tell_finished(pipe: Connection, worker: Worker) -> None:
+    for name, records in worker.finished():
+        pipe.send(("done", (name, records, worker.pool.pace())))
 
 
 class _Piped(Silent):

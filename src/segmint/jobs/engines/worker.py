@@ -1,65 +1,55 @@
 """A batch that must not take its worker's other work down with it: try again, then find the item at fault.
 
-Two things go wrong in a long run on many machines: code raises, or the process dies with a batch in hand.
+Two things go wrong in a long run on many machines: code raises, or the process dies with batches in hand.
 Both are tried three times with the whole batch, so that an item's bytes stay the same. After that the batch
 is done item by item, and the one that still fails is recorded as failed with its error; its neighbours,
 drawn alone now, may differ from a batch by the last bits of their arithmetic.
+
+A process dies over one batch, and all that it had in hand are given out again. A batch that is tried again is
+therefore done with nothing beside it, so that those that only kept it company are never taken apart.
 """
 
 import json
 import traceback
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from segmint import errors
 from segmint.artifacts import PromptSpec
-from segmint.backbone.base import Backbone
-from segmint.errors import SegmintError
+from segmint.backbone.base import Backbone, ModelInfo
+from segmint.errors import GenerationError, SegmintError
 from segmint.jobs.engines.local import within_memory
-from segmint.jobs.work import Batch, Work, give_up
+from segmint.jobs.engines.stages import MaskPool
+from segmint.jobs.work import Batch, Seen, Work, make
 from segmint.listening import Listener
 from segmint.runs import layout
+from segmint.runs.files.local import Files
 from segmint.runs.records import ItemRecord
-from segmint.runs.store import commit, read_record
+from segmint.runs.store import Draft, commit, read_record
 
 TRIES = 3
-"""Attempts with a whole batch before it is taken apart."""
+"""Attempts with a whole batch before it is taken apart, and with an item's mask."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Worker:
-    """What a worker process holds. `work` learns how much fits the device."""
+class Drawer:
+    """The first stage in a worker process. `work` learns how much fits the device."""
 
     work: Work
     backbone: Backbone
     listener: Listener
 
-    def run(self, batch: Batch) -> list[ItemRecord]:
-        """Do one batch, whatever it takes; items that are in place already are left as they are.
-
-        Returns:
-            Records of all wanted items, whole and failed.
+    def batch(self, batch: Batch) -> list[Seen] | None:
+        """A whole batch, up to TRIES times, counted across deaths of the process; None where it is in vain.
 
         Raises:
             StorageError, DeviceError, …: trouble of the place or the machine, which is no item's fault.
         """
-        standing = {each for each in batch.wanted if self.work.files.exists(layout.record(each))}
-        records = [read_record(self.work.files, layout.record(each)) for each in sorted(standing)]
-        left = Batch(specs=batch.specs, wanted=batch.wanted - standing)
-        if not left.wanted:
-            return records
-        marker = _marker(left.specs[0].item_id)
-        made = self._try(left, marker)
-        if made is None:
-            alone = [spec for spec in left.specs if spec.item_id in left.wanted]
-            made = [record for spec in alone for record in self._alone(spec)]
-        self.work.files.remove(marker)
-        return records + made
-
-    def _try(self, batch: Batch, marker: PurePosixPath) -> list[ItemRecord] | None:
-        """The whole batch, up to TRIES times, counted in `marker` across deaths of the process."""
-        files = self.work.files
+        files, name = self.work.files, batch.specs[0].item_id
+        marker = marker_of(name)
         before = int(json.loads(files.read(marker))) if files.exists(marker) else 0
         for attempt in range(before + 1, TRIES + 1):
             files.write(marker, str(attempt).encode())
@@ -69,34 +59,154 @@ class Worker:
                 files.remove(marker)
                 raise
             except Exception as problem:  # noqa: BLE001 - whatever it was, it must not end the worker
-                name = batch.specs[0].item_id
                 self.listener.noted(f"batch of {name}, attempt {attempt} of {TRIES}: {_told(problem)}")
         return None
 
-    def _alone(self, spec: PromptSpec) -> list[ItemRecord]:
-        """One item by itself, given up where it fails, or where the process already died over it."""
-        files, marker = self.work.files, _marker(f"{spec.item_id}.alone")
-        if files.exists(layout.record(spec.item_id)):
-            return [read_record(files, layout.record(spec.item_id))]
+    def alone(self, spec: PromptSpec) -> Seen:
+        """One item by itself, failed where drawing it raises, or where the process already died over it."""
+        files, marker = self.work.files, marker_of(f"{spec.item_id}.alone")
         if files.exists(marker):
-            return self._give_up(spec, "the worker process died over this item")
+            return _in_vain(spec, "the worker process died over this item")
         files.write(marker, b"1")
         try:
-            made = self._once(Batch(specs=(spec,), wanted=frozenset({spec.item_id})))
+            return self._once(Batch(specs=(spec,), wanted=frozenset({spec.item_id})))[0]
         except SegmintError:
+            files.remove(marker)
             raise
         except Exception as problem:  # noqa: BLE001 - as above
-            made = self._give_up(spec, _told(problem))
-        files.remove(marker)
+            files.remove(marker)
+            return _in_vain(spec, _told(problem))
+
+    def whatever_it_takes(self, batch: Batch) -> list[Seen]:
+        """The wanted items of a batch, whole or, where that is in vain, one by one; raises as `batch`."""
+        if not batch.wanted:
+            return []
+        seen = self.batch(batch)
+        if seen is None:
+            seen = []
+            for spec in wanted_of(batch):
+                seen.append(self.alone(spec))
+                if not isinstance(seen[-1].outcome, GenerationError):
+                    self.work.files.remove(marker_of(f"{spec.item_id}.alone"))
+        self.forget(batch)
+        return seen
+
+    def forget(self, batch: Batch) -> None:
+        """Take away the count of a batch's attempts."""
+        for name in (batch.specs[0].item_id, *(f"{spec.item_id}.alone" for spec in wanted_of(batch))):
+            self.work.files.remove(marker_of(name))
+
+    def _once(self, batch: Batch) -> list[Seen]:
+        seen, self.work = within_memory(batch, self.work, self.backbone, self.listener)
+        return seen
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """Both stages in a worker process: takes batches, and tells of those that are in place."""
+
+    drawer: Drawer
+    pool: MaskPool
+    _given: deque[tuple[str, list[ItemRecord]]] = field(default_factory=deque)
+    """Batches in the pool, each with the records of its items that stood already."""
+    _done: deque[tuple[str, list[ItemRecord]]] = field(default_factory=deque)
+
+    def take(self, batch: Batch) -> None:
+        """Draw one batch, whatever it takes, and leave its masks to the pool; waits while that is full.
+
+        Raises:
+            StorageError, DeviceError, …: as `Drawer.batch`; also of an earlier batch.
+        """
+        files, name = self.drawer.work.files, batch.specs[0].item_id
+        records, left = standing(files, batch)
+        if not left.wanted:
+            self._finish(name, records)
+            return
+        again = files.exists(marker_of(name))
+        if again:
+            self._settle(self.pool.rest())
+        with self.pool.drawing():
+            seen = self.drawer.batch(left)
+        if seen is None:
+            self._finish(name, records + self._one_by_one(left))
+            return
+        self._given.append((name, records))
+        self.pool.give(seen)
+        self._settle(self.pool.rest() if again else self.pool.ready())
+
+    def finished(self) -> Iterator[tuple[str, list[ItemRecord]]]:
+        """Batches in place since the last call, by their first item, with the records of all wanted items."""
+        self._settle(self.pool.ready())
+        while self._done:
+            yield self._done.popleft()
+
+    def _one_by_one(self, batch: Batch) -> list[ItemRecord]:
+        self._settle(self.pool.rest())
+        made = []
+        for spec in wanted_of(batch):
+            self.pool.give([self.drawer.alone(spec)])
+            made += [record for records in self.pool.rest() for record in records]
+        self.drawer.forget(batch)
         return made
 
-    def _once(self, batch: Batch) -> list[ItemRecord]:
-        finish, self.work = within_memory(batch, self.work, self.backbone, self.listener)
-        return finish()
+    def _settle(self, made: Iterable[list[ItemRecord]]) -> None:
+        for records in made:
+            name, before = self._given.popleft()
+            self._finish(name, before + records)
 
-    def _give_up(self, spec: PromptSpec, error: str) -> list[ItemRecord]:
-        draft = give_up(spec, error, self.work, self.backbone.info, attempts=TRIES)
-        return commit(self.work.files, [draft])
+    def _finish(self, name: str, records: list[ItemRecord]) -> None:
+        self.drawer.work.files.remove(marker_of(name))
+        self._done.append((name, records))
+
+
+def wanted_of(batch: Batch) -> list[PromptSpec]:
+    """The items of a batch that are to be put in place, in its order."""
+    return [spec for spec in batch.specs if spec.item_id in batch.wanted]
+
+
+def standing(files: Files, batch: Batch) -> tuple[list[ItemRecord], Batch]:
+    """Records of a batch's wanted items that are in place already, and the batch with what is left to do."""
+    there = {each for each in batch.wanted if files.exists(layout.record(each))}
+    records = [read_record(files, layout.record(each)) for each in sorted(there)]
+    return records, Batch(specs=batch.specs, wanted=batch.wanted - there)
+
+
+def make_at_last(seen: Seen, work: Work, info: ModelInfo) -> Draft:
+    """As `work.make`, but what raises TRIES times becomes a failed item and ends nothing else."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return make(seen, work, info)
+        except SegmintError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - whatever it was, it must not end the worker
+            if attempt == TRIES:
+                seen = _in_vain(seen.spec, _told(problem))
+    return make(seen, work, info)
+
+
+def finish_item(seen: Seen, work: Work, info: ModelInfo, *, again: bool) -> ItemRecord:
+    """The second stage for an item by itself, put in place; one that stands already is left as it is.
+
+    Args:
+        seen, work, info: as `make`.
+        again: this process stands for one that died, maybe over this item: count the attempts.
+
+    Raises:
+        StorageError: the place refuses a write.
+    """
+    files, name = work.files, seen.spec.item_id
+    if files.exists(layout.record(name)):
+        return read_record(files, layout.record(name))
+    marker = marker_of(f"{name}.mask")
+    if again:
+        before = int(json.loads(files.read(marker))) if files.exists(marker) else 0
+        files.write(marker, str(before + 1).encode())
+        if before >= TRIES:
+            seen = _in_vain(seen.spec, "the worker process died over this item's mask")
+    [record] = commit(files, [make_at_last(seen, work, info)])
+    if again:
+        files.remove(marker)
+    return record
 
 
 def tell(error: SegmintError) -> dict[str, str]:
@@ -114,8 +224,13 @@ def raise_told(reply: dict[str, Any]) -> None:
         raise getattr(errors, reply["error"], SegmintError)(reply["message"])
 
 
-def _marker(name: str) -> PurePosixPath:
+def marker_of(name: str) -> PurePosixPath:
+    """Where the attempts of a batch or an item are counted."""
     return layout.PENDING / f"attempts.{name}"
+
+
+def _in_vain(spec: PromptSpec, error: str) -> Seen:
+    return Seen(spec=spec, outcome=GenerationError(error), attempts=TRIES)
 
 
 def _told(problem: Exception) -> str:
