@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from segmint.plan import presets
-from segmint.plan.classes import read_classes
+from segmint.plan.classes import preset_vocabulary, read_classes
 from segmint.plan.prompts.readers import read_prompts
 from segmint.plan.prompts.templates import load_templates
 from segmint.recipe import Recipe
@@ -64,7 +63,7 @@ def test_the_examples_of_the_prompts_page_can_be_used(tmp_path: Path) -> None:
     assert load_templates(tmp_path / "b.toml").lists["place"]["*"] == ("in a warehouse",)
     assert read_classes(tmp_path / "c.txt").names == ("forklift", "pallet", "safety vest")
     assert Recipe.parse(tomllib.loads(recipe_toml)).vocabulary.name == "voc"
-    entries = read_prompts(tmp_path / "d.jsonl", presets.vocabulary("voc"))
+    entries = read_prompts(tmp_path / "d.jsonl", preset_vocabulary("voc"))
     assert [entry.classes for entry in entries] == [("cat", "sofa"), ("dog",)]
 
 

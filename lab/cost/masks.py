@@ -15,9 +15,9 @@ from segmint.artifacts import AttentionSummary
 from segmint.masks.clusters import segment_grid
 from segmint.masks.evidence import class_evidence
 from segmint.masks.features import condense
+from segmint.masks.pcc import vote
 from segmint.masks.refine import refine
 from segmint.masks.settings import profile
-from segmint.masks.vote import vote
 
 Result = TypeVar("Result")
 Labels = NDArray[np.uint8]

@@ -15,8 +15,14 @@ import torch
 from PIL import Image
 
 from segmint.training.data.datasets import LabelledSet, MatchedSet, Sample, match
-from segmint.training.data.loading import AugmentedSamples, Batch, batches
-from segmint.training.data.sampling import Portions, ShuffledOrder, StepSampler
+from segmint.training.data.loading import (
+    AugmentedSamples,
+    Batch,
+    Portions,
+    ShuffledOrder,
+    StepSampler,
+    batches,
+)
 from segmint.training.fit.model import build, loss, normalise
 from segmint.training.fit.optim import make_optimiser
 from segmint.training.settings import TrainSettings

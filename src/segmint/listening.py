@@ -1,6 +1,7 @@
-"""How long work tells what it does: to a progress bar, a log, a test, or nobody."""
+"""How long work tells what it does: one listener for all of it, and what a training tells it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -80,3 +81,34 @@ class Silent:
 
     def paced(self, pace: Pace) -> None:
         """Nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Progress of what is not an iteration: inspecting, validating, labelling anew."""
+
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One finished iteration."""
+
+    iteration: int
+    """Counted from 1."""
+    iterations: int
+    loss: float
+    rate: float
+    """The heads' learning rate."""
+    images_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """A finished validation."""
+
+    iteration: int
+    mean_iou: Mapping[str, float | None]
+    """By kind of weights (`raw`, `ema`)."""

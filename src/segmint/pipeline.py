@@ -31,7 +31,7 @@ from segmint.masks.features import summarise
 from segmint.masks.methods import METHODS, class_maps, competition_captures
 from segmint.masks.presence import present_classes
 from segmint.masks.settings import MaskSettings
-from segmint.plan.photos.fitting import drawing_size, resized, to_size
+from segmint.plan.photos.reading import drawing_size, resized, to_size
 from segmint.recipe import Recipe
 from segmint.vocabulary import IGNORE
 
@@ -94,7 +94,7 @@ def look(
 def finish(generation: Generation, recipe: Recipe, photo: AnyImage | None = None) -> Item:
     """The mask of one generation, or of the photo that it was made of, at the photo's own size.
 
-    A photo's mask is drawn at a bounded size and carried to its own (see `photos.fitting`).
+    A photo's mask is drawn at a bounded size and carried to its own (see `photos.reading`).
 
     Raises:
         GenerationError: the captured attention holds NaN or infinity.

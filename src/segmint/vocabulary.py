@@ -43,7 +43,7 @@ class ClassEntry:
 class Vocabulary:
     """The classes of a dataset, in id order.
 
-    Build one with `Vocabulary.of`; a preset with `segmint.plan.presets.vocabulary("voc")`.
+    Build one with `Vocabulary.of`; a preset with `segmint.plan.classes.vocabulary("voc")`.
     """
 
     name: str

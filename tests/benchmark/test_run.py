@@ -10,7 +10,7 @@ import pytest
 from segmint.artifacts import Mask, PromptSpec
 from segmint.backbone.base import Outcome
 from segmint.backbone.fake import FakeBackbone, draw
-from segmint.benchmark import run, toybox
+from segmint.benchmark import run, samples
 from segmint.benchmark.rows import Row
 from segmint.benchmark.samples import Sample
 from segmint.benchmark.tally import tally
@@ -115,13 +115,13 @@ def test_generated_images_are_judged() -> None:
 
 
 def test_seeds_and_splits_share_no_image() -> None:
-    first, second = (list(toybox.samples("val", seed=seed, count=2)) for seed in (0, 1))
-    other = list(toybox.samples("test", seed=0, count=2))
+    first, second = (list(samples.toybox_samples("val", seed=seed, count=2)) for seed in (0, 1))
+    other = list(samples.toybox_samples("test", seed=0, count=2))
     pictures = {each.image.tobytes() for each in (*first, *second, *other)}
     assert len(pictures) == 6
     assert first[0].classes
     seeds = [
-        {each.seed for each in toybox.specs(split, seed=seed, count=3)}  # type: ignore[arg-type]
+        {each.seed for each in samples.toybox_specs(split, seed=seed, count=3)}  # type: ignore[arg-type]
         for split, seed in (("val", 0), ("val", 1), ("test", 0))
     ]
     assert len(set.union(*seeds)) == 9
@@ -130,4 +130,4 @@ def test_seeds_and_splits_share_no_image() -> None:
 @pytest.mark.parametrize(("seed", "count"), [(-1, 5), (10**6, 5), (0, 0), (0, 10_001)])
 def test_numbers_out_of_range_are_named(seed: int, count: int) -> None:
     with pytest.raises(ConfigError, match="expected"):
-        toybox.first_seed(seed, count)
+        samples.first_seed(seed, count)

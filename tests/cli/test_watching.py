@@ -5,8 +5,7 @@ import pytest
 from rich.console import Console
 
 from segmint.cli.watching import watched
-from segmint.listening import Listener
-from segmint.training.events import Stage, Step, Validated
+from segmint.listening import Listener, Stage, Step, Validated
 
 
 @pytest.fixture

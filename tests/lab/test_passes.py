@@ -3,11 +3,12 @@
 import threading
 
 from lab.passes import count, room
-from segmint.plan import classes, presets
+from segmint.plan import classes
+from segmint.plan.classes import preset_vocabulary
 
 
 def test_functions_are_counted_once_and_room_changes_by_call() -> None:
-    known = presets.vocabulary("toybox")
+    known = preset_vocabulary("toybox")
 
     def walk() -> None:
         for _ in range(2):

@@ -1,10 +1,12 @@
+"""Squares grow and shrink: what refining stands on."""
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
-from segmint.masks.morphology import dilate, erode
+from segmint.masks.refine import dilate, erode
 
 SQUARE = np.ones((3, 3), dtype=bool)
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14))

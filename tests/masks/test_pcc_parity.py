@@ -13,12 +13,12 @@ from segmint.artifacts import RefinedMask, VotedMask
 from segmint.masks.clusters import GridPartition, own_partition, segment_grid
 from segmint.masks.evidence import scaled_evidence
 from segmint.masks.gridpoints import Level, dense_points, levels_of
+from segmint.masks.pcc import vote
 from segmint.masks.pixels import colour_position_points
 from segmint.masks.refine import PixelPartition, dominant_labels, merged_small, refine, smoothed
 from segmint.masks.refine import own_partition as own_pixel_partition
 from segmint.masks.resample import block_means, nearest
 from segmint.masks.settings import ClusterSettings, RefineSettings
-from segmint.masks.vote import vote
 
 SETTINGS = published_settings()
 

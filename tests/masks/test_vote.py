@@ -7,8 +7,8 @@ from hypothesis.extra.numpy import arrays
 
 from segmint.artifacts import ClassEvidence, Clusters
 from segmint.masks.clusters import connected
+from segmint.masks.pcc import binarised, classify, vote
 from segmint.masks.settings import VoteSettings
-from segmint.masks.vote import binarised, classify, vote
 
 QUIET = settings(max_examples=30, deadline=None)
 LEFT_RIGHT = np.array([[0, 0, 1, 1]] * 4, dtype=np.int32)

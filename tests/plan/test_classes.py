@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segmint.errors import VocabularyError
-from segmint.plan import presets
-from segmint.plan.classes import parse_classes, read_classes
+from segmint.plan.classes import parse_classes, preset_vocabulary, read_classes
 from segmint.vocabulary import Vocabulary
 
 
@@ -25,7 +24,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 @pytest.mark.parametrize("text", ["voc", " VOC ", "coco", "toybox"])
 def test_a_preset_by_its_name(text: str) -> None:
-    assert parse_classes(text) is presets.vocabulary(text.strip().lower())
+    assert parse_classes(text) is preset_vocabulary(text.strip().lower())
 
 
 def test_part_of_a_preset_keeps_its_ids_and_phrases() -> None:

@@ -3,17 +3,17 @@
 import pytest
 
 from segmint.errors import VocabularyError
-from segmint.plan import presets
+from segmint.plan.classes import PRESETS, preset_vocabulary
 
 
 def test_there_are_four() -> None:
-    assert presets.names() == ("coco", "toybox", "voc", "yard")
+    assert PRESETS == ("coco", "toybox", "voc", "yard")
     with pytest.raises(VocabularyError, match="no preset is called 'ade'"):
-        presets.vocabulary("ade")
+        preset_vocabulary("ade")
 
 
 def test_voc_has_the_ids_of_pascal_and_the_four_published_renames() -> None:
-    voc = presets.vocabulary("voc")
+    voc = preset_vocabulary("voc")
     assert voc.name == "voc"
     assert len(voc.entries) == 20
     ids = {each.name: each.label_id for each in voc.entries}
@@ -29,7 +29,7 @@ def test_voc_has_the_ids_of_pascal_and_the_four_published_renames() -> None:
 
 
 def test_coco_has_its_80_things_in_order() -> None:
-    coco = presets.vocabulary("coco")
+    coco = preset_vocabulary("coco")
     assert len(coco.entries) == 80
     assert [coco.names[place] for place in (0, 14, 39, 57, 79)] == [
         "person", "bird", "bottle", "couch", "toothbrush",
@@ -38,12 +38,12 @@ def test_coco_has_its_80_things_in_order() -> None:
 
 def test_toybox_is_the_world_it_names() -> None:
     world = pytest.importorskip("segmint.toybox.world")
-    assert presets.vocabulary("toybox").names == world.CLASSES
+    assert preset_vocabulary("toybox").names == world.CLASSES
 
 
 def test_yard_is_the_world_it_names_in_all_its_words() -> None:
     captions = pytest.importorskip("segmint.toybox.yard.captions")
-    entries = presets.vocabulary("yard").entries
+    entries = preset_vocabulary("yard").entries
     assert {entry.name: entry.phrases for entry in entries} == captions.WORDS
     assert [entry.name for entry in entries] == list(captions.WORDS)
     assert [entry.label_id for entry in entries] == list(range(1, len(entries) + 1))

@@ -4,26 +4,26 @@ import pytest
 from pydantic import ValidationError
 
 from segmint.errors import VocabularyError
-from segmint.plan import presets
+from segmint.plan.classes import preset_vocabulary
 from segmint.plan.settings import PromptSettings, VocabularySettings
 from segmint.vocabulary import Vocabulary
 
 
 def test_the_default_is_the_toybox() -> None:
-    assert VocabularySettings().to_vocabulary() == presets.vocabulary("toybox")
+    assert VocabularySettings().to_vocabulary() == preset_vocabulary("toybox")
 
 
 def test_a_preset_is_fetched_by_its_name_and_spelled_out() -> None:
     settings = VocabularySettings.model_validate({"name": "voc"})
     assert len(settings.classes) == 20
-    assert settings.to_vocabulary() == presets.vocabulary("voc")
+    assert settings.to_vocabulary() == preset_vocabulary("voc")
 
 
 @pytest.mark.parametrize(
     "vocabulary",
     [
-        presets.vocabulary("coco"),
-        presets.vocabulary("voc").subset(["cat", "sofa"]),
+        preset_vocabulary("coco"),
+        preset_vocabulary("voc").subset(["cat", "sofa"]),
         Vocabulary.of(["a b"], phrases={"a b": ["x", "y"]}, colours={"a b": (1, 2, 3)}, name="mine"),
     ],
 )

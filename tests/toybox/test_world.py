@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segmint.errors import SegmintError
-from segmint.plan.presets import vocabulary
+from segmint.plan.classes import preset_vocabulary
 from segmint.toybox import backgrounds, brush, world
 
 SEEDS = range(24)
@@ -55,7 +55,7 @@ def test_every_thing_is_large_enough_to_matter() -> None:
 
 
 def test_class_ids_are_those_of_the_preset() -> None:
-    entries = vocabulary("toybox").entries
+    entries = preset_vocabulary("toybox").entries
     assert tuple(entry.name for entry in entries) == world.CLASSES
     assert [entry.label_id for entry in entries] == list(range(1, len(world.CLASSES) + 1))
 

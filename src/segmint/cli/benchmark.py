@@ -59,7 +59,7 @@ def on_toybox(
     One row for each method, mode and seed. The same seeds give the same masks, image by image; val and test
     share no scene and no noise. Choose settings on val, and look at test once.
     """
-    from segmint.benchmark import toybox as world
+    from segmint.benchmark import samples as world
     from segmint.benchmark.run import draw, look, rows_of
 
     kinds = parts(modes, "--modes", ("label", "generate"))
@@ -74,13 +74,13 @@ def on_toybox(
         for number in numbers:
             seed = world.first_seed(number, count)
             if "label" in kinds:
-                scenes = world.samples(part, seed=number, count=count)  # type: ignore[arg-type]
+                scenes = world.toybox_samples(part, seed=number, count=count)  # type: ignore[arg-type]
                 cases = look(scenes, setup.backbone, setup.recipe, setup.capture, seed=seed)
                 watched = bar.track(cases, total=count, description=f"label, seed {number}")
                 keep = album.keep if not rows else None
                 rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
             if "generate" in kinds:
-                prompts = world.specs(part, seed=number, count=generated or count)  # type: ignore[arg-type]
+                prompts = world.toybox_specs(part, seed=number, count=generated or count)  # type: ignore[arg-type]
                 drawn = draw(prompts, setup.backbone, setup.recipe, setup.capture, judge=world.judge)
                 watched = bar.track(drawn, total=generated or count, description=f"generate, seed {number}")
                 rows += rows_of(watched, setup.methods, setup.recipe, mode="generate", seed=number)

@@ -112,7 +112,7 @@ def _world_version(split: str) -> str:
 
 
 def _render(folder: Path, split: str, count: int) -> None:
-    from segmint.plan.presets import vocabulary
+    from segmint.plan.classes import preset_vocabulary
     from segmint.runs import layout
     from segmint.runs.codec import encode_image, encode_mask
     from segmint.toybox import world
@@ -121,7 +121,7 @@ def _render(folder: Path, split: str, count: int) -> None:
     for part in (layout.IMAGES, layout.MASKS, layout.IMAGE_SETS):
         (draft / part).mkdir(parents=True)
     names = [f"{split}-{seed:06d}" for seed in range(count)]
-    palette = vocabulary("toybox").palette()
+    palette = preset_vocabulary("toybox").palette()
     for seed, name in enumerate(names):
         scene = world.render(seed, split=split)  # type: ignore[arg-type]
         (draft / layout.image(name, "jpg")).write_bytes(encode_image(scene.image, "jpg"))

@@ -120,7 +120,6 @@ def _load(recipe: Recipe, where: Where) -> "DiffusersBackbone":
 
 
 def _picture(path: Path, backbone: "DiffusersBackbone") -> Any:
-    from segmint.plan.photos.fitting import resized
-    from segmint.plan.photos.reading import read_photo
+    from segmint.plan.photos.reading import read_photo, resized
 
     return resized(read_photo(path).rgb, (backbone.info.height_px, backbone.info.width_px))

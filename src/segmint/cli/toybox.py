@@ -34,10 +34,10 @@ def render(
     from PIL import Image
 
     from segmint.errors import StorageError
-    from segmint.plan.presets import vocabulary
+    from segmint.plan.classes import preset_vocabulary
     from segmint.toybox import world
 
-    palette = np.asarray(vocabulary("toybox").palette(), np.uint8).ravel().tolist()
+    palette = np.asarray(preset_vocabulary("toybox").palette(), np.uint8).ravel().tolist()
     lines = []
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -8,12 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from segmint.listening import Silent
-from segmint.training.events import Stage, Step, Validated
+from segmint.listening import Silent, Stage, Step, Validated
 
 
 class Watcher(Silent):
-    """Shows a training's progress; see `segmint.training.events`."""
+    """Shows a training's progress; see `segmint.listening`."""
 
     def __init__(self, console: Console, progress: Progress) -> None:
         self._console, self._progress = console, progress

@@ -1,17 +1,42 @@
-"""What `--classes` may say: a preset, part of a preset, a list, or a file."""
+"""What `--classes` may say: one of the presets that ship with segmint, part of one, a list, or a file."""
 
+import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from segmint import plan
 from segmint.errors import VocabularyError
-from segmint.plan import presets
 from segmint.textfile import parse_json, parse_toml, read_text, shown
 from segmint.vocabulary import ClassEntry, Vocabulary, voc_colour
 
+PRESETS = ("coco", "toybox", "voc", "yard")
+"""Vocabularies that ship with segmint."""
 _SUFFIXES = (".txt", ".names", ".toml", ".json")
 _KEYS = ("name", "phrases", "colour", "color", "id")
+
+
+@cache
+def preset_vocabulary(name: str) -> Vocabulary:
+    """A preset by its name.
+
+    Args:
+        name: one of `PRESETS`.
+
+    Raises:
+        VocabularyError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise VocabularyError(f"no preset is called {name!r}; presets are {', '.join(PRESETS)}")
+    text = (files(plan) / "data" / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+    said = tomllib.loads(text)
+    classes: dict[str, list[str]] = said["classes"]
+    colours = {each: (red, green, blue) for each, (red, green, blue) in said.get("colours", {}).items()}
+    phrases = {each: own for each, own in classes.items() if own}
+    return Vocabulary.of(classes, phrases=phrases, colours=colours, name=name)
 
 
 def parse_classes(text: str) -> Vocabulary:
@@ -19,7 +44,7 @@ def parse_classes(text: str) -> Vocabulary:
 
     Args:
         text: one of
-            `voc`, `coco`, `toybox`: a preset;
+            `voc`, `coco`, `toybox`, `yard`: a preset;
             `voc: cat, dog`: classes of a preset, with the preset's ids, phrases and colours;
             `forklift, safety vest=vest|hi-vis vest`: classes of your own with ids 1, 2, … in this order, each
             with its phrases after `=` if its name alone does not describe it (no preset's phrases are used);
@@ -34,14 +59,14 @@ def parse_classes(text: str) -> Vocabulary:
     head, colon, rest = text.partition(":")
     preset = head.strip().casefold()
     if not colon:
-        return presets.vocabulary(preset) if preset in presets.names() else _custom_list(text)
-    if preset not in presets.names():
-        known = ", ".join(presets.names())
+        return preset_vocabulary(preset) if preset in PRESETS else _custom_list(text)
+    if preset not in PRESETS:
+        known = ", ".join(PRESETS)
         raise VocabularyError(
             f"{shown(head)} before the colon is no preset (presets are {known}); own phrases follow =, as in "
             '"vest=safety vest|hi-vis vest"'
         )
-    return presets.vocabulary(preset).subset(rest.split(",") if rest.strip() else [])
+    return preset_vocabulary(preset).subset(rest.split(",") if rest.strip() else [])
 
 
 def read_classes(path: Path) -> Vocabulary:

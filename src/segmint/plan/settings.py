@@ -4,8 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from segmint.plan import presets
-from segmint.plan.classes import classes_from_data, parse_classes
+from segmint.plan.classes import classes_from_data, parse_classes, preset_vocabulary
 from segmint.settings import Flag, Settings
 from segmint.vocabulary import ClassEntry, Vocabulary
 
@@ -34,7 +33,7 @@ class VocabularySettings(Settings):
         if isinstance(given, list | tuple) and all(_is_full(each) for each in given):
             return {"name": "custom", **data}
         if given is None:
-            vocabulary = presets.vocabulary(str(data.get("name", "toybox")))
+            vocabulary = preset_vocabulary(str(data.get("name", "toybox")))
         elif isinstance(given, str):
             vocabulary = parse_classes(given)
         else:

@@ -14,7 +14,7 @@ from segmint.attention import CLASS_MAPS, NOTHING, CaptureRequest, MapRequest
 from segmint.backbone.base import Backbone
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.errors import GenerationError
-from segmint.plan import presets
+from segmint.plan.classes import preset_vocabulary
 from segmint.plan.prompts import planning
 from segmint.plan.prompts.templates import load_templates
 from segmint.plan.settings import PromptSettings
@@ -132,7 +132,7 @@ def plan_samples(settings: GateSettings) -> list[PromptSpec]:
     """Prompts as `segmint generate` plans them: one to three classes each, every class equally often."""
     prompts = PromptSettings(templates="toybox")
     templates = load_templates("toybox")
-    vocabulary = presets.vocabulary("toybox")
+    vocabulary = preset_vocabulary("toybox")
     return planning.plan(vocabulary, prompts, count=settings.samples, seed=settings.seed, templates=templates)
 
 
@@ -175,7 +175,7 @@ def agreement(
 
 def observe(backbone: Backbone, scenes: Sequence[Scene], settings: GateSettings) -> list[tuple[str, float]]:
     """Areas under the ROC curve of attention maps on renders: (class, or "" for the background; area)."""
-    vocabulary = presets.vocabulary("toybox")
+    vocabulary = preset_vocabulary("toybox")
     entries = {entry.name: entry for entry in vocabulary.entries}
     specs = [
         planning.make_spec(

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from segmint._version import __version__
 from segmint.artifacts import RefinedMask
 from segmint.errors import DatasetError, TrainingError
-from segmint.listening import Listener
+from segmint.listening import Listener, Stage
 from segmint.pipeline import mask_statistics
 from segmint.runs import layout
 from segmint.runs.curation.decisions import accepted, read_states
@@ -26,7 +26,6 @@ from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord, RunHeader
 from segmint.runs.store import Draft, Run, commit, masked, open_run, tidy, write_run
 from segmint.training.data.datasets import name_key
-from segmint.training.events import Stage
 from segmint.training.fit.checkpoint import sha256
 from segmint.training.judge.inference import Segmenter, Views, predict
 from segmint.vocabulary import BACKGROUND, IGNORE

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmint.artifacts import RefinedMask
-from segmint.plan.photos.fitting import drawing_size, resized, to_size
+from segmint.plan.photos.reading import drawing_size, resized, to_size
 
 sides = st.integers(1, 30_000)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmint.errors import PromptError
-from segmint.plan import presets
+from segmint.plan.classes import preset_vocabulary
 from segmint.plan.prompts.planning import plan
 from segmint.plan.prompts.templates import load_templates
 from segmint.plan.prompts.words import find_classes, word_table
@@ -67,7 +67,7 @@ def test_every_class_comes_as_often_as_any_other(
 @settings(max_examples=25)
 @given(count=st.integers(1, 25), more=st.integers(0, 25), seed=st.integers(0, 2**63 - 1))
 def test_a_longer_plan_begins_with_the_shorter(count: int, more: int, seed: int) -> None:
-    vocabulary = presets.vocabulary("toybox")
+    vocabulary = preset_vocabulary("toybox")
     settings = PromptSettings(templates="toybox")
     short = plan(vocabulary, settings, count=count, seed=seed)
     long = plan(vocabulary, settings, count=count + more, seed=seed)
@@ -77,12 +77,12 @@ def test_a_longer_plan_begins_with_the_shorter(count: int, more: int, seed: int)
 
 def test_the_plan_of_a_recipe_stays_what_it_is() -> None:
     """Golden: a change here changes every run that a user might resume, and needs a line in the changelog."""
-    specs = plan(presets.vocabulary("voc"), PromptSettings(templates="plain"), count=4, seed=2024)
+    specs = plan(preset_vocabulary("voc"), PromptSettings(templates="plain"), count=4, seed=2024)
     assert [spec.prompt for spec in specs] == GOLDEN
 
 
 def test_the_seed_of_the_wording_can_be_its_own() -> None:
-    vocabulary = presets.vocabulary("voc")
+    vocabulary = preset_vocabulary("voc")
     settings = PromptSettings(templates="photo", seed=3)
     first, second = (plan(vocabulary, settings, count=9, seed=seed) for seed in (10, 20))
     assert [spec.prompt for spec in first] == [spec.prompt for spec in second]
@@ -93,14 +93,14 @@ def test_the_seed_of_the_wording_can_be_its_own() -> None:
 
 def test_class_weights_are_kept() -> None:
     settings = PromptSettings(templates="plain", class_counts=(0.6, 0.3, 0.1))
-    specs = plan(presets.vocabulary("voc"), settings, count=400, seed=1)
+    specs = plan(preset_vocabulary("voc"), settings, count=400, seed=1)
     shares = Counter(len(spec.classes) for spec in specs)
     assert [shares[n] / 400 for n in (1, 2, 3)] == pytest.approx([0.6, 0.3, 0.1], abs=0.06)
 
 
 def test_class_names_are_appended_on_demand() -> None:
     settings = PromptSettings(templates="plain", append_class_names=True, class_counts=(0, 1, 0))
-    (spec,) = plan(presets.vocabulary("voc").subset(["diningtable", "cat"]), settings, count=1, seed=0)
+    (spec,) = plan(preset_vocabulary("voc").subset(["diningtable", "cat"]), settings, count=1, seed=0)
     assert re.search(r"; (table cat|cat table)$", spec.prompt)
 
 
@@ -108,7 +108,7 @@ def test_class_names_are_appended_on_demand() -> None:
     ("preset", "templates"), [("voc", "photo"), ("coco", "photo"), ("toybox", "toybox"), ("yard", "yard")]
 )
 def test_a_prompt_names_its_classes_and_no_other(preset: str, templates: str) -> None:
-    vocabulary = presets.vocabulary(preset)
+    vocabulary = preset_vocabulary(preset)
     table = word_table(vocabulary)
     for spec in plan(vocabulary, PromptSettings(templates=templates), count=150, seed=4):
         assert set(find_classes(spec.prompt, table)) == set(spec.classes), spec.prompt
@@ -120,7 +120,7 @@ def test_a_prompt_names_its_classes_and_no_other(preset: str, templates: str) ->
 def test_toybox_prompts_use_only_words_that_its_captions_can_hold() -> None:
     captions = pytest.importorskip("segmint.toybox.captions")
     known = set(captions.words())
-    specs = plan(presets.vocabulary("toybox"), PromptSettings(templates="toybox"), count=300, seed=0)
+    specs = plan(preset_vocabulary("toybox"), PromptSettings(templates="toybox"), count=300, seed=0)
     assert {word for spec in specs for word in re.findall(r"[a-z]+", spec.prompt)} <= known
 
 

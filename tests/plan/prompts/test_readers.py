@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segmint.errors import PromptError
-from segmint.plan import presets
+from segmint.plan.classes import preset_vocabulary
 from segmint.plan.prompts.readers import PromptEntry, read_prompts
 from segmint.specs import is_item_id
 from segmint.vocabulary import Vocabulary
 
-VOC = presets.vocabulary("voc")
+VOC = preset_vocabulary("voc")
 Write = Callable[[str, str | bytes], Path]
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from segmint.errors import PromptError, VocabularyError
-from segmint.plan import presets
+from segmint.plan.classes import preset_vocabulary
 from segmint.plan.prompts.readers import PromptEntry, read_prompts
 from segmint.plan.prompts.sources import make_plan, settle, specs_from, vocabulary_of
 from segmint.plan.settings import PromptSettings
 from segmint.specs import spec_from_json, spec_to_json
 from segmint.vocabulary import Vocabulary
 
-VOC = presets.vocabulary("voc")
-TOYBOX = presets.vocabulary("toybox")
+VOC = preset_vocabulary("voc")
+TOYBOX = preset_vocabulary("toybox")
 
 
 def entry(prompt: str, *classes: str, item_id: str | None = None, seed: int | None = None) -> PromptEntry:
@@ -157,7 +157,7 @@ def test_a_plan_survives_its_lines() -> None:
 WHOLE = """
 import json, sys, time
 from pathlib import Path
-from segmint.plan import presets
+from segmint.plan.classes import preset_vocabulary
 from segmint.plan.prompts.readers import read_prompts
 from segmint.plan.settings import PromptSettings
 from segmint.plan.prompts.sources import specs_from, vocabulary_of
@@ -165,17 +165,17 @@ from segmint.plan.prompts.words import find_classes, word_table
 
 path = Path(sys.argv[1])
 start = time.process_time()
-entries = read_prompts(path, presets.vocabulary("voc"))
+entries = read_prompts(path, preset_vocabulary("voc"))
 cpu_s = time.process_time() - start
 raw = json.loads(path.read_text())
-specs = specs_from(entries, presets.vocabulary("voc"), PromptSettings(source="file"), 2024)
+specs = specs_from(entries, preset_vocabulary("voc"), PromptSettings(source="file"), 2024)
 exact = all(
     (spec.prompt, spec.classes, spec.item_id, spec.seed)
     == (each["prompt_sd"], tuple(dict.fromkeys(each["classes"])), str(each["id"]), 2024 + each["id"])
     for spec, each in zip(specs, raw, strict=True)
 )
 own = vocabulary_of(read_prompts(path)).name
-table = word_table(presets.vocabulary("voc"))
+table = word_table(preset_vocabulary("voc"))
 pairs = [(set(each["classes"]), set(find_classes(each["prompt_sd"], table))) for each in raw]
 both = sum(len(listed & found) for listed, found in pairs)
 recall = both / sum(len(listed) for listed, _ in pairs)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from segmint.plan import presets
+from segmint.plan.classes import preset_vocabulary
 from segmint.plan.prompts.words import article, find_classes, match_all, noun, word_table
 from segmint.vocabulary import Vocabulary
 
-VOC = word_table(presets.vocabulary("voc"))
+VOC = word_table(preset_vocabulary("voc"))
 OWN = word_table(Vocabulary.of(["fox", "bear", "teddy bear", "cherry", "man", "hi-vis vest", "+"]))
 
 

@@ -1,9 +1,11 @@
+"""Orders: every sample is seen as often as it should be, from any position on."""
+
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from segmint.training.data.sampling import (
+from segmint.training.data.loading import (
     BalancedOrder,
     Portions,
     ShuffledOrder,

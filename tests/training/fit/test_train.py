@@ -9,10 +9,9 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from segmint.errors import ConfigError, ModelError, StorageError, TrainingError
-from segmint.listening import Silent
+from segmint.listening import Silent, Step, Validated
 from segmint.training.data.datasets import match
 from segmint.training.data.readers.voc import read_voc
-from segmint.training.events import Step, Validated
 from segmint.training.fit import checkpoint, session
 from segmint.training.fit.log import read_log
 from segmint.training.fit.model import build

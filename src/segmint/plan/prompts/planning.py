@@ -5,8 +5,7 @@ from random import Random
 
 from segmint.artifacts import PromptSpec
 from segmint.errors import PromptError
-from segmint.plan.prompts.templates import TemplateSet, load_templates
-from segmint.plan.prompts.wording import Wording, shuffled
+from segmint.plan.prompts.templates import TemplateSet, Wording, load_templates, shuffled
 from segmint.plan.settings import PromptSettings
 from segmint.specs import SEED_LIMIT
 from segmint.vocabulary import ClassEntry, Vocabulary

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from segmint.artifacts import PromptSpec
 from segmint.errors import PromptError
-from segmint.plan import presets
+from segmint.plan.classes import PRESETS, preset_vocabulary
 from segmint.plan.prompts.formats import detect_format
 from segmint.plan.prompts.planning import check_digest, class_names_suffix, make_spec, plan
 from segmint.plan.prompts.readers import PromptEntry, classes_of_suffix, parse_prompts
@@ -143,9 +143,9 @@ def vocabulary_of(entries: list[PromptEntry]) -> Vocabulary:
         VocabularyError: two spellings differ only in capitals, or there are over 254 classes.
     """
     names = dict.fromkeys(name for entry in entries for name in entry.classes)
-    for preset in presets.names():
-        if set(names) == set(presets.vocabulary(preset).names):
-            return presets.vocabulary(preset)
+    for preset in PRESETS:
+        if set(names) == set(preset_vocabulary(preset).names):
+            return preset_vocabulary(preset)
     return Vocabulary.of(names)
 
 

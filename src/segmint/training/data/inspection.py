@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from segmint.errors import DatasetError, ImageError, SegmintError
-from segmint.listening import Listener, Silent
+from segmint.listening import Listener, Silent, Stage
 from segmint.training.data.datasets import (
     LabelledSet,
     MatchedSample,
@@ -23,7 +23,6 @@ from segmint.training.data.datasets import (
     read_noted,
     unite,
 )
-from segmint.training.events import Stage
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 

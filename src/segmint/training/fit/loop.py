@@ -8,12 +8,17 @@ import torch
 
 from segmint.atomic import put_text
 from segmint.errors import TrainingError
-from segmint.listening import Listener
+from segmint.listening import Listener, Step, Validated
 from segmint.training.data.datasets import MatchedSet
 from segmint.training.data.inspection import TrainingData
-from segmint.training.data.loading import AugmentedSamples, Batch, batches
-from segmint.training.data.sampling import BalancedOrder, ShuffledOrder, StepSampler
-from segmint.training.events import Step, Validated
+from segmint.training.data.loading import (
+    AugmentedSamples,
+    BalancedOrder,
+    Batch,
+    ShuffledOrder,
+    StepSampler,
+    batches,
+)
 from segmint.training.fit import checkpoint
 from segmint.training.fit.checkpoint import BEST, Weights
 from segmint.training.fit.log import TrainingLog

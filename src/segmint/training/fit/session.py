@@ -17,7 +17,7 @@ from segmint.devices import find_device
 from segmint.errors import TrainingError
 from segmint.recipe import changed_fields
 from segmint.training.data.inspection import TrainingData
-from segmint.training.data.sampling import Portions
+from segmint.training.data.loading import Portions
 from segmint.training.fit import checkpoint
 from segmint.training.fit.checkpoint import LAST, Facts, Weights
 from segmint.training.fit.model import build, load_backbone

@@ -70,7 +70,7 @@ def train(
         skip_broken: leave files out that cannot be read.
         device: as `find_device` takes it; under `accelerate launch` each process takes its own.
         workers: processes that read and augment; they do not change the result.
-        listener: told how it goes; see `segmint.training.events`.
+        listener: told how it goes; see `segmint.listening`.
         stopping: asked after each iteration; where it says so, a checkpoint is written and the work stops.
 
     Returns:

@@ -13,10 +13,9 @@ from jaxtyping import UInt8
 from torch import nn
 
 from segmint.atomic import put_text
-from segmint.listening import Listener
+from segmint.listening import Listener, Stage
 from segmint.scores import Confusion, Scores, confusion, score
 from segmint.training.data.datasets import MatchedSample, MatchedSet, read_pair
-from segmint.training.events import Stage
 from segmint.training.judge.figures import Example, draw_evaluation
 from segmint.training.judge.inference import Segmenter, Views, predict, predict_batch
 

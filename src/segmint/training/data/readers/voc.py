@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from segmint.errors import DatasetError
 from segmint.labels.labelmap import read_label_map
 from segmint.labels.legend import Legend, legend_of
+from segmint.plan.classes import preset_vocabulary
 from segmint.plan.photos.sources import SUFFIXES
-from segmint.plan.presets import vocabulary
 from segmint.runs import layout
 from segmint.textfile import read_text, shown
 from segmint.training.data.datasets import LabelledSet, Sample
@@ -139,7 +139,7 @@ def _legend(folder: Path, given: Sequence[str] | None) -> Legend:
     if (folder / layout.LABELS).is_file():
         return read_label_map(folder / layout.LABELS)
     if folder.resolve().name.startswith("VOC20"):
-        return legend_of(vocabulary("voc"))
+        return legend_of(preset_vocabulary("voc"))
     raise DatasetError(
         f"{folder} does not say what its label ids mean: add {layout.LABELS} "
         "(a line `id: name: R,G,B` each), "
