@@ -4,7 +4,7 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -39,7 +39,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
                 raise ImageError(f"{path}: a {picture.format} drawing; convert it to PNG or JPEG")
             yield picture
     except FileNotFoundError:
-        what = "not a regular file" if _exists(path) else "no such file"
+        what = "not a regular file" if _is(path, Path.exists) else "no such file"
         raise ImageError(f"{path}: {what}; check the path or take it off the list") from None
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not an image that Pillow can read; convert it to PNG or JPEG") from None
@@ -51,15 +51,17 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _opened(path: Path) -> Image.Image:
-    if not path.is_file():  # a pipe would be waited for
+    if not _is(path, Path.is_file):  # a pipe would be waited for
         raise FileNotFoundError
     with _HEADERS, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is fine; a bomb raises
         return Image.open(path)
 
 
-def _exists(path: Path) -> bool:
+def _is(path: Path, test: Callable[[Path], bool]) -> bool:
     try:
-        return path.exists()
-    except (OSError, ValueError):
+        return test(path)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):  # longer than the file system takes, or with a NUL
         return False

@@ -227,10 +227,75 @@ def test_unreadable_items_are_left_out_and_named(tmp_path):
     (folder / layout.mask("000002")).write_bytes(scene(2, (32, 32)).mask)
     report = export(open_source(open_run(folder), splits={"train": 1}), "voc", tmp_path / "out")
     assert report.written == {"train": 2}
-    assert report.notes == ("2 items could not be read and are left out: 000001, 000002",)
+    assert report.notes[0] == "2 items could not be read and are left out: 000001, 000002"
+    assert [note.partition(":")[0] for note in report.notes[1:]] == ["000001", "000002"]
     assert (
         tmp_path / "out/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"
     ).read_text() == "000000\n000003\n"
+
+
+@pytest.mark.parametrize("name", ["voc", "coco", "yolo"])
+def test_a_mask_touched_up_with_an_id_of_no_class_is_named(tmp_path, name):
+    folder = write_run(tmp_path / "run", 4)
+    strange = Image.fromarray(np.full(scene(1).labels.shape, 77, np.uint8))
+    (folder / layout.mask("000001")).unlink()
+    strange.save(folder / layout.mask("000001"))
+    report = export(open_source(open_run(folder), splits={"train": 1}), name, tmp_path / "out")
+    assert report.written == {"train": 3}
+    said = next(note for note in report.notes if note.startswith("000001:"))
+    assert "SegmentationClass/000001.png: its mask has the values [77]" in said
+
+
+def test_a_mask_touched_up_in_colours_is_read_by_them(tmp_path):
+    folder = write_run(tmp_path / "run", 2)
+    path = folder / layout.mask("000001")
+    coloured = Image.open(path).convert("RGB")
+    path.unlink()
+    coloured.save(path)
+    source = open_source(open_run(folder), splits={"train": 1})
+    assert (list(source.items("train"))[1].labels == scene(1).labels).all()
+
+
+def test_a_voc_export_says_what_its_ids_mean(tmp_path):
+    from segmint.training.data.readers.opening import Address, open_set
+
+    folder = write_run(tmp_path / "run", 3)
+    export(open_source(open_run(folder), splits={"train": 1}), "voc", tmp_path / "out")
+    found = open_set(Address(path=tmp_path / "out", part="train"))
+    assert found.classes == dict(enumerate(CLASSES, start=1))
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b'{"format": "voc"', b"[]", b"null"])
+@pytest.mark.parametrize("name", ["voc", "yolo"])
+def test_an_export_whose_marker_was_cut_short_is_taken_away_whole(tmp_path, data, name):
+    folder, out = write_run(tmp_path / "run", 6), tmp_path / "out"
+    export(open_source(open_run(folder), splits={"train": 1}), name, out)
+    (out / MARKER).write_bytes(data)
+    decide(folder, {f"00000{number}": "rejected" for number in range(4)}, by="me")
+    export(open_source(open_run(folder), splits={"train": 1}), name, out, force=True)
+    images = [path for path in out.rglob("*.jpg") if path.is_file()]
+    assert sorted(path.stem for path in images) == ["000004", "000005"]
+
+
+def test_a_full_disk_at_the_last_marker_leaves_one_that_can_be_swept(tmp_path, monkeypatch):
+    from segmint.export import write
+
+    folder, out = write_run(tmp_path / "run", 6), tmp_path / "out"
+    real = write.put
+
+    def full(path, data, **kwargs):
+        if b'"finished": true' in data:
+            path.with_name("half").write_bytes(data[:9])
+            raise OSError(28, "no space left", str(path))
+        real(path, data, **kwargs)
+
+    monkeypatch.setattr(write, "put", full)
+    with pytest.raises(ExportError, match="no space left"):
+        export(open_source(open_run(folder), splits={"train": 1}), "voc", out)
+    monkeypatch.setattr(write, "put", real)
+    decide(folder, {f"00000{number}": "rejected" for number in range(4)}, by="me")
+    export(open_source(open_run(folder), splits={"train": 1}), "voc", out, force=True)
+    assert len(list(out.rglob("SegmentationClass/*.png"))) == 2
 
 
 def test_nothing_to_export(tmp_path):

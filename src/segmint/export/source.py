@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from segmint.artifacts import Mask
-from segmint.errors import ConfigError, ExportError, SegmintError
+from segmint.errors import ConfigError, ExportError, ImageError, SegmintError
+from segmint.labels.legend import legend_of
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.masksets import check_mask_set
@@ -40,6 +41,8 @@ class Tally:
     written: dict[str, int] = field(default_factory=dict)
     """Items by split."""
     unreadable: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why an item could not be read."""
     uncertain: list[int] = field(default_factory=lambda: [0, 0])
     """Pixels that are 255, and all pixels."""
 
@@ -73,12 +76,13 @@ class Source:
             path, data = self._image(record)
             pixels = codec.decode_image(data, source=str(path))
             mask_path = layout.mask(item_id, self.mask_set)
-            labels = codec.decode_mask(self.run.files.read(mask_path), source=str(mask_path))
-        except SegmintError:
+            data_of_mask = self.run.files.read(mask_path)
+            labels = codec.decode_labels(data_of_mask, legend_of(self.vocabulary), source=str(mask_path))
+            if labels.shape != pixels.shape[:2]:
+                raise ImageError(f"{mask_path} is not of its image's size")
+        except SegmintError as error:
             self.tally.unreadable.append(item_id)
-            return None
-        if labels.shape != pixels.shape[:2]:
-            self.tally.unreadable.append(item_id)
+            self.tally.reasons[item_id] = str(error)
             return None
         return ExportItem(record=record, image=data, suffix=path.suffix[1:], labels=labels)
 

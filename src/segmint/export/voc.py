@@ -4,11 +4,12 @@ from pathlib import Path
 
 from segmint.export.formats import Format
 from segmint.export.source import ExportItem, Source
+from segmint.labels.labelmap import write_label_map
 from segmint.runs import codec
 
 LAYOUT = """
 `VOCdevkit/VOC2012` with `JPEGImages/`, `SegmentationClass/` (palette PNG, pixel value = label id) and
-`ImageSets/Segmentation/`. Load it with
+`ImageSets/Segmentation/`; `labelmap.txt` names the ids. Load it with
 `torchvision.datasets.VOCSegmentation(FOLDER, year="2012", image_set="train")`.
 """
 
@@ -19,6 +20,7 @@ def write_voc(source: Source, out: Path) -> list[str]:
     folders = {name: home / name for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
+    (home / "labelmap.txt").write_text(write_label_map(source.vocabulary.entries), encoding="utf-8")
     palette, converted = source.vocabulary.palette(), 0
     lists = folders["ImageSets/Segmentation"]
     with (lists / "trainval.txt").open("w") as both:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segmint.atomic import put
 from segmint.errors import ExportError, SegmintError
 from segmint.export.card import card, recipe_toml
-from segmint.export.formats import Format, check_library, find_format
+from segmint.export.formats import FORMATS, Format, check_library, find_format
 from segmint.export.source import Source
 
 MARKER = "segmint-export.json"
@@ -78,15 +79,23 @@ def _prepare(source: Source, out: Path, name: str, chosen: Format, *, force: boo
 
 def _remove_earlier(out: Path) -> None:
     """Take an earlier export's own files away, so that none of its items stays; nothing else is touched."""
+    if not (out / MARKER).exists():
+        return
+    for own in _earlier_names(out):
+        path = out / own
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+
+
+def _earlier_names(out: Path) -> list[str]:
+    """The names that the marker tells; where it cannot be read, those of every format that is there whole."""
     try:
         said = json.loads((out / MARKER).read_text())
         known = {*find_format(said["format"]).own_names, *OWN_NAMES}
-        names = [str(each) for each in said["files"] if each in known]
-    except (OSError, ValueError, KeyError, TypeError, SegmintError):
-        return
-    for own in names:
-        path = out / own
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        return [str(each) for each in said["files"] if each in known]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SegmintError):
+        made = [find_format(each).own_names for each in FORMATS]
+        there = [names for names in made if all((out / name).exists() for name in names)]
+        return [*dict.fromkeys(name for names in there for name in names), *OWN_NAMES]
 
 
 def _finish(
@@ -105,7 +114,7 @@ def _mark(out: Path, name: str, chosen: Format, *, finished: bool) -> None:
         "finished": finished,
         "files": [*chosen.own_names, *OWN_NAMES],
     }
-    (out / MARKER).write_text(json.dumps(said, indent=1))
+    put(out / MARKER, json.dumps(said, indent=1).encode())
 
 
 def _tally_notes(source: Source) -> list[str]:
@@ -113,4 +122,5 @@ def _tally_notes(source: Source) -> list[str]:
     if not missing:
         return []
     named = ", ".join(missing[:IDS_NAMED]) + (", …" if len(missing) > IDS_NAMED else "")
-    return [f"{len(missing)} items could not be read and are left out: {named}"]
+    reasons = [f"{each}: {source.tally.reasons[each]}" for each in missing[:IDS_NAMED]]
+    return [f"{len(missing)} items could not be read and are left out: {named}", *reasons]

@@ -15,6 +15,8 @@ from PIL import Image as PilImage
 from segmint.artifacts import Affinity, AttentionSummary, Image, LayerComponents, Mask, TokenMaps
 from segmint.errors import ImageError
 from segmint.imagefile import UNREADABLE
+from segmint.labels.legend import Legend
+from segmint.labels.maskfile import mask_labels
 
 JPEG_QUALITY = 95
 """With full chroma resolution: thin coloured edges are what a segmenter learns from."""
@@ -56,6 +58,18 @@ def decode_mask(data: bytes, *, source: str) -> Mask:
             f"{source} is no mask: expected an 8-bit palette or grey PNG, found mode {picture.mode}"
         )
     return np.asarray(picture)
+
+
+def decode_labels(data: bytes, legend: Legend, *, source: str) -> Mask:
+    """Label ids of a mask that a person may have touched up: of any kind that `labels.maskfile` reads.
+
+    Raises:
+        ImageError: it cannot be decoded, or holds a value or colour that is no class's; names it.
+    """
+    try:
+        return mask_labels(_open(data, source), legend, source=source)
+    except UNREADABLE as error:
+        raise ImageError(f"{source} cannot be decoded as a mask: {error}") from None
 
 
 def encode_agreement(agreement: Float32[np.ndarray, "image_h image_w"]) -> bytes:

@@ -1,6 +1,7 @@
 import json
 import os
 from collections import namedtuple
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -302,6 +303,56 @@ def test_what_is_no_checkpoint(tmp_path, whole):
     save_file({"a": torch.ones(1)}, tmp_path / "y.safetensors")
     with pytest.raises(TrainingError, match="no checkpoint of `segmint train`"):
         load_segmenter(tmp_path / "y.safetensors")
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+@pytest.mark.parametrize("place", [0.02, 0.1, 0.4, 0.7, 0.99])
+def test_a_flipped_bit_anywhere_is_named(whole, tmp_path, name, place):
+    data = bytearray((whole[0] / f"{name}.safetensors").read_bytes())
+    data[int(place * len(data))] ^= 4
+    path = tmp_path / f"{name}.safetensors"
+    path.write_bytes(data)
+    with pytest.raises(TrainingError, match=rf"{name}\.safetensors"):
+        load_segmenter(path, device="cpu")
+
+
+def test_an_earlier_checkpoint_is_held_against_the_checksum_beside_it(whole, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from segmint.training.fit.checkpoint import read_facts, sha256
+
+    facts = json.dumps(asdict(read_facts(whole[1].best)))
+    path = tmp_path / "best.safetensors"
+    save_file(load_file(whole[1].best), path, metadata={"segmint": facts})
+    beside = path.with_name("best.safetensors.sha256")
+    beside.write_text(f"{sha256(path)}  best.safetensors\n")
+    load_segmenter(path, device="cpu")
+    beside.write_text(f"{'0' * 64}  best.safetensors\n")
+    with pytest.raises(TrainingError, match="not as it was written"):
+        load_segmenter(path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "resnet"}, "unknown architecture 'resnet'"),
+        ({"architecture": 7}, "no checkpoint of"),
+        ({"classes": [str(each) for each in range(255)]}, "no checkpoint of"),
+        ({"classes": [1, 2]}, "no checkpoint of"),
+        ({"iteration": None}, "no checkpoint of"),
+        ({"classes": ["a", "b", "c"]}, "does not fit"),
+    ],
+)
+def test_odd_facts_of_a_checkpoint(whole, tmp_path, changes, message):
+    from safetensors.torch import load_file, save_file
+
+    from segmint.training.fit.checkpoint import read_facts
+
+    facts = json.dumps({**asdict(read_facts(whole[1].best)), **changes})
+    path = tmp_path / "best.safetensors"
+    save_file(load_file(whole[1].best), path, metadata={"segmint": facts})
+    with pytest.raises(TrainingError, match=message):
+        load_segmenter(path, device="cpu")
 
 
 def test_a_class_that_no_image_shows_is_named(sets, tmp_path):

@@ -2,10 +2,9 @@
 
 import glob
 import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from os.path import commonpath
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from segmint.errors import ImageError
 from segmint.specs import is_item_id
+from segmint.textfile import parse_json, read_text, shown
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif")
@@ -68,9 +68,9 @@ def find_sources(inputs: Iterable[str | Path]) -> tuple[Source, ...]:
 
 def _from_input(text: str) -> list[Source]:
     path = Path(text)
-    if path.is_dir():
+    if _is(path, Path.is_dir):
         return _from_folder(path)
-    if path.is_file():
+    if _is(path, Path.is_file):
         reader = {".txt": _from_text_list, ".jsonl": _from_json_list}.get(path.suffix.lower())
         return reader(path) if reader else [_source(path)]
     if any(sign in text for sign in _GLOB_SIGNS):
@@ -78,6 +78,13 @@ def _from_input(text: str) -> list[Source]:
     raise ImageError(
         f"{text}: no such file or folder; give images, folders, globs, a .txt list or a .jsonl list"
     )
+
+
+def _is(path: Path, test: Callable[[Path], bool]) -> bool:
+    try:
+        return test(path)
+    except (OSError, ValueError):  # longer than the file system takes, or with a NUL
+        return False
 
 
 def _from_folder(folder: Path) -> list[Source]:
@@ -100,7 +107,13 @@ def _from_glob(pattern: str) -> list[Source]:
 
 def _from_text_list(path: Path) -> list[Source]:
     lines = [line.strip() for line in _lines(path)]
-    return [_source(path.parent / line) for line in lines if line and not line.startswith("#")]
+    return [_source(_listed(path, line)) for line in lines if line and not line.startswith("#")]
+
+
+def _listed(path: Path, name: str) -> Path:
+    """Where a listed image lies; backslashes divide folders unless a file is called so."""
+    plain = path.parent / name
+    return plain if "\\" not in name or _is(plain, Path.is_file) else path.parent / name.replace("\\", "/")
 
 
 def _from_json_list(path: Path) -> list[Source]:
@@ -112,20 +125,19 @@ def _from_json_list(path: Path) -> list[Source]:
 def _from_json(line: str, path: Path, number: int) -> Source:
     where = f"{path}, line {number}"
     try:
-        data: Any = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ImageError(f"{where}: not JSON ({error}); expected one object a line") from None
+        data: Any = parse_json(line)
+    except ValueError as error:
+        raise ImageError(f"{where}: {error}; expected one object a line") from None
     if not isinstance(data, dict) or not set(data) <= _KEYS:
-        found = line.strip()
-        raise ImageError(f"{where}: expected an object with image, classes and caption; found {found!r}")
+        raise ImageError(f"{where}: expected an object with image, classes and caption; found {shown(data)}")
     image = next((data[key] for key in ("image", "file_name", "path") if key in data), None)
-    if not isinstance(image, str) or not image.strip():
+    if not isinstance(image, str) or not image.strip() or "\0" in image:
         raise ImageError(f"{where}: no image is named; expected {{'image': 'PATH', …}}")
     caption = data.get("caption")
     if caption is not None and not isinstance(caption, str):
         raise ImageError(f"{where}: caption is {caption!r}; expected a text")
     return replace(
-        _source(path.parent / image), classes=_classes(data.get("classes"), where), caption=caption
+        _source(_listed(path, image)), classes=_classes(data.get("classes"), where), caption=caption
     )
 
 
@@ -140,10 +152,8 @@ def _classes(value: object, where: str) -> tuple[str, ...] | None:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImageError(f"{path}: cannot read this list ({error}); expected UTF-8 text") from None
+    text, _ = read_text(path, what="list of images", error=ImageError)
+    return text.split("\n")
 
 
 def _source(path: Path) -> Source:

@@ -26,12 +26,16 @@ from torch import Tensor
 
 from segmint.atomic import put, put_text
 from segmint.errors import StorageError, TrainingError
+from segmint.vocabulary import MAX_CLASSES
 
 LAST = "last.safetensors"
 BEST = "best.safetensors"
 SCHEMA_VERSION = 1
 _KEY = "segmint"
 """Key of our JSON in the header of a safetensors file."""
+_DIGEST = "sha256"
+"""Key in that JSON of the checksum over all else in it and all tensors: the file itself tells whether it is
+whole. In one key of the header, since the order of several is not fixed."""
 
 Weights = Literal["raw", "ema"]
 """The trained weights themselves, or their running mean."""
@@ -70,7 +74,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.unlink(missing_ok=True)
         _check_space(path.parent, needed)
-        data = serialise(ready, metadata={_KEY: text})
+        data = serialise(ready, metadata={_KEY: _sealed(text, ready)})
         put(path, data, draft=draft)
     except (OSError, SafetensorError) as error:
         raise StorageError(
@@ -82,18 +86,20 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> str:
 
 
 def read_facts(path: Path) -> Facts:
-    """What a checkpoint says about itself, without reading its tensors.
+    """What a checkpoint says about itself, once all of the file is found to be as it was written.
 
     Raises:
         TrainingError: it is missing, damaged, or none of ours.
     """
     with _opened(path) as file:
-        text = (file.metadata() or {}).get(_KEY)
+        text = (file.metadata() or {}).get(_KEY, "")
     try:
-        data = json.loads(text or "")
-        facts = Facts(**{**data, "classes": tuple(data["classes"])})
-    except (TypeError, ValueError, KeyError):
+        said = json.loads(text)
+        digest = said.pop(_DIGEST, None)
+        facts = _facts(said)
+    except (AttributeError, TypeError, ValueError, KeyError, RecursionError):
         raise TrainingError(f"{path} is a safetensors file but no checkpoint of `segmint train`") from None
+    _check_whole(path, json.dumps(said, sort_keys=True), digest)
     if facts.schema_version != SCHEMA_VERSION:
         raise TrainingError(
             f"{path} has checkpoint version {facts.schema_version}; this segmint reads {SCHEMA_VERSION}"
@@ -104,11 +110,50 @@ def read_facts(path: Path) -> Facts:
 def read_tensors(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix`, by the rest of their names, on the CPU."""
     with _opened(path) as file:
-        return {
-            name.removeprefix(prefix): file.get_tensor(name)
-            for name in file.keys()  # noqa: SIM118 - no dictionary, and not iterable
-            if name.startswith(prefix)
-        }
+        try:
+            return {
+                name.removeprefix(prefix): file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118 - no dictionary, and not iterable
+                if name.startswith(prefix)
+            }
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise TrainingError(f"checkpoint {path} cannot be read: {error}") from None
+
+
+def _facts(data: Any) -> Facts:
+    facts = Facts(**{**data, "classes": tuple(data["classes"])})
+    texts = (facts.architecture, facts.digest, *facts.classes[: MAX_CLASSES + 1])
+    if not 0 < len(facts.classes) <= MAX_CLASSES or not all(isinstance(each, str) for each in texts):
+        raise ValueError("no class, or too many, or no names")
+    if type(facts.iteration) is not int or not isinstance(facts.settings, dict):
+        raise ValueError("no iteration or settings")
+    return facts
+
+
+def _check_whole(path: Path, text: str, digest: str | None) -> None:
+    beside = path.with_name(f"{path.name}.sha256")
+    if digest is not None:
+        whole = _digest(text, read_tensors(path)) == digest
+    else:  # of an earlier version
+        whole = not beside.is_file() or beside.read_bytes()[:64] == sha256(path).encode()
+    if not whole:
+        raise TrainingError(
+            f"checkpoint {path} is not as it was written (its checksum differs); take another copy, or train "
+            "again"
+        )
+
+
+def _sealed(text: str, tensors: Mapping[str, Tensor]) -> str:
+    return json.dumps({**json.loads(text), _DIGEST: _digest(text, tensors)}, sort_keys=True)
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) over the facts and every tensor with its name, type and shape."""
+    found = hashlib.sha256(text.encode())
+    for name, value in sorted(tensors.items()):
+        found.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def sha256(path: Path) -> str:

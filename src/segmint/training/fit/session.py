@@ -189,6 +189,16 @@ def reload(session: Session) -> None:
     if facts.digest != session.digest:
         raise TrainingError(_difference(path, facts, session))
     progress = dict(facts.progress or {})
+    try:
+        _take_up(session, path, facts, progress)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TrainingError(
+            f"checkpoint {path} cannot be taken up: {reason}; remove it to begin again"
+        ) from None
+
+
+def _take_up(session: Session, path: Path, facts: Facts, progress: dict[str, Any]) -> None:
     session.bare_model.load_state_dict(checkpoint.read_tensors(path, prefix="raw."))
     if session.mean is not None:
         session.mean.load(checkpoint.read_tensors(path, prefix="ema."))

@@ -1,10 +1,12 @@
 """Train a segmenter on labelled images and keep the checkpoint that is best on a validation set."""
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from segmint.atomic import put_text
@@ -134,10 +136,13 @@ def _check_portions(session: Session) -> None:
 
 @contextmanager
 def _own_random_state(seed: int) -> Iterator[None]:
-    """Seed torch's generator (dropout and first weights draw from it); give all back as they were."""
+    """Seed the global generators (dropout and first weights draw from torch's, callers' own losses or layers
+    from any); give all back as they were."""
     before = checkpoint.random_states()
     try:
         torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
         yield
     finally:
         checkpoint.restore_random_states(*before)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -64,6 +64,8 @@ def load_segmenter(path: Path, *, device: str = "auto", weights: str | None = No
             raise TrainingError(
                 f"{path} holds no {prefix[:-1]!r} weights; it was trained without a running mean"
             )
+    if facts.architecture not in get_args(Architecture):
+        raise TrainingError(f"{path} is of an unknown architecture {facts.architecture!r}")
     model = build(
         cast(Architecture, facts.architecture),
         num_labels=len(facts.classes) + 1,
