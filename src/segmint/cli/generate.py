@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -95,9 +96,7 @@ def generate(
 
     files = files_at(out)
 
-    def ask(number: int | None) -> "Request":
-        return _asked(files, recipe=recipe, changes=changes, classes=classes, prompts=prompts, count=number)
-
+    ask = partial(_asked, files, recipe=recipe, changes=changes, classes=classes, prompts=prompts)
     first = count if reject_missing is None else _standing_count(files, count)
     work = Job(files=files, request=ask(first), **job.model_dump())
     engine = engine_for(work.request.recipe.model, where)
@@ -160,12 +159,12 @@ def _replacements(
 
 def _asked(
     files: "Files",
+    count: int | None,
     *,
     recipe: Path | None,
     changes: dict[str, Any],
     classes: str | None,
     prompts: Path | None,
-    count: int | None,
 ) -> "Request":
     from segmint.errors import ConfigError
     from segmint.jobs.request import request, standing_request

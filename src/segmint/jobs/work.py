@@ -9,7 +9,7 @@ existing ones. An image that cannot be read becomes a failed item with the reaso
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,7 +75,11 @@ def batches_to_do(plan: Sequence[PromptSpec], skip: Set[str], batch_size: int) -
         skip: ids that are done, or not to be tried again.
         batch_size: the request's.
     """
-    return tuple(_to_do(plan, skip, batch_size))
+    slices = (tuple(plan[at : at + batch_size]) for at in range(0, len(plan), batch_size))
+    batches = (
+        Batch(specs=specs, wanted=frozenset(each.item_id for each in specs) - skip) for specs in slices
+    )
+    return tuple(each for each in batches if each.wanted)
 
 
 def draw(batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> list[Seen]:
@@ -192,11 +196,3 @@ def _of_source(draft: Draft, work: Work) -> Draft:
 
 def _source(work: Work, item_id: str) -> str | None:
     return None if work.photos is None else work.photos[item_id].as_posix()
-
-
-def _to_do(plan: Sequence[PromptSpec], skip: Set[str], batch_size: int) -> Iterator[Batch]:
-    for at in range(0, len(plan), batch_size):
-        specs = tuple(plan[at : at + batch_size])
-        wanted = frozenset(each.item_id for each in specs) - skip
-        if wanted:
-            yield Batch(specs=specs, wanted=wanted)

@@ -175,7 +175,7 @@ def read_states(run: Path) -> Mapping[str, State]:
 def states_at(files: Files) -> Mapping[str, State]:
     """As `read_states`, wherever the run lives; decisions are made on a disk, and copied along."""
     if isinstance(files, LocalFiles):
-        return read_states(files.root)
+        return CurationLog(files.root).states
     log = CurationLog(None)
     if files.exists(layout.CURATION):
         log.replay(files.read(layout.CURATION))
