@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from segmint.artifacts import AttentionSummary, TokenMaps
 from segmint.errors import ConfigError
-from segmint.masks.competition import class_shares, foreground, otsu, regressed, segmint
+from segmint.masks.competition import class_shares, foreground, otsu, segmint
+from segmint.masks.ridge import Features
 from segmint.masks.settings import CompetitionSettings, profile
 
 SETTINGS = profile("segmint")
@@ -82,18 +83,9 @@ def test_otsu_parts_two_groups_wherever_they_lie(gap: float, low: float, width: 
     assert ((values > otsu(values)) == (np.arange(70) >= 50)).all()
 
 
-def test_regression_equals_the_closed_form_and_ignores_what_features_cannot_say() -> None:
-    rng = np.random.default_rng(1)
-    features, noise = rng.random((200, 3)), rng.standard_normal((200, 1))
-    target = features @ np.array([[1.0], [-2.0], [0.5]]) + 3
-    assert np.allclose(regressed(target, features, np.ones(200), 0.0), target, atol=1e-6)
-    assert regressed(noise, features, np.ones(200), 0.3).std() < 0.3 * noise.std()
-    assert np.allclose(regressed(noise, features[:, :0], np.ones(200), 0.3), noise.mean())
-
-
 def test_shares_are_shares() -> None:
     rng = np.random.default_rng(2)
-    features = rng.random((100, 4))
+    features = Features(values=rng.random((100, 4)), count=4)
     inside = foreground(rng.random(100), features, RULES)
     shares = class_shares(rng.random((100, 3)), features, inside, RULES)
     assert inside.min() > 0

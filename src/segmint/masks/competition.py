@@ -12,19 +12,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, UInt8
 from scipy.special import expit
 
-from segmint.artifacts import AttentionSummary, Grid, LayerComponents, RefinedMask, Trace
+from segmint.artifacts import AttentionSummary, RefinedMask, Trace
 from segmint.masks.evidence import SOT_ROW, ClassQuery, class_map, maps_of, scaled_evidence
 from segmint.masks.guided import guided_filter
 from segmint.masks.resample import bilinear
+from segmint.masks.ridge import Features, Positions, Scores, features_of, regressed
 from segmint.masks.settings import CompetitionSettings, MaskSettings
 from segmint.vocabulary import BACKGROUND, IGNORE
-
-Positions = Float64[np.ndarray, "cell"]
-Columns = Float64[np.ndarray, "cell column"]
-Scores = Float64[np.ndarray, "cell label"]
 
 HISTOGRAM_BINS = 64
 """Bins of Otsu's histogram; more do not move its threshold noticeably."""
@@ -86,8 +83,8 @@ def soft_labels(
 ) -> Float32[np.ndarray, "label grid_h grid_w"]:
     """Share of each label: the background's, and the foreground's parted among the classes."""
     cells = cells_of(maps)
-    fine = columns_of(attention.components, attention.grid, levels=rules.foreground_levels)
-    wide = columns_of(attention.components, attention.grid, levels=rules.class_levels)
+    fine = features_of(attention.components, attention.grid, levels=rules.foreground_levels)
+    wide = features_of(attention.components, attention.grid, levels=rules.class_levels)
     inside = foreground(cells[:, 0], fine, rules)
     shares = class_shares(cells[:, 1:], wide, inside, rules)
     found = np.concatenate([1 - inside[:, None], inside[:, None] * shares], axis=1)
@@ -95,7 +92,7 @@ def soft_labels(
     return rearrange(found.astype(np.float32), "(row col) label -> label row col", row=height, col=width)
 
 
-def foreground(start_token: Positions, features: Columns, rules: CompetitionSettings) -> Positions:
+def foreground(start_token: Positions, features: Features, rules: CompetitionSettings) -> Positions:
     """How far each position is foreground, in (0, 1): low where the start token is attended to.
 
     The regressed map is parted by Otsu's threshold; around it a logistic curve turns distance, in standard
@@ -106,7 +103,7 @@ def foreground(start_token: Positions, features: Columns, rules: CompetitionSett
     return np.asarray(expit((otsu(smooth) - smooth) / (rules.edge * spread)))
 
 
-def class_shares(maps: Scores, features: Columns, inside: Positions, rules: CompetitionSettings) -> Scores:
+def class_shares(maps: Scores, features: Features, inside: Positions, rules: CompetitionSettings) -> Scores:
     """How the classes part each position among themselves.
 
     Each map is standardised by its mean and deviation in the foreground, so that a loud class does not win
@@ -132,24 +129,6 @@ def cells_of(maps: Float32[np.ndarray, "label grid_h grid_w"]) -> Scores:
     return rearrange(maps, "label row col -> (row col) label").astype(np.float64)
 
 
-def regressed(maps: Scores, features: Columns, weight: Positions, ridge: float) -> Scores:
-    """What a weighted ridge regression on the features explains of each map.
-
-    Args:
-        maps: one column each.
-        features: of every position.
-        weight: of every position, any sum.
-        ridge: penalty, in mean variances of a feature column.
-    """
-    weight = weight / weight.sum()
-    centred = features - weight @ features
-    mean = weight @ maps
-    weighted = (centred * weight[:, None]).T
-    normal = weighted @ centred
-    normal[np.diag_indices(len(normal))] += max(ridge * float(np.trace(normal)) / max(len(normal), 1), 1e-12)
-    return np.asarray(centred @ np.linalg.solve(normal, weighted @ (maps - mean)) + mean)
-
-
 def otsu(values: Positions) -> float:
     """The threshold that parts values into the two groups of least inner variance. Source: Otsu 1979."""
     counts, edges = np.histogram(values, HISTOGRAM_BINS)
@@ -159,14 +138,6 @@ def otsu(values: Positions) -> float:
     gap = mass[-1] / len(values) * below - mass[:-1]
     between = gap**2 / np.maximum(below * above, 1)
     return float(edges[1:-1][between.argmax()])
-
-
-def columns_of(components: Sequence[LayerComponents], grid: Grid, *, levels: int) -> Columns:
-    """Leading components of the layers of the finest `levels` grids, at the largest grid, one column each."""
-    sides = sorted({layer.values.shape[1] for layer in components}, reverse=True)[:levels]
-    planes = [bilinear(layer.values, grid) for layer in components if layer.values.shape[1] in sides]
-    stacked = np.concatenate(planes) if planes else np.zeros((0, *grid), np.float32)
-    return rearrange(stacked, "column row col -> (row col) column").astype(np.float64)
 
 
 def drawn(

@@ -13,13 +13,12 @@ from jaxtyping import Float64
 from segmint.artifacts import AttentionSummary
 from segmint.masks.competition import (
     cells_of,
-    columns_of,
     foreground,
     parted,
-    regressed,
     summed_maps,
 )
 from segmint.masks.evidence import ClassQuery
+from segmint.masks.ridge import features_of, regressed
 from segmint.masks.settings import MaskSettings
 
 
@@ -62,8 +61,8 @@ def presence_scores(
     """
     rules = settings.competition
     cells = cells_of(summed_maps(attention, classes, settings))
-    fine = columns_of(attention.components, attention.grid, levels=rules.foreground_levels)
-    wide = columns_of(attention.components, attention.grid, levels=rules.class_levels)
+    fine = features_of(attention.components, attention.grid, levels=rules.foreground_levels)
+    wide = features_of(attention.components, attention.grid, levels=rules.class_levels)
     inside = foreground(cells[:, 0], fine, rules)
     smooth = regressed(cells[:, 1:], wide, np.maximum(inside, 1e-9), rules.ridge)
     within = smooth[inside > 0.5]

@@ -96,16 +96,18 @@ def dominant_labels(regions: Regions, labels: Labels, settings: RefineSettings) 
 
     Source: report 2.3 (`rule` "share"); method.md table row 3 ("ratio"). The lowest id wins a tie.
     """
-    count = int(regions.max()) + 1
-    counts = np.bincount(regions.ravel() * LABELS + labels.ravel(), minlength=count * LABELS).reshape(
-        count, LABELS
-    )
-    top = counts.argmax(axis=1)
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=LABELS))
+    count, kinds = int(regions.max()) + 1, len(present)
+    place = np.zeros(LABELS, np.int64)
+    place[present] = np.arange(kinds)
+    votes = regions.ravel() * kinds + place[labels.ravel()]
+    counts = np.bincount(votes, minlength=count * kinds).reshape(count, kinds)
+    top = present[counts.argmax(axis=1)]
     first = counts.max(axis=1)
     if settings.rule == "share":
         dominates = first > settings.share * counts.sum(axis=1)
     else:
-        runner_up = np.partition(counts, -2, axis=1)[:, -2]
+        runner_up = np.partition(counts, -2, axis=1)[:, -2] if kinds > 1 else np.zeros_like(first)
         dominates = first > settings.ratio * runner_up
     painted: Labels = np.where(dominates, top, IGNORE).astype(np.uint8)[regions]
     return painted

@@ -1,7 +1,7 @@
 """Moving arrays between the attention grid and the image."""
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, Shaped
+from jaxtyping import Float, Float32, Float64, Int64, Shaped
 
 from segmint.artifacts import Grid
 
@@ -30,7 +30,15 @@ def bilinear(
 
     Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
     """
-    return _apply(maps, _bilinear_matrix(maps.shape[1], size[0]), _bilinear_matrix(maps.shape[2], size[1]))
+    return bilinear_in_double(maps, size).astype(np.float32)
+
+
+def bilinear_in_double(
+    maps: Float[np.ndarray, "token low_h low_w"], size: Grid
+) -> Float64[np.ndarray, "token high_h high_w"]:
+    """The same, not rounded to float32."""
+    on_rows, on_columns = _bilinear_matrix(maps.shape[1], size[0]), _bilinear_matrix(maps.shape[2], size[1])
+    return np.matmul(np.matmul(on_rows, maps), on_columns.T)
 
 
 def bicubic(
