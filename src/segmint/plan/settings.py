@@ -79,7 +79,7 @@ class PromptSettings(Settings):
     """File: SHA-256 of its bytes; filled in when the run starts."""
     format: Literal["auto", "jsonl", "json", "csv", "text"] = "auto"
     """File: how it is written; `auto` looks at its suffix and content."""
-    images_per_prompt: Annotated[int, Field(ge=1, le=10_000)] = 1
+    images_per_prompt: Annotated[int, Field(ge=1, le=10_000), Flag("--images-per-prompt")] = 1
     """File: how many images each prompt gets, each with its own seed."""
 
     @model_validator(mode="after")
