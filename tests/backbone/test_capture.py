@@ -312,7 +312,7 @@ def test_withheld_images_come_back_as_errors(
 
 
 def test_texts_are_remembered_for_a_while(backbone: DiffusersBackbone) -> None:
-    encoder = TextEncoder(pipe=backbone.pipe)
+    encoder = TextEncoder(pipe=backbone.pipe, family=backbone.family)
     first = encoder.encode("dog")
     for number in range(100):
         encoder.encode(f"tree {number}")

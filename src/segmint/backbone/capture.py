@@ -15,7 +15,8 @@ from einops import rearrange
 from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
-from segmint.backbone.family import AttentionLayer, largest_grid
+from segmint.attention import Half
+from segmint.backbone.family import AttentionLayer, Halves, largest_grid
 from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, held_bytes
 from segmint.errors import ModelError
 
@@ -27,6 +28,7 @@ class Capture:
     layers: tuple[AttentionLayer, ...]
     items: int
     latent: Grid
+    halves: Halves = field(default_factory=Halves)
     maps: list[MapTap] = field(default_factory=list)
     features: FeatureTap | None = None
     affinity: AffinityTap | None = None
@@ -36,6 +38,22 @@ class Capture:
     seconds: float = 0.0
     """Time spent reading (on an accelerator: queueing the reading)."""
     queries: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def half(self) -> Half | None:
+        """The half that the present call is, where halves come call by call; None where a call has all."""
+        names = self.halves.names
+        by_call = self.halves.by == "call" and len(names) > 1
+        return names[(self.calls - 1) % len(names)] if by_call else None
+
+    @property
+    def step(self) -> int:
+        """Number of the present step from 0."""
+        return (self.calls - 1) // (len(self.halves.names) if self.half else 1)
+
+    def sees(self, wanted: Half) -> bool:
+        """Whether the present call has anything of the halves that a request means."""
+        return self.half in (None, wanted) or wanted == "both"
 
     def token_maps(self) -> list[dict[str, TokenMaps]]:
         """Each item's maps, at the largest attention grid or at their own where a request asks for one."""
@@ -104,17 +122,19 @@ def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -
     def hook(output: Tensor) -> None:
         queries, grid = _by_half(capture, layer, output)
         for group in alike:
-            shares = group[0].attend(layer, queries)
-            for tap in group:
-                tap.add(layer, grid, shares, capture.calls - 1)
+            if capture.sees(group[0].request.half):
+                shares = group[0].attend(layer, queries)
+                for tap in group:
+                    tap.add(layer, grid, shares, capture.step)
 
     return hook
 
 
 def _feature_hook(capture: Capture, layer: AttentionLayer, tap: FeatureTap) -> Callable[..., None]:
     def hook(output: Tensor) -> None:
-        outputs, grid = _by_half(capture, layer, output)
-        tap.read(layer, grid, outputs)
+        if capture.sees(tap.request.half):
+            outputs, grid = _by_half(capture, layer, output)
+            tap.read(layer, grid, outputs, capture.half)
 
     return hook
 
@@ -129,7 +149,8 @@ def _query_hook(capture: Capture, layer: AttentionLayer) -> Callable[..., None]:
 def _affinity_hook(capture: Capture, layer: AttentionLayer, tap: AffinityTap) -> Callable[..., None]:
     def hook(output: Tensor) -> None:
         queries, grid = _by_half(capture, layer, capture.queries.pop(layer.name))
-        tap.read(layer, grid, queries, _by_half(capture, layer, output)[0])
+        if capture.sees(tap.request.half):
+            tap.read(layer, grid, queries, _by_half(capture, layer, output)[0])
 
     return hook
 
@@ -144,8 +165,8 @@ def _timed(capture: Capture, hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def _by_half(capture: Capture, layer: AttentionLayer, values: Tensor) -> tuple[Tensor, Grid]:
-    """Split guidance halves from items, and check that the layer has the grid that its place in the model
-    implies.
+    """Split guidance halves, unconditional first, from items, and check that the layer has the grid that its
+    place in the model implies.
     """
     grid = layer.grid(capture.latent)
     batch, cells, _ = values.shape
@@ -154,4 +175,6 @@ def _by_half(capture: Capture, layer: AttentionLayer, values: Tensor) -> tuple[T
             f"layer {layer.name} holds {batch} × {cells} positions where {capture.items} items of "
             f"{grid[0]}×{grid[1]} were expected; this model's layout is not understood"
         )
-    return rearrange(values, "(half item) cell width -> half item cell width", item=capture.items), grid
+    parted = rearrange(values, "(half item) cell width -> half item cell width", item=capture.items)
+    turned = capture.halves.names == ("conditional", "unconditional") and len(parted) == 2
+    return parted.flip(0) if turned else parted, grid

@@ -1,7 +1,7 @@
 """The backbone on a diffusers pipeline: drawing and looking, with capture.
 
 Drawing is diffusers' own `__call__`: every scheduler and every model that it can run, runs here unchanged.
-Looking is one step of the same call at a chosen timestep.
+Looking is one call of the network at a chosen noise level.
 """
 
 import time
@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from segmint.artifacts import AnyImage, Generation, Grid, Image, PromptSpec
 from segmint.attention import CaptureRequest, MapRequest
@@ -19,12 +18,12 @@ from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size
 from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.encoding import TextEncoder
 from segmint.backbone.families import family_of
-from segmint.backbone.family import AttentionLayer, select
-from segmint.backbone.latents import add_noise, draw_noise, encode_images, item_generators, to_pixels
-from segmint.backbone.schedulers import build_scheduler, check_steps
+from segmint.backbone.family import AttentionLayer, Embedding, Family, Halves, select
+from segmint.backbone.latents import draw_noise, item_generators, to_pixels
+from segmint.backbone.schedulers import check_steps
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, TextBatch
-from segmint.backbone.text import Text, Words, class_texts, prompt_text, require_phrases
+from segmint.backbone.text import Text, TextReader, require_phrases
 from segmint.errors import ConfigError, DeviceError, GenerationError, PromptError
 
 REMEMBERED_TEXTS = 4096
@@ -37,8 +36,10 @@ class DiffusersBackbone:
 
     pipe: Any
     info: ModelInfo
+    family: Family = field(init=False)
     network: Any = field(init=False)
     layers: tuple[AttentionLayer, ...] = field(init=False)
+    reader: TextReader = field(init=False)
     encoder: TextEncoder = field(init=False)
     trained_timesteps: tuple[int, ...] = ()
     """Those that a few-step model was trained for; none where it was trained for all."""
@@ -48,9 +49,10 @@ class DiffusersBackbone:
     """Tokenised texts by what was asked."""
 
     def __post_init__(self) -> None:
-        family = family_of(self.pipe.config)
-        self.network, self.layers = family.network(self.pipe), family.layers(self.pipe)
-        self.encoder = TextEncoder(pipe=self.pipe)
+        self.family = family_of(self.pipe.config)
+        self.network, self.layers = self.family.network(self.pipe), self.family.layers(self.pipe)
+        self.reader = self.family.reader(self.pipe)
+        self.encoder = TextEncoder(pipe=self.pipe, family=self.family)
 
     def check(self, specs: Sequence[PromptSpec], sampling: SamplingSettings, capture: CaptureRequest) -> None:
         """As `Backbone.check`."""
@@ -80,21 +82,23 @@ class DiffusersBackbone:
         size = image_size(self.info, sampling.height_px, sampling.width_px)
         guidance = self.info.default_guidance if sampling.guidance is None else sampling.guidance
         generators = item_generators(specs)
+        halves = self.family.halves(self.pipe, guidance)
+        shape = self.family.noise_shape(self.pipe, size)
         with torch.inference_mode(), _out_of_memory(self.info, len(specs)):
-            reading = self._capture(specs, capture, self._latent(size))
-            arguments = self._prompts(specs, guidance, sampling.negative_prompt)
-            noise = draw_noise(generators, (self.network.config.in_channels, *self._latent(size)))
+            reading = self._capture(specs, capture, shape[1:], halves)
+            positive, negative = self._prompts(specs, halves, sampling.negative_prompt)
+            noise = draw_noise(generators, shape)
             with capturing(self.network, reading):
+                own = self.family.arguments(
+                    self.pipe, noise, positive, negative, guidance=guidance, on_step=callback
+                )
                 drawn = self.pipe(
-                    **arguments,
+                    **own,
                     height=size[0],
                     width=size[1],
                     num_inference_steps=sampling.steps or self.info.default_steps,
-                    guidance_scale=guidance,
-                    latents=noise.to(self.pipe._execution_device, self.network.dtype),
                     generator=generators,
                     output_type="pt",
-                    callback_on_step_end=_step_end(callback),
                 )
             withheld = getattr(drawn, "nsfw_content_detected", None) or [False] * len(specs)
             images = [
@@ -136,26 +140,23 @@ class DiffusersBackbone:
     ) -> list[Outcome]:
         passes = [step for step in self._noise_levels(observation) for _ in range(observation.noise_draws)]
         wanted = replace(capture, features=capture.features and replace(capture.features, calls=len(passes)))
-        # Any scale above 1 makes the pipeline pass both halves; what it predicts is thrown away.
+        # Any scale above 1 makes both halves; what is predicted is thrown away.
         guidance = max(2.0, self.info.default_guidance) if observation.guidance else 1.0
+        halves = self.family.halves(self.pipe, guidance)
         generators = item_generators(specs)
-        reading = self._capture(specs, wanted, self._latent(images[0].shape[:2]))
-        arguments = self._prompts(specs, guidance, "")
-        clean = encode_images(self.pipe, images)
-        with capturing(self.network, reading), _single_steps(self.pipe) as scheduler:
+        clean = self.family.clean(self.pipe, images)
+        reading = self._capture(specs, wanted, (clean.shape[2], clean.shape[3]), halves)
+        positive, negative = self._prompts(specs, halves, "")
+        calls = [negative if half == "unconditional" else positive for half in halves.names]
+        if halves.by == "batch":
+            calls = [[each for call in calls for each in call or ()]]
+        with capturing(self.network, reading):
             for done, step in enumerate(passes, start=1):
                 noise = draw_noise(generators, tuple(clean.shape[1:])).to(clean)
-                noisy = add_noise(clean, noise, scheduler.alphas_cumprod[step].to(clean))
-                self.pipe(
-                    **arguments,
-                    height=images[0].shape[0],
-                    width=images[0].shape[1],
-                    timesteps=[step],
-                    guidance_scale=guidance,
-                    latents=noisy.to(self.network.dtype),
-                    generator=torch.Generator("cpu").manual_seed(0),
-                    output_type="latent",
-                )
+                noisy, _ = self.family.noised(self.pipe, clean, noise, step)
+                for call in calls:
+                    several = torch.cat([noisy] * (len(call or ()) // len(noisy)))
+                    self.family.predict(self.pipe, several, step, call or (), guidance)
                 if callback:
                     callback(done, len(passes))
         return self._outcomes(specs, images, reading)
@@ -175,12 +176,15 @@ class DiffusersBackbone:
         )
         return tuple(dict.fromkeys(nearest))
 
-    def _prompts(self, specs: Sequence[PromptSpec], guidance: float, negative: str) -> dict[str, Tensor]:
-        prompts = [spec.prompt for spec in specs]
-        if guidance <= 1 or self.network.config.time_cond_proj_dim is not None:
-            return self.encoder.prompt_arguments(prompts, None)
+    def _prompts(
+        self, specs: Sequence[PromptSpec], halves: Halves, negative: str
+    ) -> tuple[list[Embedding], list[Embedding] | None]:
+        """Embeddings of the items' prompts, and of their negative prompts where the model sees those."""
+        positive = [self.encoder.encode(spec.prompt) for spec in specs]
+        if "unconditional" not in halves.names:
+            return positive, None
         negatives = [negative if spec.negative_prompt is None else spec.negative_prompt for spec in specs]
-        return self.encoder.prompt_arguments(prompts, negatives)
+        return positive, [self.encoder.encode(text or None, negative=True) for text in negatives]
 
     def _texts(self, spec: PromptSpec, request: MapRequest) -> tuple[Text, ...]:
         """The texts of an item's request, tokenised once as long as they are remembered."""
@@ -197,14 +201,15 @@ class DiffusersBackbone:
         return self.texts[key]
 
     def _tokenised(self, text: str, phrases: tuple[str, ...], request: MapRequest) -> tuple[Text, ...]:
-        words, limit = Words(self.pipe), self.info.prompt_tokens
         if request.text == "classes":
-            return class_texts(words, phrases, limit)
-        found = prompt_text(words, text, phrases, limit, padded=request.text == "prompt")
-        return (require_phrases(found, limit) if request.strict else found,)
+            return self.reader.class_texts(phrases)
+        found = self.reader.prompt_text(text, phrases, padded=request.text == "prompt")
+        return (require_phrases(found, self.reader.limit) if request.strict else found,)
 
-    def _capture(self, specs: Sequence[PromptSpec], request: CaptureRequest, latent: Grid) -> Capture:
-        capture = Capture(layers=self.layers, items=len(specs), latent=latent)
+    def _capture(
+        self, specs: Sequence[PromptSpec], request: CaptureRequest, latent: Grid, halves: Halves
+    ) -> Capture:
+        capture = Capture(layers=self.layers, items=len(specs), latent=latent, halves=halves)
         batches: dict[tuple[str, str], TextBatch] = {}
         for each in request.maps:
             key = (each.text, each.given)
@@ -244,32 +249,7 @@ class DiffusersBackbone:
         ]
 
     def _truncates(self, prompt: str) -> bool:
-        return prompt_text(Words(self.pipe), prompt, (), self.info.prompt_tokens).truncated
-
-    def _latent(self, size: Grid) -> Grid:
-        return size[0] // self.pipe.vae_scale_factor, size[1] // self.pipe.vae_scale_factor
-
-
-def _step_end(callback: Callback | None) -> Any:
-    if callback is None:
-        return None
-
-    def step_end(pipe: Any, step: int, _timestep: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-        callback(step + 1, pipe.num_timesteps)
-        return kwargs
-
-    return step_end
-
-
-@contextmanager
-def _single_steps(pipe: Any) -> Iterator[Any]:
-    """Give the pipeline a DDPM scheduler of its own noise schedule: it takes any one timestep, unscaled."""
-    own = pipe.scheduler
-    pipe.scheduler = build_scheduler("ddpm", own.config)
-    try:
-        yield pipe.scheduler
-    finally:
-        pipe.scheduler = own
+        return self.reader.prompt_text(prompt, ()).truncated
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from jaxtyping import Float
 from torch import Tensor
 
-from segmint.artifacts import Grid
-from segmint.attention import AffinityRequest, FeatureRequest, Kind, MapRequest, Part
+from segmint.artifacts import Grid, Image
+from segmint.attention import AffinityRequest, FeatureRequest, Half, Kind, MapRequest, Part
 from segmint.backbone.settings import ModelSettings
+from segmint.backbone.text import TextReader
 from segmint.errors import ConfigError
 
 Heard = Literal["queries", "keys", "outputs"]
@@ -83,6 +85,39 @@ class Parts:
     configs: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """A text as the model sees it.
+
+    `pooled`: the text as one vector, where the model takes one. `real`: which rows are text and not padding,
+    for a model that masks its padding.
+    """
+
+    tokens: Float[Tensor, "1 token width"]
+    pooled: Float[Tensor, "1 channel"] | None = None
+    real: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halves:
+    """How a model is guided: which halves it sees, in its order, and whether in one batch or call by call."""
+
+    names: tuple[Half, ...] = ("conditional",)
+    by: Literal["batch", "call"] = "batch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a loaded model says about itself; `steps` and `guidance` are usual ones of its branch."""
+
+    branch: str
+    steps: int
+    guidance: float
+    size_px: Grid
+    size_multiple_px: int
+    prediction: str
+
+
 @runtime_checkable
 class Family(Protocol):
     """One way in which models are built."""
@@ -134,9 +169,93 @@ class Family(Protocol):
         """
         ...
 
-    def describe(self, pipe: Any) -> tuple[str, int, float]:
-        """A model's branch of the family, and its usual steps and guidance, where it is not known by name."""
+    def describe(self, pipe: Any) -> Facts:
+        """What the model is, where it is not known by name."""
         ...
+
+    def reader(self, pipe: Any) -> TextReader:
+        """What finds a text's phrases among the rows of its embedding."""
+        ...
+
+    def encode(self, pipe: Any, text: str | None, *, negative: bool) -> Embedding:
+        """One text's embedding; a negative None is what the pipeline makes of no negative prompt."""
+        ...
+
+    def halves(self, pipe: Any, guidance: float) -> Halves:
+        """What the model sees at this guidance scale."""
+        ...
+
+    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
+        """(channel, row, column) of the latents of an image of `size` pixels."""
+        ...
+
+    def arguments(
+        self,
+        pipe: Any,
+        noise: Float[Tensor, "item channel row col"],
+        positive: Sequence[Embedding],
+        negative: Sequence[Embedding] | None,
+        *,
+        guidance: float,
+        on_step: Callable[[int, int], None] | None,
+    ) -> dict[str, Any]:
+        """Keyword arguments of the pipeline's call beside size, steps and generators.
+
+        Args:
+            pipe: the pipeline.
+            noise: standard normal, float32.
+            positive: the prompts, one an item.
+            negative: texts of the unconditional half, one an item; None without guidance.
+            guidance: scale, as the model takes it.
+            on_step: called with the steps done and the steps in all.
+        """
+        ...
+
+    def clean(self, pipe: Any, images: Sequence[Image]) -> Float[Tensor, "item channel row col"]:
+        """Images of one size as latents, float32, scaled as the network expects them."""
+        ...
+
+    def noised(
+        self,
+        pipe: Any,
+        clean: Float[Tensor, "item channel row col"],
+        noise: Float[Tensor, "item channel row col"],
+        level: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Latents at a noise level, and what the network should then predict, of their shape.
+
+        Args:
+            pipe: the pipeline.
+            clean: from `clean`.
+            noise: standard normal.
+            level: training timestep, 0 (clean) to 999 (noise).
+        """
+        ...
+
+    def predict(
+        self,
+        pipe: Any,
+        noisy: Float[Tensor, "item channel row col"],
+        level: int,
+        embeddings: Sequence[Embedding],
+        guidance: float = 1.0,
+    ) -> Tensor:
+        """What the network predicts, of the shape of `noisy`, in one call without mixing halves.
+
+        Args:
+            pipe: the pipeline.
+            noisy: from `noised`.
+            level: the same.
+            embeddings: one an item.
+            guidance: scale, for a model that takes it as an input.
+        """
+        ...
+
+
+def present(index: Mapping[str, Any], part: str) -> bool:
+    """Whether a `model_index.json` lists a part."""
+    entry = index.get(part)
+    return isinstance(entry, list | tuple) and len(entry) == 2 and entry[1] is not None
 
 
 def largest_grid(layers: Sequence[AttentionLayer], latent: Grid) -> Grid:

@@ -113,6 +113,23 @@ KNOWN: tuple[KnownModel, ...] = (
         guidance=0.0,
         note="one to four steps, no guidance",
     ),
+    KnownModel(
+        id="PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+        family="pixart-sigma",
+        size_px=1024,
+        licence=_RAIL_PLUS,
+        steps=20,
+        guidance=4.5,
+        note="a small transformer with real cross-attention; follows long prompts",
+    ),
+    KnownModel(
+        id="PixArt-alpha/PixArt-XL-2-512x512",
+        family="pixart-alpha",
+        size_px=512,
+        licence=_RAIL_PLUS,
+        steps=20,
+        guidance=4.5,
+    ),
 )
 
 
@@ -139,7 +156,11 @@ def is_on_disk(model_id: str) -> bool:
         found = try_to_load_from_cache(model_id, "model_index.json")
     except HFValidationError:
         return False
-    return isinstance(found, str) and any(Path(found).parent.glob("unet/*.safetensors"))
+    return isinstance(found, str) and any(
+        weights
+        for part in ("unet", "transformer")
+        for weights in Path(found).parent.glob(f"{part}/*.safetensors")
+    )
 
 
 def toybox_folder() -> Path:

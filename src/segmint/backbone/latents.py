@@ -1,6 +1,6 @@
 """Between pixels, latents and noise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from segmint.artifacts import Image, PromptSpec
+from segmint.backbone.schedulers import build_scheduler
 from segmint.errors import GenerationError
 
 
@@ -26,7 +27,7 @@ def draw_noise(
 
 
 def encode_images(pipe: Any, images: Sequence[Image]) -> Float32[Tensor, "item channel row col"]:
-    """Images of one size as the VAE's mean latents, scaled as the UNet expects them."""
+    """Images of one size as the VAE's mean latents, shifted and scaled as the network expects them."""
     config = pipe.vae.config
     pixels = torch.from_numpy(np.stack(images)).movedim(-1, 1).to(pipe._execution_device, torch.float32)
     with _upcast(pipe.vae):
@@ -37,6 +38,7 @@ def encode_images(pipe: Any, images: Sequence[Image]) -> Float32[Tensor, "item c
         mean = torch.tensor(config.latents_mean).view(1, -1, 1, 1).to(latents)
         std = torch.tensor(config.latents_std).view(1, -1, 1, 1).to(latents)
         latents = (latents - mean) / std
+    latents = latents - float(getattr(config, "shift_factor", None) or 0)
     return latents * float(config.scaling_factor)
 
 
@@ -55,6 +57,56 @@ def add_noise(
     Source: Ho et al. 2020, eq. 4.
     """
     return kept.sqrt() * clean + (1 - kept).sqrt() * noise
+
+
+def noised_by_variance(
+    schedule: Any,
+    clean: Float[Tensor, "item channel row col"],
+    noise: Float[Tensor, "item channel row col"],
+    level: int,
+) -> tuple[Tensor, Tensor]:
+    """Latents at a training timestep of a noise schedule, and what the network predicts of them.
+
+    Args:
+        schedule: configuration of the model's scheduler; its `prediction_type` says what is predicted.
+        clean: latents of images.
+        noise: standard normal.
+        level: training timestep.
+    """
+    kept = build_scheduler("ddpm", schedule).alphas_cumprod[level].to(clean)
+    noisy = add_noise(clean, noise, kept)
+    prediction = schedule.get("prediction_type", "epsilon")
+    if prediction == "v_prediction":
+        return noisy, kept.sqrt() * noise - (1 - kept).sqrt() * clean
+    return noisy, clean if prediction == "sample" else noise
+
+
+def noised_by_flow(
+    clean: Float[Tensor, "item channel row col"], noise: Float[Tensor, "item channel row col"], level: int
+) -> tuple[Tensor, Tensor]:
+    """Latents on the straight way from image to noise, and its direction, which the network predicts.
+
+    Args:
+        clean: latents of images.
+        noise: standard normal.
+        level: thousandths of the way.
+
+    Source: Lipman et al. 2023; Esser et al. 2024, eq. 13.
+    """
+    sigma = level / 1000
+    return (1 - sigma) * clean + sigma * noise, noise - clean
+
+
+def step_end(on_step: Callable[[int, int], None] | None) -> Any:
+    """What a pipeline calls after each step, to tell of it."""
+    if on_step is None:
+        return None
+
+    def told(pipe: Any, step: int, _timestep: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        on_step(step + 1, pipe.num_timesteps)
+        return kwargs
+
+    return told
 
 
 def to_pixels(

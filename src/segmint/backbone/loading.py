@@ -4,7 +4,6 @@ Weights are read from safetensors only, and no code that comes with a model is e
 """
 
 import hashlib
-import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from transformers.utils import logging as transformers_logging
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
-from segmint.backbone.fitting import model_side
 from segmint.backbone.known import TOYBOX, known_model, toybox_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
@@ -35,8 +33,6 @@ from segmint.errors import ModelError
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _DTYPE = "dtype" if hasattr(pipeline_utils, "_resolve_dtype") else "torch_dtype"
 """Keyword of `from_pretrained`: newer diffusers warns of the old one, older does not know the new one."""
-_USUAL_CELLS = 64
-"""Side of the latents where no part of a model tells its own, as of Stable Diffusion 1.x."""
 _CARD_LICENCE = re.compile(r"^license(?:_name)?:\s*(\S.*?)\s*$", re.MULTILINE)
 _LOADING_ERRORS = (
     OSError,
@@ -95,22 +91,22 @@ def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.dev
         device: where it runs.
     """
     known = known_model(settings.id)
-    height, width = (_side_px(pipe, place) for place in (0, 1))
-    branch, steps, guidance = family_of(pipe.config).describe(pipe)
+    family = family_of(pipe.config)
+    facts = family.describe(pipe)
     return ModelInfo(
         id=settings.id,
         revision=_revision(settings, folder),
         licence=known.licence if known else _card_licence(folder),
-        family=known.family if known else branch,
-        height_px=height,
-        width_px=width,
-        size_multiple_px=math.lcm(8, pipe.vae_scale_factor),
-        prediction_type=pipe.scheduler.config.get("prediction_type", "epsilon"),
-        default_steps=known.steps if known else steps,
-        default_guidance=known.guidance if known else guidance,
-        prompt_tokens=min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings),
+        family=known.family if known else facts.branch,
+        height_px=facts.size_px[0],
+        width_px=facts.size_px[1],
+        size_multiple_px=facts.size_multiple_px,
+        prediction_type=facts.prediction,
+        default_steps=known.steps if known else facts.steps,
+        default_guidance=known.guidance if known else facts.guidance,
+        prompt_tokens=family.reader(pipe).limit,
         scheduler=type(pipe.scheduler).__name__,
-        dtype=str(pipe.unet.dtype).removeprefix("torch."),
+        dtype=str(family.network(pipe).dtype).removeprefix("torch."),
         device=str(device),
         loras=settings.loras,
         safety_checker=getattr(pipe, "safety_checker", None) is not None,
@@ -121,16 +117,9 @@ def _timesteps(pipe: Any, settings: ModelSettings) -> tuple[int, ...]:
     known = known_model(settings.id)
     if known and known.timesteps:
         return known.timesteps
-    return trained_timesteps(pipe.scheduler, guided_inside=pipe.unet.config.time_cond_proj_dim is not None)
-
-
-def _side_px(pipe: Any, place: int) -> int:
-    """The model's own image height or width: the UNet's, else the VAE's."""
-    cells = model_side(pipe.unet.config.sample_size, place)
-    if cells is not None:
-        return cells * int(pipe.vae_scale_factor)
-    own = model_side(pipe.vae.config.get("sample_size"), place)
-    return own or _USUAL_CELLS * int(pipe.vae_scale_factor)
+    config = family_of(pipe.config).network(pipe).config
+    guided = config.get("time_cond_proj_dim") is not None
+    return trained_timesteps(pipe.scheduler, guided_inside=guided)
 
 
 def _folder(settings: ModelSettings) -> Path:

@@ -147,18 +147,26 @@ def _merge(parts: Sequence[tuple[Text, np.ndarray]]) -> TokenMaps:
     """One item's maps from its texts: SoT and EoT averaged over texts, the tokens between them in order."""
     tokens: list[str] = [parts[0][0].tokens[0]]
     phrase_tokens: list[tuple[int, ...]] = []
-    rows = [np.mean([values[0] for _, values in parts], axis=0, dtype=np.float32)]
-    for text, values in parts:
+    told = [_by_token(text, values) for text, values in parts]
+    rows = [np.mean([values[0] for values in told], axis=0, dtype=np.float32)]
+    for (text, _), values in zip(parts, told, strict=True):
         phrase_tokens += [tuple(len(tokens) - 1 + row for row in each) for each in text.phrase_rows]
         tokens += text.tokens[1:-1]
-        rows += list(values[1 : len(text.tokens) - 1])
-    rows.append(np.mean([values[len(text.tokens) - 1] for text, values in parts], axis=0, dtype=np.float32))
+        rows += list(values[1:-1])
+    rows.append(np.mean([values[-1] for values in told], axis=0, dtype=np.float32))
     return TokenMaps(
         tokens=(*tokens, parts[0][0].tokens[-1]),
         phrases=tuple(phrase for text, _ in parts for phrase in text.phrases),
         phrase_tokens=tuple(phrase_tokens),
         values=np.stack(rows),
     )
+
+
+def _by_token(text: Text, values: np.ndarray) -> np.ndarray:
+    """A text's maps by token: the maximum over rows where a token has several, zero where it has none."""
+    if not text.rows:
+        return values[: len(text.tokens)]
+    return np.stack([values[list(rows)].max(0, initial=0) for rows in text.rows])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -171,12 +179,30 @@ class FeatureTap:
     layers: tuple[AttentionLayer, ...]
     items: int
     kept: dict[str, deque[tuple[Grid, Tensor]]] = field(default_factory=dict)
+    waiting: dict[str, Tensor] = field(default_factory=dict)
+    """The first of two halves, until the other's call has come."""
 
-    def read(self, layer: AttentionLayer, grid: Grid, outputs: Float[Tensor, "half item cell width"]) -> None:
-        """Keep the output of one layer and UNet call, instead of the oldest where enough are kept."""
+    def read(
+        self,
+        layer: AttentionLayer,
+        grid: Grid,
+        outputs: Float[Tensor, "half item cell width"],
+        alone: Half | None = None,
+    ) -> None:
+        """Keep the output of one layer and call, instead of the oldest where enough are kept.
+
+        `alone` names the half where halves come call by call; two that belong together are kept as one.
+        """
         if layer.name not in self.kept:
             self.kept[layer.name] = deque(maxlen=self.request.calls)
-        self.kept[layer.name].append((grid, outputs[halves_of(self.request.half, len(outputs))]))
+        values = outputs[halves_of(self.request.half, len(outputs))]
+        if alone and self.request.half == "both":
+            if layer.name not in self.waiting:
+                self.waiting[layer.name] = values
+                return
+            pair = (self.waiting.pop(layer.name), values)
+            values = torch.cat(pair if alone == "conditional" else pair[::-1])
+        self.kept[layer.name].append((grid, values))
 
     def heads(self) -> list[tuple[HeadFeatures, ...]]:
         """Each item's features, layers in the order of the model."""

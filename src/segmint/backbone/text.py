@@ -1,12 +1,13 @@
 """Texts that the image is held against: which tokens a phrase became, found by the tokenizer's own output.
 
-Nothing is ever split at blanks. Phrases are tokenised one by one and laid end to end; that this is what the
-tokenizer makes of the joined text is checked, not assumed.
+Nothing is ever split at blanks. CLIP's phrases are tokenised one by one and laid end to end; that this is
+what the tokenizer makes of the joined text is checked, not assumed. Other tokenizers are read by their
+offsets (`offsets.py`).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from segmint.errors import PromptError
 
@@ -36,8 +37,12 @@ class Words:
 class Text:
     """A text to encode, with the phrases looked for in it.
 
-    `tokens` names the rows [SoT, …, EoT]; `phrase_rows` gives each phrase's rows (none: the text lacks it).
+    `tokens` names what is told apart: [SoT, …, EoT]; `phrase_rows` gives each phrase's places among them
+    (none: the text lacks it).
     `padded` says whether attention to it is shared with its padding tokens, as it is while an image is drawn.
+    `rows`: the embedding's rows of each token, where they are not its place; empty: they are.
+    `length`: rows of the embedding that are text; None: as many as tokens.
+    `pieces`: texts to encode one by one, each with the rows kept of it, laid end to end in place of `text`.
     """
 
     text: str
@@ -46,6 +51,43 @@ class Text:
     phrase_rows: tuple[Rows, ...]
     padded: bool = False
     truncated: bool = False
+    rows: tuple[Rows, ...] = ()
+    length: int | None = None
+    pieces: tuple[tuple[str, Rows], ...] = ()
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """Finds phrases among the rows that a model's text encoder makes of a text."""
+
+    @property
+    def limit(self) -> int:
+        """Tokens that the text encoder reads, with those that mark start and end."""
+        ...
+
+    def class_texts(self, phrases: Sequence[str]) -> tuple[Text, ...]:
+        """As the function `class_texts`."""
+        ...
+
+    def prompt_text(self, prompt: str, phrases: Iterable[str], *, padded: bool = True) -> Text:
+        """As the function `prompt_text`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipReader:
+    """Reads as CLIP's tokenizer does, whose every text has a start and an end token."""
+
+    tokenizer: Any
+    limit: int
+
+    def class_texts(self, phrases: Sequence[str]) -> tuple[Text, ...]:
+        """As `TextReader.class_texts`."""
+        return class_texts(self.tokenizer, phrases, self.limit)
+
+    def prompt_text(self, prompt: str, phrases: Iterable[str], *, padded: bool = True) -> Text:
+        """As `TextReader.prompt_text`."""
+        return prompt_text(self.tokenizer, prompt, phrases, self.limit, padded=padded)
 
 
 def class_texts(tokenizer: Any, phrases: Sequence[str], limit: int) -> tuple[Text, ...]:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from segmint.backbone.families.pixart import PixArtFamily
 from segmint.backbone.families.unet import UNetFamily
 from segmint.backbone.family import Family
 from segmint.errors import ModelError
 
-FAMILIES: list[Family] = [UNetFamily()]
+FAMILIES: list[Family] = [UNetFamily(), PixArtFamily()]
 """The first that recognises a model has it."""
 
 

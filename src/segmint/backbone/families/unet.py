@@ -5,19 +5,23 @@ Of it are UNets of the Stable Diffusion family (1.x, 2.x, SDXL and their distill
 cross-attention `attn2`.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from torch import Tensor
 
-from segmint.artifacts import Grid
+from segmint.artifacts import Grid, Image
 from segmint.attention import Kind, Part
-from segmint.backbone.family import Heard, Parts
-from segmint.backbone.fitting import check_unet_parts
+from segmint.backbone.family import Embedding, Facts, Halves, Heard, Parts, present
+from segmint.backbone.fitting import check_unet_parts, model_side
+from segmint.backbone.latents import encode_images, noised_by_variance, step_end
 from segmint.backbone.settings import ModelSettings
+from segmint.backbone.text import ClipReader, Words
 from segmint.errors import ModelError
 
 SUPPORTED = (
@@ -27,6 +31,8 @@ SUPPORTED = (
 SD_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SDXL_PARTS = (*SD_PARTS, "text_encoder_2", "tokenizer_2")
 _PARTS: dict[str, Part] = {"down_blocks": "encoder", "up_blocks": "decoder"}
+_USUAL_CELLS = 64
+"""Side of the latents where no part of a model tells its own, as of Stable Diffusion 1.x."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +132,17 @@ class UNetFamily:
 
     def recognises(self, index: Mapping[str, Any]) -> bool:
         """As `Family.recognises`."""
-        return _present(index, "unet") and index["unet"][1] == "UNet2DConditionModel"
+        return present(index, "unet") and index["unet"][1] == "UNet2DConditionModel"
 
     def parts(self, index: Mapping[str, Any]) -> Parts:
         """As `Family.parts`."""
-        missing = [part for part in SD_PARTS if not _present(index, part)]
+        missing = [part for part in SD_PARTS if not present(index, part)]
         if missing:
             raise ModelError(
                 f"the model lists no {missing[0]} in its model_index.json; supported: {SUPPORTED}"
             )
         return Parts(
-            all=SDXL_PARTS if _present(index, "text_encoder_2") else SD_PARTS,
+            all=SDXL_PARTS if present(index, "text_encoder_2") else SD_PARTS,
             weighted=frozenset({"unet", "vae", "text_encoder", "text_encoder_2"}),
             configs={"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"},
         )
@@ -148,7 +154,7 @@ class UNetFamily:
         names = [path.name for path in (folder / "unet").glob("*.safetensors")]
         only = "fp16" if names and all(".fp16" in name for name in names) else None
         variant = {"variant": settings.variant or only}
-        if _present(index, "text_encoder_2"):
+        if present(index, "text_encoder_2"):
             return StableDiffusionXLPipeline, {**variant, "add_watermarker": False}
         if not settings.safety_checker:
             return StableDiffusionPipeline, {
@@ -172,16 +178,116 @@ class UNetFamily:
         """As `Family.layers`."""
         return attention_layers(pipe.unet)
 
-    def describe(self, pipe: Any) -> tuple[str, int, float]:
+    def describe(self, pipe: Any) -> Facts:
         """As `Family.describe`; a model with guidance built in needs few steps."""
         xl = isinstance(pipe, StableDiffusionXLPipeline)
-        width = pipe.unet.config.cross_attention_dim
-        branch = "sdxl" if xl else {768: "sd1", 1024: "sd2"}.get(width, "sd")
-        if pipe.unet.config.time_cond_proj_dim is not None:
-            return branch, 4, 8.5
-        return branch, 50, 5.0 if xl else 7.5
+        config = pipe.unet.config
+        few = config.time_cond_proj_dim is not None
+        branch = {768: "sd1", 1024: "sd2"}.get(config.cross_attention_dim, "sd")
+        return Facts(
+            branch="sdxl" if xl else branch,
+            steps=4 if few else 50,
+            guidance=8.5 if few else 5.0 if xl else 7.5,
+            size_px=(_side_px(pipe, 0), _side_px(pipe, 1)),
+            size_multiple_px=math.lcm(8, pipe.vae_scale_factor),
+            prediction=pipe.scheduler.config.get("prediction_type", "epsilon"),
+        )
+
+    def reader(self, pipe: Any) -> ClipReader:
+        """As `Family.reader`."""
+        limit = min(pipe.tokenizer.model_max_length, pipe.text_encoder.config.max_position_embeddings)
+        return ClipReader(tokenizer=Words(pipe), limit=limit)
+
+    def encode(self, pipe: Any, text: str | None, *, negative: bool) -> Embedding:
+        """As `Family.encode`; SD pipelines answer (positive, negative), SDXL's the same and both pooled."""
+        answer = pipe.encode_prompt(
+            prompt="" if negative else text,
+            negative_prompt=text if negative else None,
+            device=pipe._execution_device,
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=negative,
+        )
+        place = 1 if negative else 0
+        return Embedding(tokens=answer[place], pooled=answer[2 + place] if len(answer) > 2 else None)
+
+    def halves(self, pipe: Any, guidance: float) -> Halves:
+        """As `Family.halves`."""
+        if guidance <= 1 or pipe.unet.config.time_cond_proj_dim is not None:
+            return Halves()
+        return Halves(names=("unconditional", "conditional"))
+
+    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
+        """As `Family.noise_shape`."""
+        factor = pipe.vae_scale_factor
+        return pipe.unet.config.in_channels, size[0] // factor, size[1] // factor
+
+    def arguments(
+        self,
+        pipe: Any,
+        noise: Tensor,
+        positive: Sequence[Embedding],
+        negative: Sequence[Embedding] | None,
+        *,
+        guidance: float,
+        on_step: Callable[[int, int], None] | None,
+    ) -> dict[str, Any]:
+        """As `Family.arguments`."""
+        found = {"prompt_embeds": torch.cat([each.tokens for each in positive])}
+        if positive[0].pooled is not None:
+            found["pooled_prompt_embeds"] = torch.cat(
+                [each.pooled for each in positive if each.pooled is not None]
+            )
+        if negative is not None:
+            found["negative_prompt_embeds"] = torch.cat([each.tokens for each in negative])
+            if negative[0].pooled is not None:
+                found["negative_pooled_prompt_embeds"] = torch.cat(
+                    [each.pooled for each in negative if each.pooled is not None]
+                )
+        return {
+            **found,
+            "guidance_scale": guidance,
+            "latents": noise.to(pipe._execution_device, pipe.unet.dtype),
+            "callback_on_step_end": step_end(on_step),
+        }
+
+    def clean(self, pipe: Any, images: Sequence[Image]) -> Tensor:
+        """As `Family.clean`."""
+        return encode_images(pipe, images)
+
+    def noised(self, pipe: Any, clean: Tensor, noise: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """As `Family.noised`, by the model's own noise schedule."""
+        return noised_by_variance(pipe.scheduler.config, clean, noise, level)
+
+    def predict(
+        self, pipe: Any, noisy: Tensor, level: int, embeddings: Sequence[Embedding], guidance: float = 1.0
+    ) -> Tensor:
+        """As `Family.predict`."""
+        unet, pooled = pipe.unet, [each.pooled for each in embeddings if each.pooled is not None]
+        tokens, condition, added = torch.cat([each.tokens for each in embeddings]), None, None
+        if unet.config.time_cond_proj_dim is not None:
+            scale = torch.tensor(guidance - 1).repeat(len(noisy))
+            width = unet.config.time_cond_proj_dim
+            condition = pipe.get_guidance_scale_embedding(scale, embedding_dim=width)
+            condition = condition.to(device=noisy.device, dtype=unet.dtype)
+        if pooled:
+            size = tuple(side * pipe.vae_scale_factor for side in noisy.shape[-2:])
+            sizes = torch.tensor([[*size, 0, 0, *size]], dtype=tokens.dtype, device=noisy.device)
+            added = {"text_embeds": torch.cat(pooled), "time_ids": sizes.repeat(len(noisy), 1)}
+        found: Tensor = unet(
+            noisy.to(unet.dtype),
+            torch.tensor(level, device=noisy.device),
+            encoder_hidden_states=tokens,
+            timestep_cond=condition,
+            added_cond_kwargs=added,
+            return_dict=False,
+        )[0]
+        return found
 
 
-def _present(index: Mapping[str, Any], part: str) -> bool:
-    entry = index.get(part)
-    return isinstance(entry, list | tuple) and len(entry) == 2 and entry[1] is not None
+def _side_px(pipe: Any, place: int) -> int:
+    """The model's own image height or width: the UNet's, else the VAE's."""
+    cells = model_side(pipe.unet.config.sample_size, place)
+    if cells is not None:
+        return cells * int(pipe.vae_scale_factor)
+    own = model_side(pipe.vae.config.get("sample_size"), place)
+    return own or _USUAL_CELLS * int(pipe.vae_scale_factor)

@@ -1,0 +1,167 @@
+"""Rows of phrases in texts of any fast tokenizer, by the offsets that it gives with its own output.
+
+Nothing is counted: a token belongs to a phrase whose characters it covers, whatever stands before it (a chat
+template, say). Such texts have no start token that could speak for the background; the concept "background"
+does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from re import IGNORECASE, escape, finditer
+from typing import Any
+
+from segmint.backbone.text import EOT, Rows, Text
+from segmint.errors import PromptError
+
+CONCEPT = "background"
+"""What stands for all that is no class. Source: Helbling et al. 2025, whose concepts always hold it."""
+_MARK = "\N{SYMBOL FOR START OF TEXT}"
+"""A text that no template holds."""
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffsetReader:
+    """Reads texts by offsets.
+
+    `limit`: rows that the text encoder gives. `wrap`: what the pipeline makes of a text before it is
+    tokenised. `dropped`: rows that the pipeline cuts off in front. `apart`: phrases are encoded each by
+    itself and laid end to end, each one concept; else they are one text, joined by blanks.
+    """
+
+    tokenizer: Any
+    limit: int
+    wrap: Callable[[str], str] = str
+    dropped: int = 0
+    apart: bool = False
+
+    def class_texts(self, phrases: Sequence[str]) -> tuple[Text, ...]:
+        """As `TextReader.class_texts`; the first token of each text is the background concept."""
+        wanted = tuple(dict.fromkeys(phrases))
+        for phrase in (CONCEPT, *wanted):
+            self._own_rows(phrase)
+        if self.apart:
+            return (self._concepts(wanted),)
+        texts: list[Text] = []
+        room: list[str] = []
+        for phrase in wanted:
+            if room and self._joined((*room, phrase)) is None:
+                texts.append(self._fitting(room))
+                room = []
+            room.append(phrase)
+        return (*texts, self._fitting(room))
+
+    def prompt_text(self, prompt: str, phrases: Iterable[str], *, padded: bool = True) -> Text:
+        """As `TextReader.prompt_text`; its words are told apart, and first and last the end token."""
+        del padded  # whether padding is seen is the model's own mask
+        wrapped, inner, spans = self._read(prompt)
+        kept = [(row, span) for row, span in spans if row < self.limit - 1]
+        end = (min(spans[-1][0] + 1, self.limit - 1),) if spans else (0,)
+        wanted = tuple(dict.fromkeys(phrases))
+        places = []
+        for phrase in wanted:
+            found = _places(phrase, wrapped, inner)
+            places.append(
+                tuple(1 + at for at, (_, span) in enumerate(kept) if any(_meet(span, each) for each in found))
+            )
+        return Text(
+            text=prompt,
+            tokens=(f"<{CONCEPT}>", *(wrapped[start:end].strip() for _, (start, end) in kept), EOT),
+            phrases=wanted,
+            phrase_rows=tuple(places),
+            truncated=len(kept) < len(spans),
+            rows=(end, *((row,) for row, _ in kept), end),
+            length=end[0] + 1,
+        )
+
+    def _read(self, text: str) -> tuple[str, Span, list[tuple[int, Span]]]:
+        """The text as it is tokenised, where in it the text itself stands, and that part's rows and spans."""
+        before, _, after = self.wrap(_MARK).partition(_MARK)
+        wrapped = self.wrap(text)
+        inner = len(before), len(wrapped) - len(after)
+        found = self.tokenizer(wrapped, return_offsets_mapping=True, truncation=False, verbose=False)
+        spans = [
+            (row - self.dropped, (start, end))
+            for row, (start, end) in enumerate(found["offset_mapping"])
+            if end > start and _meet((start, end), inner) and wrapped[start:end].strip()
+        ]
+        return wrapped, inner, spans
+
+    def _own_rows(self, phrase: str) -> Rows:
+        _, _, spans = self._read(phrase)
+        if not spans:
+            raise PromptError(
+                f"phrase {phrase!r} is empty to the model's tokenizer; give words that describe the class"
+            )
+        if spans[-1][0] >= self.limit - 1:
+            raise PromptError(
+                f"phrase {phrase!r} has {len(spans)} tokens, but the model's text encoder reads {self.limit} "
+                "at most; shorten it"
+            )
+        return tuple(row for row, _ in spans)
+
+    def _concepts(self, phrases: Sequence[str]) -> Text:
+        pieces = tuple((phrase, self._own_rows(phrase)) for phrase in (CONCEPT, *phrases))
+        rows: list[Rows] = []
+        for _, own in pieces:
+            first = rows[-1][-1] + 1 if rows else 0
+            rows.append(tuple(range(first, first + len(own))))
+        return Text(
+            text=", ".join(phrases),
+            tokens=(f"<{CONCEPT}>", *phrases, EOT),
+            phrases=tuple(phrases),
+            phrase_rows=tuple((1 + place,) for place in range(len(phrases))),
+            rows=(*rows, ()),
+            length=rows[-1][-1] + 1,
+            pieces=pieces,
+        )
+
+    def _fitting(self, phrases: Sequence[str]) -> Text:
+        found = self._joined(phrases)
+        assert found is not None
+        return found
+
+    def _joined(self, phrases: Sequence[str]) -> Text | None:
+        """One text of the background concept and the phrases; None where it is longer than the limit."""
+        text = " ".join((CONCEPT, *phrases))
+        wrapped, (at, _), spans = self._read(text)
+        if spans[-1][0] >= self.limit - 1 and len(phrases) > 1:
+            return None
+        own: list[list[int]] = []
+        for phrase in (CONCEPT, *phrases):
+            own.append(
+                [place for place, (_, span) in enumerate(spans) if _meet(span, (at, at + len(phrase)))]
+            )
+            at += len(phrase) + 1
+        shared = {place for one, other in pairwise(own) for place in {*one} & {*other}}
+        if shared or not all(own):
+            raise PromptError(
+                f"the tokenizer cannot tell the phrases {list(phrases)} apart in the text {wrapped!r}; "
+                "reword the phrase with unusual characters"
+            )
+        first = len(own[0])
+        words = [spans[place] for place in range(first, len(spans))]
+        end = (spans[-1][0] + 1,)
+        return Text(
+            text=text,
+            tokens=(f"<{CONCEPT}>", *(wrapped[start:stop].strip() for _, (start, stop) in words), EOT),
+            phrases=tuple(phrases),
+            phrase_rows=tuple(tuple(1 + place - first for place in places) for places in own[1:]),
+            rows=(tuple(spans[place][0] for place in own[0]), *((row,) for row, _ in words), end),
+            length=end[0] + 1,
+        )
+
+
+def _places(phrase: str, text: str, inner: Span) -> list[Span]:
+    """Where a phrase stands in a text, as whole words."""
+    words = r"\s+".join(escape(word) for word in phrase.split())
+    if not words:
+        return []
+    found = finditer(rf"(?<!\w){words}(?!\w)", text[inner[0] : inner[1]], IGNORECASE)
+    return [(inner[0] + each.start(), inner[0] + each.end()) for each in found]
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]

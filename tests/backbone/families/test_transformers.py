@@ -1,0 +1,138 @@
+"""Every family of transformers, on the reference's tiny models: one set of promises for all."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segmint.artifacts import Generation, PromptSpec
+from segmint.attention import NOTHING, AffinityRequest, CaptureRequest, FeatureRequest, MapRequest, Reading
+from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.loading import load
+from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
+from segmint.errors import ConfigError, PromptError
+from segmint.masks.evidence import ClassQuery
+from segmint.masks.features import summarise
+from segmint.masks.methods import METHODS, prompt_maps
+from segmint.masks.settings import profile
+
+Make = Callable[..., PromptSpec]
+FAMILIES = ("pixart",)
+# diffusers' own DPM-Solver, on numpy 2
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+WIDE = SamplingSettings(steps=2, height_px=96, width_px=128)
+ALL = CaptureRequest(
+    features=FeatureRequest(), maps=(MapRequest(), prompt_maps(Reading())), affinity=AffinityRequest()
+)
+
+
+@cache
+def model(folder: Path) -> DiffusersBackbone:
+    return load(ModelSettings(id=str(folder)), "cpu")
+
+
+@pytest.fixture(params=FAMILIES)
+def backbone(request: pytest.FixtureRequest, reference: Path) -> DiffusersBackbone:
+    return model(reference / "dit" / f"tiny_{request.param}")
+
+
+def drawn(outcomes: list[object]) -> list[Generation]:
+    assert all(isinstance(each, Generation) for each in outcomes)
+    return outcomes  # type: ignore[return-value]
+
+
+def test_capture_changes_no_pixel_and_batches_hardly_any(
+    backbone: DiffusersBackbone, make_spec: Make
+) -> None:
+    specs = [make_spec(0), make_spec(1, classes=("car", "sofa", "skyscraper"))]
+    plain, read = drawn(backbone.generate(specs, WIDE, NOTHING)), drawn(backbone.generate(specs, WIDE, ALL))
+    for one, other in zip(plain, read, strict=True):
+        assert one.image.shape == (96, 128, 3)
+        np.testing.assert_array_equal(one.image, other.image)
+    assert not any(
+        module._forward_hooks or module._forward_pre_hooks for module in backbone.network.modules()
+    )
+    (alone,) = drawn(backbone.generate(specs[1:], WIDE, NOTHING))
+    # matrix products round by the shape of their batch
+    assert np.abs(alone.image.astype(int) - plain[1].image).max() <= 2
+
+
+def test_what_is_read_has_the_grids_shape(backbone: DiffusersBackbone, make_spec: Make) -> None:
+    (item,) = drawn(backbone.generate([make_spec(0)], WIDE, ALL))
+    halves = len(backbone.family.halves(backbone.pipe, backbone.info.default_guidance).names)
+    assert item.heads
+    for head in item.heads:
+        assert head.values.shape[0] == halves
+        assert head.grid == (6, 8)
+        assert head.values.shape[2] == 48
+    assert item.affinity is not None
+    np.testing.assert_allclose(item.affinity.values.sum(1), 1, rtol=1e-4)
+    assert {name: maps.values.shape[1:] for name, maps in item.maps.items()} == {
+        "classes": (6, 8),
+        "prompt": (6, 8),
+    }
+    assert all((maps.values >= 0).all() for maps in item.maps.values())
+
+
+def test_phrases_of_several_tokens_are_read_whole(backbone: DiffusersBackbone, make_spec: Make) -> None:
+    spec = make_spec(0, classes=("pot plant", "skyscraper"), prompt="A skyscraper, beside a pot plant")
+    (item,) = drawn(backbone.generate([spec], WIDE, ALL))
+    words = item.maps["prompt"]
+    read = {
+        phrase: "".join(words.tokens[row] for row in rows)
+        for phrase, rows in zip(words.phrases, words.phrase_tokens, strict=True)
+    }
+    assert {phrase: text.lower() for phrase, text in read.items()} == {
+        "pot plant": "potplant",
+        "skyscraper": "skyscraper",
+    }
+
+
+def test_photographs_are_looked_at(backbone: DiffusersBackbone, make_spec: Make) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    sizes = ObserveSettings(timesteps=(100, 600))
+    first, second = drawn(backbone.observe([image, image], [make_spec(0), make_spec(0)], sizes, ALL))
+    np.testing.assert_allclose(first.heads[0].values, second.heads[0].values, atol=1e-4)
+    np.testing.assert_array_equal(first.image, image)
+    assert first.heads[0].grid == (6, 8)
+    assert np.isfinite(first.maps["classes"].values).all()
+
+
+@torch.inference_mode()
+def test_noise_and_target_belong_together(backbone: DiffusersBackbone) -> None:
+    family, pipe = backbone.family, backbone.pipe
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    clean = family.clean(pipe, [image])
+    assert tuple(clean.shape[1:]) == family.noise_shape(pipe, (96, 128))
+    noise = clean.new_ones(clean.shape)
+    noisy, _ = family.noised(pipe, clean, noise, 0)
+    np.testing.assert_allclose(noisy, clean, atol=0.05)
+    noisy, target = family.noised(pipe, clean, noise, 999)
+    np.testing.assert_allclose(noisy, noise, atol=0.1 * float(clean.abs().max()))
+    assert target.shape == clean.shape
+    embedding = backbone.encoder.encode("a dog")
+    assert family.predict(pipe, noisy, 999, [embedding]).shape == clean.shape
+
+
+@pytest.mark.parametrize("method", [*METHODS])
+def test_every_method_makes_a_mask(backbone: DiffusersBackbone, make_spec: Make, method: str) -> None:
+    settings = profile(method)
+    captures = METHODS[method].captures(settings, CaptureSettings().reading())
+    spec = make_spec(0)
+    (item,) = drawn(backbone.generate([spec], WIDE, captures))
+    attention = summarise(item, settings)
+    trace = METHODS[method](attention, item.image, ClassQuery.of_spec(spec), settings)
+    assert trace.mask.labels.shape == (96, 128)
+    assert set(np.unique(trace.mask.labels)) <= {0, 1, 2, 255}
+
+
+def test_sizes_and_phrases_that_cannot_be_are_refused(backbone: DiffusersBackbone, make_spec: Make) -> None:
+    odd = SamplingSettings(height_px=96, width_px=120)
+    with pytest.raises(ConfigError, match=r"96×120 px .* multiples of 16; the nearest size is 96×128"):
+        backbone.check([make_spec(0)], odd, ALL)
+    long = make_spec(0, classes=("x" * 5000,), prompt="a")
+    with pytest.raises(PromptError, match="shorten it"):
+        backbone.check([long], WIDE, ALL)
