@@ -111,7 +111,7 @@ STEPS: tuple[Step, ...] = (
         f"selftrain trained segmint --val toybox:val@4 --out again --confidence 0 --backbone none {CPU}",
         needs=("train",),
     ),
-    _look("curate segmint --reject agreement<0.9", printed=True),
+    _look("curate segmint --reject agreement<0.999", printed=True),
 )
 
 
