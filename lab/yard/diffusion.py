@@ -18,8 +18,8 @@ from lab.yard.plan import TransformerPlan
 from segmint.errors import TrainingError
 from segmint.toybox.yard import world
 
-_VAL_BATCH = 50
-_VAL_LATENTS = 200
+_VAL_BATCH = 32
+_VAL_LATENTS = 64
 Data = dict[str, np.ndarray]
 
 
