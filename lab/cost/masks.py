@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from lab.cost import plain_pcc
 from lab.cost.synthetic_scene import Scene, Shape, scene
 from segmint.artifacts import AttentionSummary
-from segmint.masks.clusters import segment_grid
 from segmint.masks.evidence import class_evidence
-from segmint.masks.features import condense
+from segmint.masks.features import condense, segment_grid
 from segmint.masks.pcc import vote
 from segmint.masks.refine import refine
 from segmint.masks.settings import profile

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image as PilImage
 
 from segmint.artifacts import ClassEvidence, Clusters, LayerComponents
-from segmint.masks.clusters import connected
+from segmint.masks.features import connected
 from segmint.masks.settings import MaskSettings, profile
 
 SCENES = ("scene0", "scene1", "scene2", "scene3")

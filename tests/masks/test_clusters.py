@@ -1,3 +1,5 @@
+"""Clusters and connected segments of small grids."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from scipy import ndimage
 
 from segmint.artifacts import LayerComponents
 from segmint.errors import ConfigError
-from segmint.masks.clusters import connected, segment_grid
+from segmint.masks.features import connected, segment_grid
 from segmint.masks.settings import ClusterSettings
 
 DIAGONAL = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]])

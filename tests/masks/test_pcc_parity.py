@@ -10,8 +10,8 @@ from golden_scenes import SCENES, Scene, load, published_settings, same_partitio
 from sklearn.cluster import KMeans
 
 from segmint.artifacts import RefinedMask, VotedMask
-from segmint.masks.clusters import GridPartition, own_partition, segment_grid
 from segmint.masks.evidence import scaled_evidence
+from segmint.masks.features import GridPartition, own_partition, segment_grid
 from segmint.masks.gridpoints import Level, dense_points, levels_of
 from segmint.masks.pcc import vote
 from segmint.masks.pixels import colour_position_points

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segmint.artifacts import ClassEvidence, Clusters
-from segmint.masks.clusters import connected
+from segmint.masks.features import connected
 from segmint.masks.pcc import binarised, classify, vote
 from segmint.masks.settings import VoteSettings
 

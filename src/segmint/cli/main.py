@@ -27,11 +27,11 @@ COMMANDS = {
         "explain": "look",
         "heatmap": "heatmap",
         "report": "look",
-        "remask": "remask",
+        "remask": "label",
     },
     "Take along": {"export": "export"},
     "Judge": {"benchmark": "benchmark", "toybox": "toybox"},
-    "Train": {"train": "train", "evaluate": "evaluate", "selftrain": "selftrain", "recipe": "recipe"},
+    "Train": {"train": "train", "evaluate": "train", "selftrain": "selftrain", "recipe": "recipe"},
     "Machine": {"doctor": "machine", "models": "machine"},
 }
 """By headings of the help, every command and the module that holds a function of its name."""

@@ -8,9 +8,8 @@ from rich.console import Console
 
 from segmint.cli import options as opt
 from segmint.cli.datasets import DataOptions, Val, open_dataset
-from segmint.cli.evaluate import ViewOptions
 from segmint.cli.flags import Changes, Flags
-from segmint.cli.train import leads, report
+from segmint.cli.train import ViewOptions, leads, report
 from segmint.cli.watching import Watcher, watched
 from segmint.training.settings import TrainSettings
 

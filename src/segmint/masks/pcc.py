@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 
 from segmint.artifacts import AttentionSummary, ClassEvidence, Clusters, Trace, VotedMask
-from segmint.masks.clusters import GridPartition, segment_grid
 from segmint.masks.evidence import ClassQuery, class_evidence, maps_of
+from segmint.masks.features import GridPartition, segment_grid
 from segmint.masks.refine import PixelPartition, refine
 from segmint.masks.resample import nearest
 from segmint.masks.settings import MaskSettings, VoteSettings

@@ -9,7 +9,7 @@ from PIL import Image
 
 from segmint.artifacts import RefinedMask, VotedMask
 from segmint.masks import kmeans
-from segmint.masks.clusters import connected
+from segmint.masks.features import connected
 from segmint.masks.pixels import PixelSamples, colour_position_points
 from segmint.masks.resample import nearest
 from segmint.masks.settings import RefineSettings

@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from segmint.errors import PromptError, VocabularyError
-from segmint.plan.prompts.fields import check_keys, given_id, given_prompt, given_seed, given_text
-from segmint.plan.prompts.formats import Format, Record, detect_format, read_records
+from segmint.plan.prompts.formats import (
+    Format,
+    Record,
+    check_keys,
+    detect_format,
+    given_id,
+    given_prompt,
+    given_seed,
+    given_text,
+    read_records,
+)
 from segmint.plan.prompts.words import WordTable, find_classes, match_all, word_table
 from segmint.textfile import read_text, shown
 from segmint.vocabulary import Vocabulary
