@@ -5,6 +5,7 @@ import json
 import re
 import tarfile
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from PIL import Image, ImageDraw
 from segmint.errors import ConfigError, ExportError, MissingDependency, RunError
 from segmint.export import source as sources
 from segmint.export.formats import FORMATS
-from segmint.export.source import deal, open_source, parse_splits
+from segmint.export.source import ObjectRule, deal, open_source, parse_min_area, parse_splits
 from segmint.export.write import MARKER, export
-from segmint.runs import layout
+from segmint.labels.relabelling import parse_relabelling
+from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import decide
 from segmint.runs.store import open_run
 from synthetic_runs import CLASSES, scene, write_mask_set, write_record, write_run
@@ -426,3 +428,70 @@ def test_images_of_an_export_are_the_run_s_own_bytes(run, tmp_path):
         data = shard.extractfile(member).read()
     assert data == (run.folder / layout.IMAGES / member.name).read_bytes()
     assert sources.DEFAULT_SPLITS == {"train": 0.9, "val": 0.1}
+
+
+def test_specks_are_no_objects_and_are_counted(tmp_path):
+    run = open_run(write_run(tmp_path / "run", 2))
+    labels = np.zeros((64, 64), np.uint8)
+    labels[4:20, 4:20], labels[40, 40], labels[50, 2:4] = 1, 2, 1
+    for item_id in ("000000", "000001"):
+        data = codec.encode_mask(labels, run.vocabulary().palette())
+        (tmp_path / "run" / layout.mask(item_id)).write_bytes(data)
+    report = export(open_source(run, splits={"train": 1}), "yolo", tmp_path / "yolo")
+    assert "4 of 6 regions are specks (--min-area) and no objects here" in report.notes
+    assert len((tmp_path / "yolo/labels/train/000000.txt").read_text().splitlines()) == 1
+    rule = ObjectRule(min_area=0, stuff=("boat",))
+    source = open_source(run, splits={"train": 1}, objects=rule)
+    export(source, "coco", tmp_path / "coco")
+    said = json.loads((tmp_path / "coco/annotations/instances_train.json").read_text())
+    boats = [each for each in said["annotations"] if each["category_id"] == 1]
+    assert [len(each["segmentation"]) for each in boats] == [2, 2]
+    assert [each["area"] for each in boats] == [258, 258]
+    assert boats[0]["bbox"] == [2, 4, 18, 47]
+
+
+def test_objects_of_several_regions_are_one_line_in_yolo(tmp_path):
+    run = open_run(write_run(tmp_path / "run", 1))
+    labels = np.zeros((64, 64), np.uint8)
+    labels[4:20, 4:20], labels[8:12, 8:12], labels[40:60, 30:60] = 1, 0, 1
+    data = codec.encode_mask(labels, run.vocabulary().palette())
+    (tmp_path / "run" / layout.mask("000000")).write_bytes(data)
+    source = open_source(run, splits={"train": 1}, objects=ObjectRule(stuff=("boat",)))
+    export(source, "yolo", tmp_path / "out")
+    [line] = (tmp_path / "out/labels/train/000000.txt").read_text().splitlines()
+    corners = np.array(line.split()[1:], float).reshape(-1, 2) * 64 - 0.5
+    drawn = filled_by_parity(corners)
+    assert (drawn == (labels == 1)).all()
+
+
+def filled_by_parity(corners):
+    """Fill by parity at the pixels' centres."""
+    ys, xs = np.mgrid[:64, :64]
+    crossings = np.zeros((64, 64), int)
+    ends = np.roll(corners, -1, axis=0)
+    for (x0, y0), (x1, y1) in zip(corners, ends, strict=True):
+        if y0 != y1:
+            between = (np.minimum(y0, y1) < ys) & (ys < np.maximum(y0, y1))
+            at = x0 + (ys - y0) * (x1 - x0) / (y1 - y0)
+            crossings += between & (xs > at)
+    return crossings % 2 == 1
+
+
+def test_classes_are_merged_and_dropped_on_the_way_out(run, tmp_path):
+    change = partial(parse_relabelling, merge="boat, tree=thing", drop="star")
+    export(open_source(run, splits={"train": 1}, change=change), "voc", tmp_path / "out")
+    home = tmp_path / "out/VOCdevkit/VOC2012"
+    table = np.array([0, 1, 1, 0, 4, *[0] * 250, 255])
+    for path in (home / "SegmentationClass").iterdir():
+        assert (np.asarray(Image.open(path)) == table[labels_of(path.stem)]).all()
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.1%", 0.001), ("50", 50), ("50 px", 50), ("0", 0)])
+def test_least_areas(text, value):
+    assert parse_min_area(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "0.5", "101%", "nan"])
+def test_least_areas_that_cannot_be_are_refused(text):
+    with pytest.raises(ConfigError, match="--min-area"):
+        parse_min_area(text)

@@ -25,6 +25,16 @@ def export(
     kept_only: Annotated[
         bool, typer.Option("--kept-only", help="Only items that were kept by hand or by rule.")
     ] = False,
+    names: opt.NameOptions,
+    min_area: Annotated[
+        str,
+        typer.Option(
+            "--min-area", metavar="AREA", help="Smaller regions are no objects: 0.1% of the image, or 50 px."
+        ),
+    ] = "0.1%",
+    stuff: Annotated[
+        str, typer.Option(metavar="NAMES", help='Classes that are one object whole: "road, sky".')
+    ] = "",
     force: Annotated[
         bool,
         typer.Option("--force", help="Write into a folder that is not empty; replaces an earlier export."),
@@ -39,7 +49,7 @@ def export(
     from rich.console import Console
     from rich.progress import Progress
 
-    from segmint.export.source import open_source, parse_splits
+    from segmint.export.source import ObjectRule, open_source, parse_min_area, parse_splits
     from segmint.export.write import export as write
     from segmint.runs.store import open_run
 
@@ -51,6 +61,8 @@ def export(
             seed=seed,
             mask_set=masks,
             kept_only=kept_only,
+            change=names.change,
+            objects=ObjectRule(min_area=parse_min_area(min_area), stuff=tuple(opt.split_list(stuff) or ())),
             progress=lambda: bar.advance(task),
         )
         bar.update(task, total=sum(map(len, source.splits.values())))

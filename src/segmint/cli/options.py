@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic import Field
 
 from segmint.errors import ConfigError
 from segmint.settings import Flag, Settings
+
+if TYPE_CHECKING:
+    from segmint.labels.relabelling import Relabelling
+    from segmint.vocabulary import Vocabulary
 
 WHAT = "What to draw"
 ANY_FIELD = "Any field of a recipe, as masks.clusters.counts=[4,7,10]; repeatable."
@@ -60,6 +64,31 @@ class JobOptions(Settings):
     """Wait while another process writes this run."""
     repair: Annotated[bool, Flag("--repair")] = False
     """Check every file first; make damaged items again."""
+
+
+class NameOptions(Settings):
+    """Classes under other names; the files stay as they are."""
+
+    panel = "Names"
+
+    rename: Annotated[str | None, Flag("--rename")] = None
+    """Call classes otherwise: "cat=kitten, dog=puppy"."""
+    merge_classes: Annotated[str | None, Flag("--merge-classes")] = None
+    """Make one class of several: "cat, dog=pet; car, bus=vehicle"; it has the id of the first."""
+    drop_classes: Annotated[str | None, Flag("--drop-classes")] = None
+    """Leave classes out: "star, moon"; their pixels become background."""
+
+    def change(self, vocabulary: "Vocabulary", *, known_only: bool = False) -> "Relabelling | None":
+        """What becomes of a vocabulary; None where nothing is asked for."""
+        from segmint.labels.relabelling import parse_relabelling
+
+        return parse_relabelling(
+            vocabulary,
+            rename=self.rename,
+            merge=self.merge_classes,
+            drop=self.drop_classes,
+            known_only=known_only,
+        )
 
 
 class ProgressOptions(Settings):

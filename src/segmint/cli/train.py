@@ -1,6 +1,7 @@
 """`segmint train`: a segmenter from minted images; `segmint evaluate`: how good one is on a dataset."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,7 @@ def train(
     settings: Annotated[Path | None, typer.Option(help="TOML file of settings; flags go over it.")] = None,
     mask_set: Annotated[str, typer.Option(help="Mask set of the runs, made by `segmint remask`.")] = "",
     reading: DataOptions,
+    naming: opt.NameOptions,
     changes: Annotated[Changes, Flags(TrainSettings, rest="Any other setting, see docs/training.md.")],
     device: opt.Device = "auto",
     workers: opt.TrainWorkers = 2,
@@ -49,6 +51,7 @@ def train(
     Writes best.safetensors with its checksum, last.safetensors, log.jsonl, TensorBoard logs and loss.png.
     For several GPUs: accelerate launch --no_python segmint train …
     """
+    from segmint.training.data.renaming import renamed
     from segmint.training.fit.train import train as run
 
     chosen = (TrainSettings.load(settings) if settings else TrainSettings()).merged(changes)
@@ -56,8 +59,11 @@ def train(
     console = Console()
     with watched(console, quiet=quiet or not leads()) as watcher:
         result = run(
-            [open_dataset(each, classes=names, mask_set=mask_set) for each in runs],
-            open_dataset(downloaded(val) if reading.download else val, classes=names),
+            [renamed(open_dataset(each, classes=names, mask_set=mask_set), naming.change) for each in runs],
+            renamed(
+                open_dataset(downloaded(val) if reading.download else val, classes=names),
+                partial(naming.change, known_only=True),
+            ),
             out,
             chosen,
             subset=opt.split_list(reading.subset),

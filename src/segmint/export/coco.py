@@ -13,8 +13,9 @@ from jaxtyping import Bool
 
 from segmint.export import card
 from segmint.export.formats import Format
-from segmint.export.polygons import Region, bridged, regions
+from segmint.export.polygons import Region, bridged, outlines
 from segmint.export.source import ExportItem, Source
+from segmint.masks.instances import Instances
 
 Shape = Literal["polygons", "rle"]
 LAYOUT = """
@@ -54,7 +55,7 @@ def _write_split(source: Source, split: str, folder: Path, target: Path, *, firs
             (folder / name).write_bytes(item.image)
             images.write(f"{joint}\n{json.dumps(_image(item, image_id, name))}")
             joint = ","
-            for annotation in _annotations(item, image_id, shape):
+            for annotation in _annotations(source.instances(item), image_id, shape):
                 comma = "," if annotation_id > first else ""
                 annotations.write(f"{comma}\n{json.dumps({'id': annotation_id, **annotation})}")
                 annotation_id += 1
@@ -66,18 +67,20 @@ def _write_split(source: Source, split: str, folder: Path, target: Path, *, firs
     return annotation_id
 
 
-def _annotations(item: ExportItem, image_id: int, shape: Shape) -> Iterator[dict[str, Any]]:
-    found, components = regions(item.labels)
-    for region in found:
-        left, top = region.outer.min(axis=0).tolist()
-        right, bottom = region.outer.max(axis=0).tolist()
+def _annotations(instances: Instances, image_id: int, shape: Shape) -> Iterator[dict[str, Any]]:
+    for number, parts in enumerate(outlines(instances), start=1):
+        corners = np.concatenate([part.outer for part in parts])
+        left, top = corners.min(axis=0).tolist()
+        right, bottom = corners.max(axis=0).tolist()
         yield {
             "image_id": image_id,
-            "category_id": region.label_id,
+            "category_id": instances.label_ids[number - 1],
             "bbox": [left, top, right - left, bottom - top],
-            "area": region.area_px,
+            "area": sum(part.area_px for part in parts),
             "iscrowd": 0,
-            "segmentation": _rle(components == region.component) if shape == "rle" else [_flat(region)],
+            "segmentation": _rle(instances.numbers == number)
+            if shape == "rle"
+            else [_flat(part) for part in parts],
         }
 
 

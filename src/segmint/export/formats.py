@@ -47,6 +47,11 @@ class Format:
         if self.objects is None:
             return []
         notes = ["a semantic mask knows no instances: each connected region of a class is one object"]
+        written, dropped = source.tally.objects
+        if dropped:
+            notes.append(
+                f"{dropped} of {written + dropped} regions are specks (--min-area) and no objects here"
+            )
         uncertain, pixels = source.tally.uncertain
         if uncertain:
             notes.append(

@@ -1,12 +1,13 @@
 """Masks to polygons along the pixels' edges: integer corners, exact areas, holes kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cc3d
 import numpy as np
 from jaxtyping import Int, Integer
 
 from segmint.artifacts import Mask
+from segmint.masks.instances import Instances
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 Ring = Int[np.ndarray, "_corner xy"]
@@ -37,8 +38,23 @@ def regions(labels: Mask) -> tuple[list[Region], Integer[np.ndarray, "image_h im
     Source: boundary following on the cracks between pixels; a foreground of 4 neighbours has a background of
     8, so each region has one outer line and one line for each hole.
     """
-    classes = np.where((labels == BACKGROUND) | (labels == IGNORE), 0, labels)
-    components = cc3d.connected_components(classes, connectivity=4).astype(np.int64)
+    return regions_of(np.where((labels == BACKGROUND) | (labels == IGNORE), 0, labels))
+
+
+def outlines(instances: Instances) -> list[list[Region]]:
+    """The regions of each object, number 1 first; their `label_id` is the class's."""
+    found: list[list[Region]] = [[] for _ in instances.label_ids]
+    for region in regions_of(instances.numbers)[0]:
+        label_id = instances.label_ids[region.label_id - 1]
+        found[region.label_id - 1].append(replace(region, label_id=label_id))
+    return found
+
+
+def regions_of(
+    values: Integer[np.ndarray, "image_h image_w"],
+) -> tuple[list[Region], Integer[np.ndarray, "image_h image_w"]]:
+    """As `regions`, of any whole numbers; 0 is no region."""
+    components = cc3d.connected_components(values, connectivity=4).astype(np.int64)
     areas = np.bincount(components.ravel())
     found: list[Region] = []
     for number, rings in sorted(_rings(components).items()):
@@ -46,7 +62,7 @@ def regions(labels: Mask) -> tuple[list[Region], Integer[np.ndarray, "image_h im
         x, y = int(outer[0, 0]), int(outer[0, 1])
         found.append(
             Region(
-                label_id=int(classes[_inside(components, number, x, y)]),
+                label_id=int(values[_inside(components, number, x, y)]),
                 area_px=int(areas[number]),
                 outer=outer,
                 holes=tuple(ring for ring in rings if signed_area(ring) < 0),
@@ -56,16 +72,18 @@ def regions(labels: Mask) -> tuple[list[Region], Integer[np.ndarray, "image_h im
     return found, components
 
 
-def bridged(region: Region) -> Ring:
-    """The region as one line: each hole joined to it by a bridge walked there and back, which has no area.
+def bridged(*parts: Region) -> Ring:
+    """An object's regions as one line: each hole and each further region is joined to it by a bridge walked
+    there and back, which has no area.
 
     Readers that fill by parity (COCO, OpenCV) leave the holes empty.
     """
-    line = region.outer
-    for hole in region.holes:
-        gaps = np.abs(line[:, None, :] - hole[None, :, :]).sum(axis=2)
+    first, *others = parts
+    line = first.outer
+    for ring in (*first.holes, *(ring for each in others for ring in (each.outer, *each.holes))):
+        gaps = np.abs(line[:, None, :] - ring[None, :, :]).sum(axis=2)
         at, start = np.unravel_index(int(gaps.argmin()), gaps.shape)
-        around = np.concatenate([hole[start:], hole[: start + 1]])
+        around = np.concatenate([ring[start:], ring[: start + 1]])
         line = np.concatenate([line[: at + 1], around, line[at:]])
     return line
 

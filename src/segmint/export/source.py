@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from segmint.artifacts import Mask
 from segmint.errors import ConfigError, ExportError, ImageError, SegmintError
 from segmint.labels.legend import legend_of
+from segmint.labels.relabelling import Relabelling
+from segmint.masks.instances import MIN_AREA_SHARE, Instances, part
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.masksets import check_mask_set
@@ -45,6 +47,22 @@ class Tally:
     """Why an item could not be read."""
     uncertain: list[int] = field(default_factory=lambda: [0, 0])
     """Pixels that are 255, and all pixels."""
+    objects: list[int] = field(default_factory=lambda: [0, 0])
+    """Objects that were written, and specks that were dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRule:
+    """What counts as an object."""
+
+    min_area: int | float = MIN_AREA_SHARE
+    """Share of the image (under 1) or pixels (from 1), under which a region is a speck."""
+    stuff: tuple[str, ...] = ()
+    """Classes, by their names in the export, all of whose pixels in an image are one object."""
+
+    def least_px(self, pixels: int) -> int | float:
+        """The least area in an image of so many pixels."""
+        return self.min_area if self.min_area >= 1 else self.min_area * pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +73,9 @@ class Source:
     vocabulary: Vocabulary
     mask_set: str
     splits: Mapping[str, tuple[str, ...]]
+    relabel: Callable[[Mask], Mask]
+    """From the run's label ids to those of `vocabulary`."""
+    objects: ObjectRule = ObjectRule()
     tally: Tally = field(default_factory=Tally)
     progress: Callable[[], None] = lambda: None
     """Called after each item."""
@@ -70,6 +91,14 @@ class Source:
                 yield item
             self.progress()
 
+    def instances(self, item: ExportItem) -> Instances:
+        """The objects of an item."""
+        stuff = [self.vocabulary.entry(each).label_id for each in self.objects.stuff]
+        found = part(item.labels, stuff=stuff, min_area_px=self.objects.least_px(item.labels.size))
+        self.tally.objects[0] += len(found.label_ids)
+        self.tally.objects[1] += found.dropped
+        return found
+
     def _read(self, item_id: str) -> ExportItem | None:
         try:
             record = self.run.record(item_id, self.mask_set)
@@ -77,14 +106,14 @@ class Source:
             pixels = codec.decode_image(data, source=str(path))
             mask_path = layout.mask(item_id, self.mask_set)
             data_of_mask = self.run.files.read(mask_path)
-            labels = codec.decode_labels(data_of_mask, legend_of(self.vocabulary), source=str(mask_path))
+            labels = codec.decode_labels(data_of_mask, legend_of(self.run.vocabulary()), source=str(mask_path))
             if labels.shape != pixels.shape[:2]:
                 raise ImageError(f"{mask_path} is not of its image's size")
         except SegmintError as error:
             self.tally.unreadable.append(item_id)
             self.tally.reasons[item_id] = str(error)
             return None
-        return ExportItem(record=record, image=data, suffix=path.suffix[1:], labels=labels)
+        return ExportItem(record=record, image=data, suffix=path.suffix[1:], labels=self.relabel(labels))
 
     def _image(self, record: ItemRecord) -> tuple[PurePosixPath, bytes]:
         suffix = PurePosixPath(record.files["image"].path).suffix if "image" in record.files else ".jpg"
@@ -99,6 +128,8 @@ def open_source(
     seed: int = 0,
     mask_set: str = layout.DEFAULT_MASK_SET,
     kept_only: bool = False,
+    change: Callable[[Vocabulary], Relabelling | None] = lambda vocabulary: None,
+    objects: ObjectRule = ObjectRule(),
     progress: Callable[[], None] = lambda: None,
 ) -> Source:
     """The items of a run that nobody rejected, split.
@@ -109,11 +140,14 @@ def open_source(
         seed: another one deals the items out differently.
         mask_set: whose masks to take.
         kept_only: take only items that were kept by hand.
+        change: gives the change of the run's classes, if any (see `labels.relabelling`).
+        objects: what counts as an object, for formats that know them.
         progress: called after each item is read.
 
     Raises:
         RunError: the run has no such mask set.
         ExportError: no item is left to export.
+        VocabularyError: a class of `change` or `objects.stuff` is unknown.
     """
     check_mask_set(run, mask_set)
     ids = accepted(sorted(run.done_ids(mask_set)), states_at(run.files), kept_only=kept_only)
@@ -121,7 +155,41 @@ def open_source(
         kind = "kept item" if kept_only else "item that is not rejected"
         raise ExportError(f"{run.files.address} has no {kind} to export")
     parts = deal(ids, splits, seed)
-    return Source(run=run, vocabulary=run.vocabulary(), mask_set=mask_set, splits=parts, progress=progress)
+    before = run.vocabulary()
+    changed = change(before)
+    source = Source(
+        run=run,
+        vocabulary=changed.vocabulary if changed else before,
+        mask_set=mask_set,
+        splits=parts,
+        relabel=changed or _unchanged,
+        objects=objects,
+        progress=progress,
+    )
+    for each in objects.stuff:
+        source.vocabulary.entry(each)
+    return source
+
+
+def _unchanged(labels: Mask) -> Mask:
+    return labels
+
+
+def parse_min_area(text: str) -> float:
+    """The least area of an object, as a share (`0.1%`) or in pixels (`50`).
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    number = text.strip().removesuffix("px").strip()
+    try:
+        value = float(number.removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    percent = number.endswith("%")
+    if not 0 <= value < math.inf or (percent and value > 100) or (not percent and 0 < value < 1):
+        raise ConfigError(f"--min-area {text!r}: expected a share such as 0.1% or whole pixels such as 50")
+    return min(value / 100, 0.999999) if percent else value
 
 
 def parse_splits(text: str) -> dict[str, int | float]:
@@ -131,8 +199,8 @@ def parse_splits(text: str) -> dict[str, int | float]:
         ConfigError: a name or share cannot be read, a name is doubled, or no share is above 0.
     """
     splits: dict[str, int | float] = {}
-    for part in text.split(","):
-        name, _, share = (each.strip() for each in part.partition("="))
+    for word in text.split(","):
+        name, _, share = (each.strip() for each in word.partition("="))
         if not _SPLIT_NAME.fullmatch(name) or name in splits:
             raise ConfigError(
                 f"--split {text!r}: {name!r} cannot name a split; write it as train=0.8,val=0.2"

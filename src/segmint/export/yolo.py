@@ -1,18 +1,20 @@
-"""Ultralytics' segmentation layout: normalised polygons, one region a line, and `data.yaml`."""
+"""Ultralytics' segmentation layout: normalised polygons, one object a line, and `data.yaml`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from segmint.export.card import yaml_text
 from segmint.export.formats import Format
-from segmint.export.polygons import Region, bridged, regions
-from segmint.export.source import ExportItem, Source
+from segmint.export.polygons import Region, bridged, outlines
+from segmint.export.source import Source
+from segmint.masks.instances import Instances
 
 DIGITS = 6
 """Of a coordinate in [0, 1]: a thousandth of a pixel at any size met here."""
 LAYOUT = """
-`images/SPLIT/`, `labels/SPLIT/` (one line a region: class number from 0, then x y … of its polygon, divided
+`images/SPLIT/`, `labels/SPLIT/` (one line an object: class number from 0, then x y … of its polygon, divided
 by width and height) and `data.yaml`. Train with
 `yolo segment train data=FOLDER/data.yaml model=yolo11n-seg.pt`.
 """
@@ -27,19 +29,22 @@ def write_yolo(source: Source, out: Path) -> list[str]:
         labels.mkdir(parents=True, exist_ok=True)
         for item in source.items(split):
             (images / f"{item.record.id}.{item.suffix}").write_bytes(item.image)
-            (labels / f"{item.record.id}.txt").write_text(_lines(item, numbers))
+            (labels / f"{item.record.id}.txt").write_text(
+                _lines(source.instances(item), item.labels.shape, numbers)
+            )
     (out / "data.yaml").write_text(_data_yaml(source))
     return []
 
 
-def _lines(item: ExportItem, numbers: dict[int, int]) -> str:
-    height, width = item.labels.shape
-    found, _ = regions(item.labels)
-    return "".join(f"{numbers[region.label_id]} {_points(region, width, height)}\n" for region in found)
+def _lines(instances: Instances, size: tuple[int, ...], numbers: dict[int, int]) -> str:
+    height, width = size
+    return "".join(
+        f"{numbers[parts[0].label_id]} {_points(parts, width, height)}\n" for parts in outlines(instances)
+    )
 
 
-def _points(region: Region, width: int, height: int) -> str:
-    scaled = bridged(region) / np.array([width, height])
+def _points(parts: Sequence[Region], width: int, height: int) -> str:
+    scaled = bridged(*parts) / np.array([width, height])
     return " ".join(f"{value:.{DIGITS}f}".rstrip("0").rstrip(".") for value in scaled.ravel())
 
 

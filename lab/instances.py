@@ -1,0 +1,221 @@
+"""`python -m lab.instances`: how well the parting of things of one class finds them, without labels.
+
+Two exams. Touching: two or three toybox things of one class side by side, whose exact semantic mask is given
+and whose exact instances are known. Yard: the second world's own scenes, in which a class may come twice and
+things hide one another. Panoptic quality over all objects of things (Kirillov et al., Panoptic Segmentation,
+CVPR 2019): true and found objects match where they overlap by more than half.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import typer
+from jaxtyping import Bool, Float, Int, Integer, UInt8
+from rich.console import Console
+from rich.table import Table
+from scipy import ndimage
+
+from segmint.artifacts import Image, Mask
+from segmint.masks.instances import MIN_AREA_SHARE, Instances, part, settled
+from segmint.toybox import backgrounds, shapes
+from segmint.toybox.world import CLASSES, SIDE_PX
+from segmint.toybox.yard import world as yard
+
+TOUCHING = 0.72
+"""Distance of two centres, in sizes, at which most things touch."""
+COVERED = 128
+"""A pixel belongs to a thing that covers at least half of it, as in the world."""
+_SCALE = 64
+"""Steps a pixel in which depths are flooded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One picture with its truth."""
+
+    image: Image
+    mask: Mask
+    instances: Integer[np.ndarray, "image_h image_w"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """Panoptic quality and its two factors' parts, over all pictures."""
+
+    matched: int
+    missed: int
+    invented: int
+    overlap: float
+
+    @property
+    def pq(self) -> float:
+        """Sum of the matches' IoU over matches and half of all errors."""
+        return self.overlap / max(self.matched + (self.missed + self.invented) / 2, 1)
+
+
+def touching(count: int, seed: int = 0) -> Iterator[Case]:
+    """Scenes of two or three things of one class, each beside the one before."""
+    for index in range(count):
+        rng = np.random.default_rng([7, seed, index])
+        name = CLASSES[int(rng.integers(len(CLASSES)))]
+        colours = shapes.KINDS[name].colours
+        image = backgrounds.paint(
+            tuple(backgrounds.GROUNDS)[int(rng.integers(len(backgrounds.GROUNDS)))], side_px=SIDE_PX, rng=rng
+        )
+        numbers = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+        things = 2 + int(rng.random() < 0.3)
+        size = float(rng.uniform(36, 48))
+        left = (SIDE_PX - (things - 1) * size * TOUCHING) / 2
+        for place in range(things):
+            sprite = shapes.draw(name, colour=colours[int(rng.integers(len(colours)))], size_px=size, rng=rng)
+            at = (left + place * size * TOUCHING, float(rng.uniform(54, 74)))
+            image = _pasted(image, numbers, sprite.rgb, sprite.coverage, at=at, number=place + 1)
+        mask = np.where(numbers > 0, CLASSES.index(name) + 1, 0).astype(np.uint8)
+        yield Case(image=image, mask=mask, instances=numbers)
+
+
+def _pasted(
+    image: Image,
+    numbers: UInt8[np.ndarray, "row col"],
+    rgb: UInt8[np.ndarray, "r c 3"],
+    coverage: UInt8[np.ndarray, "r c"],
+    *,
+    at: tuple[float, float],
+    number: int,
+) -> Image:
+    half = coverage.shape[0] / 2
+    left, top = round(at[0] - half), round(at[1] - half)
+    rows = slice(max(top, 0), min(top + coverage.shape[0], SIDE_PX))
+    cols = slice(max(left, 0), min(left + coverage.shape[1], SIDE_PX))
+    inner = (slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left))
+    alpha = coverage[inner][..., None].astype(np.float32) / 255
+    image = image.copy()
+    image[rows, cols] = np.rint(image[rows, cols] * (1 - alpha) + rgb[inner] * alpha).astype(np.uint8)
+    numbers[rows, cols][coverage[inner] >= COVERED] = number
+    return image
+
+
+def yard_scenes(count: int) -> Iterator[Case]:
+    """Validation scenes of the second world; its grass is stuff and no instance here."""
+    for seed in range(count):
+        scene = yard.render(seed, split="val")
+        grass = yard.CLASSES.index("grass") + 1 if "grass" in yard.CLASSES else -1
+        things = np.where(scene.mask == grass, 0, scene.mask)
+        yield Case(image=scene.image, mask=things, instances=np.where(things > 0, scene.instances, 0))
+
+
+def quality(cases: list[Case], way: Callable[[Case], Instances]) -> Quality:
+    """What a way of parting finds of the true objects."""
+    matched = missed = invented = 0
+    overlap = 0.0
+    for case in cases:
+        found, true = way(case).numbers.astype(np.int64), case.instances.astype(np.int64)
+        wide = int(true.max(initial=0)) + 1
+        both = np.bincount((found * wide + true).ravel(), minlength=wide * (int(found.max(initial=0)) + 1))
+        table = both.reshape(-1, wide)
+        union = table.sum(1)[:, None] + table.sum(0)[None] - table
+        iou = (table / np.maximum(union, 1))[1:, 1:]
+        hits = iou[iou > 0.5]
+        objects = int((table.sum(0)[1:] > 0).sum())
+        matched, overlap = matched + len(hits), overlap + float(hits.sum())
+        missed, invented = missed + objects - len(hits), invented + iou.shape[0] - len(hits)
+    return Quality(matched=matched, missed=missed, invented=invented, overlap=overlap)
+
+
+def ways(necks: list[float]) -> dict[str, Callable[[Case], Instances]]:
+    """Plain components, without specks, and cut at necks."""
+    least = MIN_AREA_SHARE * SIDE_PX**2
+
+    def at(neck: float) -> Callable[[Case], Instances]:
+        return lambda case: cut_at_necks(case, neck, least)
+
+    return {
+        "connected regions": lambda case: part(case.mask),
+        "ours: without specks": lambda case: part(case.mask, min_area_px=least),
+        **{f"also cut at necks under {neck:g}": at(neck) for neck in necks},
+    }
+
+
+def cut_at_necks(case: "Case", neck: float, min_area_px: int | float) -> Instances:
+    """Connected regions, cut where they are narrower than this share of the smaller part's width."""
+    components = part(case.mask).numbers
+    numbers, last = components.copy(), int(components.max(initial=0))
+    for number, box in enumerate(ndimage.find_objects(components), start=1):
+        parts = _cut(components[box] == number, neck)
+        for extra in range(2, int(parts.max(initial=0)) + 1):
+            last += 1
+            numbers[box][parts == extra] = last
+    return settled(numbers, case.mask, min_area_px)
+
+
+def _cut(inside: Bool[np.ndarray, "h w"], neck: float) -> Int[np.ndarray, "h w"]:
+    """A region's parts, numbered from 1: basins of its depth, joined again unless a neck lies between."""
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+    peaks = (depth == ndimage.maximum_filter(depth, size=3)) & inside
+    seeds, count = ndimage.label(peaks, structure=np.ones((3, 3)))
+    if count < 2:
+        return inside.astype(np.int32)
+    basins = _flooded(depth, seeds, inside)
+    peak = ndimage.maximum(depth, basins, np.arange(count + 1))
+    owner = np.arange(count + 1)
+    for saddle, one, other in _saddles(basins, depth):
+        a, b = _root(owner, one), _root(owner, other)
+        if a == b or saddle < neck * min(peak[a], peak[b]):
+            continue
+        owner[b], peak[a] = a, max(peak[a], peak[b])
+    roots = np.array([_root(owner, each) for each in range(count + 1)])
+    _, dense = np.unique(roots[basins], return_inverse=True)
+    parts: Int[np.ndarray, "h w"] = dense.reshape(inside.shape) + int(bool(inside.all()))
+    return parts
+
+
+def _flooded(
+    depth: Float[np.ndarray, "h w"], seeds: Int[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
+) -> Int[np.ndarray, "h w"]:
+    height = np.rint((depth.max() - depth) * _SCALE).clip(0, 65534).astype(np.uint16)
+    markers = np.where(inside, seeds, -1).astype(np.int32)
+    basins = ndimage.watershed_ift(height, markers)
+    return np.where(inside, np.maximum(basins, 0), 0)
+
+
+def _saddles(basins: Int[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"]) -> list[tuple[float, int, int]]:
+    """For each two basins that touch, the depth of the deepest passage, deepest first."""
+    passages: dict[tuple[int, int], float] = {}
+    for here, there in (
+        (np.s_[:, :-1], np.s_[:, 1:]),
+        (np.s_[:-1], np.s_[1:]),
+    ):
+        touch = (basins[here] != basins[there]) & (basins[here] > 0) & (basins[there] > 0)
+        pairs = np.sort(np.stack([basins[here][touch], basins[there][touch]], axis=1), axis=1)
+        lows = np.minimum(depth[here][touch], depth[there][touch])
+        for (one, other), low in zip(pairs.tolist(), lows.tolist(), strict=True):
+            passages[one, other] = max(passages.get((one, other), 0.0), low)
+    return sorted(((low, one, other) for (one, other), low in passages.items()), reverse=True)
+
+
+def _root(owner: Int[np.ndarray, "basin"], each: int) -> int:
+    while owner[each] != each:
+        each = int(owner[each])
+    return each
+
+
+def main(
+    count: Annotated[int, typer.Option(help="Pictures of each exam.")] = 100,
+    necks: Annotated[str, typer.Option(help="Shares to try.")] = "0.3,0.4,0.5,0.6,0.7,0.8",
+) -> None:
+    """Print the table."""
+    for title, cases in (
+        ("touching things of one class", list(touching(count))),
+        ("yard, val", list(yard_scenes(count))),
+    ):
+        table = Table("parting", "PQ", "matched", "missed", "invented", title=f"{title}: {count} pictures")
+        for name, way in ways([float(each) for each in necks.split(",")]).items():
+            got = quality(cases, way)
+            table.add_row(name, f"{got.pq:.3f}", str(got.matched), str(got.missed), str(got.invented))
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
