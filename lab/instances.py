@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, Integer, UInt8
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
+from skimage.segmentation import watershed
 
 from segmint.artifacts import Image, Mask
 from segmint.masks.instances import MIN_AREA_SHARE, Instances, part, settled
@@ -27,8 +28,6 @@ TOUCHING = 0.72
 """Distance of two centres, in sizes, at which most things touch."""
 COVERED = 128
 """A pixel belongs to a thing that covers at least half of it, as in the world."""
-_SCALE = 64
-"""Steps a pixel in which depths are flooded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +156,7 @@ def _cut(inside: Bool[np.ndarray, "h w"], neck: float) -> Int[np.ndarray, "h w"]
     seeds, count = ndimage.label(peaks, structure=np.ones((3, 3)))
     if count < 2:
         return inside.astype(np.int32)
-    basins = _flooded(depth, seeds, inside)
+    basins = watershed(-depth, seeds, mask=inside)
     peak = ndimage.maximum(depth, basins, np.arange(count + 1))
     owner = np.arange(count + 1)
     for saddle, one, other in _saddles(basins, depth):
@@ -169,15 +168,6 @@ def _cut(inside: Bool[np.ndarray, "h w"], neck: float) -> Int[np.ndarray, "h w"]
     _, dense = np.unique(roots[basins], return_inverse=True)
     parts: Int[np.ndarray, "h w"] = dense.reshape(inside.shape) + int(bool(inside.all()))
     return parts
-
-
-def _flooded(
-    depth: Float[np.ndarray, "h w"], seeds: Int[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
-) -> Int[np.ndarray, "h w"]:
-    height = np.rint((depth.max() - depth) * _SCALE).clip(0, 65534).astype(np.uint16)
-    markers = np.where(inside, seeds, -1).astype(np.int32)
-    basins = ndimage.watershed_ift(height, markers)
-    return np.where(inside, np.maximum(basins, 0), 0)
 
 
 def _saddles(basins: Int[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"]) -> list[tuple[float, int, int]]:

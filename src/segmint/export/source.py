@@ -106,7 +106,9 @@ class Source:
             pixels = codec.decode_image(data, source=str(path))
             mask_path = layout.mask(item_id, self.mask_set)
             data_of_mask = self.run.files.read(mask_path)
-            labels = codec.decode_labels(data_of_mask, legend_of(self.run.vocabulary()), source=str(mask_path))
+            labels = codec.decode_labels(
+                data_of_mask, legend_of(self.run.vocabulary()), source=str(mask_path)
+            )
             if labels.shape != pixels.shape[:2]:
                 raise ImageError(f"{mask_path} is not of its image's size")
         except SegmintError as error:
