@@ -122,6 +122,7 @@ def evaluate(
         ),
     ] = None,
     reading: DataOptions,
+    naming: opt.NameOptions,
     views: ViewOptions,
     device: opt.Device = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Threads that read.")] = 2,
@@ -133,6 +134,7 @@ def evaluate(
     """
     from segmint.training.data.datasets import match
     from segmint.training.data.inspection import inspect
+    from segmint.training.data.renaming import renamed
     from segmint.training.judge.evaluate import evaluate_model, write_evaluation
     from segmint.training.judge.inference import load_segmenter
 
@@ -140,7 +142,7 @@ def evaluate(
         data = downloaded(data)
     segmenter = load_segmenter(checkpoint, device=device)
     console = Console()
-    found = open_dataset(data, classes=opt.split_list(reading.dataset_classes))
+    found = renamed(open_dataset(data, classes=opt.split_list(reading.dataset_classes)), naming.change)
     with watched(console, quiet=quiet) as watcher:
         judged = inspect(
             match(found, segmenter.classes, subset=opt.split_list(reading.subset), others=reading.others),

@@ -1,7 +1,7 @@
 """Objects of a semantic mask: connected regions of a class, specks dropped, stuff whole.
 
-Touching things of one class stay one object. Cutting them where the region is narrow parts most that touch and
-breaks many that stand alone and have limbs; `python -m lab.instances` measures both.
+Touching things of one class stay one object. Cutting them where the region is narrow parts most that touch
+and breaks many that stand alone and have limbs; `python -m lab.instances` measures both.
 """
 
 from collections.abc import Collection
