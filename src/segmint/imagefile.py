@@ -21,6 +21,12 @@ UNREADABLE = (
 """What Pillow, numpy and zipfile raise for bytes that are not what they should be."""
 _RUN_BY_OTHERS = ("EPS", "WMF")
 """Formats that Pillow hands to another program to draw."""
+_BOUNDED = ("PNG", "GIF", "TIFF", "BMP", "PPM", "JPEG", "TGA", "PCX", "SGI", "DDS", "ICO", "MPO")
+"""Formats whose compression has a limit."""
+_MOST_PIXELS_A_BYTE = 8 * 1032
+"""One-bit pixels under deflate, which shrinks by 1032 at most (zlib's technical details); others less."""
+_MOST_ELSEWHERE = 1 << 17
+"""For formats that can hold one colour in next to nothing: beyond this it is a bomb, or a lie."""
 _HEADERS = Lock()
 """Warning filters belong to the process: one thread at a time changes them."""
 
@@ -37,6 +43,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with _opened(path) as picture:
             if picture.format in _RUN_BY_OTHERS:
                 raise ImageError(f"{path}: a {picture.format} drawing; convert it to PNG or JPEG")
+            _refuse_lies(picture, path)
             yield picture
     except FileNotFoundError:
         what = "not a regular file" if _is(path, Path.exists) else "no such file"
@@ -56,6 +63,15 @@ def _opened(path: Path) -> Image.Image:
     with _HEADERS, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is fine; a bomb raises
         return Image.open(path)
+
+
+def _refuse_lies(picture: Image.Image, path: Path) -> None:
+    """Refuse a size that no file of this length can hold, before memory is taken for it."""
+    width, height = picture.size
+    length = path.stat().st_size
+    most = _MOST_PIXELS_A_BYTE if picture.format in _BOUNDED else _MOST_ELSEWHERE
+    if width * height > most * length:
+        raise ImageError(f"{path}: claims {width}×{height} px in {length} bytes; get a whole copy")
 
 
 def _is(path: Path, test: Callable[[Path], bool]) -> bool:

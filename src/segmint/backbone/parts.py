@@ -79,7 +79,8 @@ def _listed(folder: Path, what: str) -> Iterator[Path]:
 
 
 def _is_shard(name: object) -> bool:
-    return isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name
+    plain = isinstance(name, str) and name.isprintable() and Path(name).name == name
+    return plain and str(name).endswith(".safetensors")
 
 
 def _is_pointer(path: Path) -> bool:

@@ -155,7 +155,7 @@ def decode_record(data: bytes, kind: type[Record], *, source: str) -> Record:
     """
     try:
         fields = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(f"{source} is damaged: expected JSON, {error}") from None
     _check_schema(fields, source)
     try:

@@ -121,3 +121,40 @@ def test_no_two_items_share_a_name(parts: list[list[str]]) -> None:
     named = [source.item_id.casefold() for source in _named(sources)]
     assert len(set(named)) == len(named)
     assert all(map(is_item_id, named))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"a.png\0\n", "line 1: a NUL byte"),
+        (b"\xff\xfea\0", "UTF-16"),
+        (b"caf\xe9.png\n", "line 1: not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["txt", "jsonl"])
+def test_a_list_that_is_no_text_is_named_by_line(tmp_path, data, message, suffix):
+    (tmp_path / f"list.{suffix}").write_bytes(data)
+    with pytest.raises(ImageError, match=message):
+        find_sources([tmp_path / f"list.{suffix}"])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("line", ["sub/a 1.png", "sub\\a 1.png", "  sub/a 1.png  ", "./sub/a 1.png"])
+def test_a_line_of_a_list_is_one_path(tmp_path, line, end):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/a 1.png").touch()
+    (tmp_path / "list.txt").write_bytes(f"\ufeff{end}{line}{end}# c{end}".encode())
+    (source,) = find_sources([tmp_path / "list.txt"])
+    assert source.path.is_file()
+    assert source.item_id == "a_1"
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "nowhere.png"])
+def test_an_address_that_cannot_be_is_refused(name):
+    with pytest.raises(ImageError, match="no such file"):
+        find_sources([name])
+
+
+def test_paths_of_two_slashes_are_told_apart(tmp_path):
+    (tmp_path / "list.txt").write_text("images/a.png\n//a.png\n")
+    assert len({each.item_id for each in find_sources([tmp_path / "list.txt"])}) == 2

@@ -206,4 +206,6 @@ def _hash_suffix(source: Source) -> str:
 
 
 def _plain(path: Path) -> Path:
+    if path.root == "//":  # a root of its own to pathlib, the usual one to the system
+        path = Path("/", *path.parts[1:])
     return path.absolute() if ".." not in path.parts else path.resolve()

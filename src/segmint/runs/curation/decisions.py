@@ -218,7 +218,7 @@ def _decode(line: bytes) -> Event | None:
             decisions={str(item_id): state for item_id, state in decisions.items()},
             undoes=data.get("undoes"),
         )
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 

@@ -1,6 +1,7 @@
 """Reader of COCO-format annotation files; outlines are checked at once and drawn when they are needed."""
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from segmint.vocabulary import BACKGROUND, IGNORE, MAX_CLASSES
 
 Id = int | str
 """Of an image or a category; a whole number that is written as text is that number."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LONGEST_ID = 18
 """Digits of a number among ids that are text."""
 
@@ -152,7 +154,7 @@ def _images(path: Path, entries: Sequence[Any]) -> dict[Id, _Image]:
     for position, entry in enumerate(entries):
         where = f"{path}: {_entry('image', position, entry)}"
         key, name = _id(_field(entry, "id", where), where), _field(entry, "file_name", where)
-        if not isinstance(name, str) or not name.strip() or "\0" in name:
+        if not isinstance(name, str) or not name.strip() or _CONTROL.search(name):
             raise DatasetError(f"{where} has the file_name {shown(name)}; expected the name of a file")
         if key in found:
             raise DatasetError(f"{where} has the id of another image; each needs its own")

@@ -110,7 +110,8 @@ def _name(line: str, images: Mapping[str, Path], where: str) -> str:
     if slashed.is_absolute() or ".." in slashed.parts:
         raise DatasetError(f"{where}: {shown(line)} leaves the folder; expected a name below {layout.IMAGES}")
     endings = ", ".join(_USUAL[:3])
-    raise DatasetError(f"{where}: item {line} has no image in {layout.IMAGES} (looked for {endings})")
+    told = line if line.isprintable() else shown(line)
+    raise DatasetError(f"{where}: item {told} has no image in {layout.IMAGES} (looked for {endings})")
 
 
 def _images(folder: Path) -> dict[str, Path]:
