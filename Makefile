@@ -54,6 +54,7 @@ bench: install-dev  ## print the figures of docs/benchmarks.md for this machine
 	$(ONE_THREAD) $(BIN)/python -m lab.bench memory
 	$(ONE_THREAD) $(BIN)/python -m lab.bench store
 	$(ONE_THREAD) $(BIN)/python -m lab.bench training
+	$(ONE_THREAD) $(BIN)/python -m lab.throughput --simulate
 
 BASE ?= a700206
 sameness: install-dev  ## show that this tree makes what commit BASE made, byte for byte

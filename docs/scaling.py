@@ -6,12 +6,17 @@ assumption below, by a formula below. `make docs` writes scaling.md; change it h
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))  # for the lab, which is in no wheel
+from lab.simulator import Item, pool_rate, simulate  # noqa: E402
+from segmint.jobs.engines.stages import MOST_MASK_WORKERS  # noqa: E402
+
 RESULTS = HERE / "results"
 HOUR, GB, MB = 3600.0, 1e9, 1e6
 
@@ -89,11 +94,10 @@ class Costs:
 
 def read_measured(folder: Path = RESULTS) -> Measured:
     """The figures that the other benchmarks left behind."""
-    memory, masks, store = (
-        json.loads((folder / f"{name}.json").read_text()) for name in ("memory", "masks", "store")
+    memory, throughput, store = (
+        json.loads((folder / f"{name}.json").read_text()) for name in ("memory", "throughput", "store")
     )
     call = next(each for each in memory["called"] if each["model"].startswith("SD 2.1"))
-    mask = next(each for each in masks if each["shape"].startswith("SD 2.1"))
     room = next(each for each in memory["masks"] if each["shape"].startswith("SD 2.1"))
     largest = max(store, key=lambda row: row["items"])
     return Measured(
@@ -103,7 +107,7 @@ def read_measured(folder: Path = RESULTS) -> Measured:
         text_tflop=call["text_tflop_an_image"],
         extra_mb=call["extra_mb_an_image"],
         decode_mb=call["decode_mb"] / call["batch"],
-        mask_s=sum(mask["ours_s"].values()),
+        mask_s=throughput["mask_cpu_s"],
         mask_mb=room["input_mb"] + room["peak_mb"],
         store_ms=largest["item_ms"],
         store_tail_ms=largest["tail_item_ms"],
@@ -156,14 +160,15 @@ def limits(m: Measured, a: Assumptions, c: Costs, gpus: int) -> list[tuple[float
     wall_s = a.items * c.sampling_s / gpus
     found = [
         (
-            c.mask_s_on_a_cloud_core / c.sampling_s,
-            "one mask-making thread beside each GPU",
-            f"{c.mask_s_on_a_cloud_core:.2f} s of masks against {c.sampling_s:.2f} s of drawing an item",
+            1 / (c.sampling_s * pool_rate(_item(c), MOST_MASK_WORKERS)),
+            f"{MOST_MASK_WORKERS} mask workers beside each GPU",
+            f"{c.mask_s_on_a_cloud_core:.2f} s of masks by {MOST_MASK_WORKERS} threads "
+            f"against {c.sampling_s:.2f} s of drawing an item",
         ),
         (
-            (ROUNDS * a.put_s / a.batch_size + c.mask_s_on_a_cloud_core) / c.sampling_s,
-            "the same thread, writing to an object store",
-            f"{ROUNDS} rounds of {1000 * a.put_s:.0f} ms a batch of {a.batch_size:.0f}, on top of the masks",
+            ROUNDS * a.put_s / a.batch_size / c.sampling_s,
+            "the thread beside each GPU that writes to an object store",
+            f"{ROUNDS} rounds of {1000 * a.put_s:.0f} ms a batch of {a.batch_size:.0f}",
         ),
         (
             rate / a.prefix_puts_a_second,
@@ -188,7 +193,8 @@ def page(m: Measured, a: Assumptions) -> str:
     """docs/scaling.md."""
     c = costs(m, a)
     (_, first, _), *_rest = nearest = limits(m, a, c, GPUS[-1])
-    calls = c.mask_s_on_a_cloud_core * a.gpu_peak_tflops * a.gpu_utilisation / a.overhead / m.unet_tflop
+    busy_s = 1 / pool_rate(_item(c), MOST_MASK_WORKERS)
+    calls = busy_s * a.gpu_peak_tflops * a.gpu_utilisation / a.overhead / m.unet_tflop
     return f"""# What a million pairs cost
 
 <!-- Written by `make docs` from docs/scaling.py: change the script, or measure again. -->
@@ -222,10 +228,21 @@ The share of its limit that each part uses at {GPUS[-1]} GPUs, nearest first:
 
 {_table(("part", "used", "sum"), [(name, f"{share:.1%}", said) for share, name, said in nearest])}
 
-The first is: **{first}**. Masks are made on one thread beside each GPU, one batch behind the drawing, so they
-cost no time until an item's masks take longer than its drawing. Without the writing, that is so below about
-{calls:.0f} UNet calls an item on this GPU: few-step models, and GPUs faster in that proportion, wait for the
-CPU. The remedy is more mask threads for each GPU, since items do not depend on each other.
+The first is: **{first}**. Masks are made by threads beside each GPU, a bounded queue behind the drawing, so they
+cost no time until all of those threads together take longer over an item than its drawing: with
+{MOST_MASK_WORKERS} of them below about {max(1, calls):.0f} UNet calls an item on this GPU. Cores come first on a
+machine that has few of them.
+
+## GPUs and cores
+
+Images a second, and the share of its time that a GPU waits for masks, where every GPU draws {FAST:g} images a
+second (an H100 at 50 steps draws some 2 to 4, with few-step models several times that); simulated by
+`lab/simulator.py` from the mask's time above, {a.core_slowdown:g} times as long on a cloud's core:
+
+{_table(("GPUs", *(f"{each} cores" for each in CORES)), _machine_rows(c))}
+
+`python -m lab.throughput` lets every engine mint with a model that only sleeps and masks that are real:
+where its mask workers suffice, drawing waited {_most_waiting():.1%} of the time at most, by whichever engine.
 
 Memory does not break: the capture holds {m.extra_mb:.1f} MB an image whatever the number of steps, beside
 {m.decode_mb:.0f} MB for the decoder's own peak. Making its mask takes {m.mask_mb:.0f} MB of the host's memory
@@ -241,6 +258,31 @@ together: a folder of millions of files is slow in every tool.
 
 {_table(("name", "value", "meaning"), _assumed_rows(a))}
 """  # noqa: E501 - lines are longer here than on the page
+
+
+FAST = 4.0
+"""Images a second."""
+CORES = (4, 8, 16, 32, 64)
+
+
+def _item(c: Costs, drawing_s: float | None = None) -> Item:
+    return Item(drawing_s=drawing_s or c.sampling_s, mask_s=c.mask_s_on_a_cloud_core)
+
+
+def _machine_rows(c: Costs) -> list[tuple[str, ...]]:
+    rows = []
+    for gpus in (1, 2, 4, 8):
+        cells = [str(gpus)]
+        for cores in CORES:
+            made = simulate(_item(c, 1 / FAST), gpus=gpus, cores=cores)
+            cells.append(f"{made.images_per_s:.1f}, {made.waiting:.0%}" if cores > gpus else "")
+        rows.append(tuple(cells))
+    return rows
+
+
+def _most_waiting() -> float:
+    rows = json.loads((RESULTS / "throughput.json").read_text())["rows"]
+    return max(float(row["waiting"]) for row in rows if row["enough_mask_workers"])
 
 
 def _assumed_rows(a: Assumptions) -> list[tuple[str, str, str]]:
@@ -260,7 +302,7 @@ def _measured_rows(m: Measured) -> list[tuple[str, str, str]]:
         ("decoding one image", f"{m.decode_tflop:.3f} TFLOP", "`lab.bench memory`, by shapes"),
         ("weights", f"{m.parameters / 1e9:.2f} · 10⁹ values", "`lab.bench memory`, by shapes"),
         ("memory that capture adds", f"{m.extra_mb:.1f} MB an image", "`lab.bench memory`, float16"),
-        ("making one mask (`pcc-published`)", f"{m.mask_s:.2f} s of one core", "`lab.bench masks`"),
+        ("making one mask (`segmint`), encoding it", f"{m.mask_s:.2f} s of one core", "`lab.throughput`"),
         ("putting one item in place", f"{m.store_ms:.2f} ms of one core", "`lab.bench store`, tmpfs"),
         (f"resuming {m.store_items:,.0f} items", f"{m.resume_s:.2f} s of one core", "`lab.bench store`"),
         ("verifying one item", f"{m.verify_ms:.2f} ms of one core", "`lab.bench store`, tiny images"),

@@ -9,6 +9,7 @@ hand is done again.
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -103,8 +104,7 @@ class RayCluster:
         seen = self._rows(rows).flat_map(
             _Drawing,
             fn_constructor_args=(draw,),
-            max_concurrency=2,  # hands one batch on while the next is drawn; draws one at a time all the same
-            **self._pool(len(rows)),
+            **self._pool(len(rows), at_once=2),  # hands one batch on while the next is drawn
         )
         answers = seen.map(
             _Finishing,
@@ -125,12 +125,15 @@ class RayCluster:
         asked = [{"row": json.dumps(row)} for row in rows]
         return ray.data.from_items(asked, override_num_blocks=min(len(rows), MOST_BLOCKS))
 
-    def _pool(self, rows: int) -> dict[str, Any]:
+    def _pool(self, rows: int, *, at_once: int = 1) -> dict[str, Any]:
+        """The workers; of `at_once` rows in one of them a single one is before its function at any time."""
         import ray.data
 
         size = min(self.workers, rows)
         return {
-            "compute": ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
+            "compute": ray.data.ActorPoolStrategy(
+                size=size, max_tasks_in_flight_per_actor=2, max_concurrent_calls_per_actor=at_once
+            ),
             "num_cpus": self.cpus_per_worker,
             "num_gpus": self.gpus_per_worker,
         }
@@ -161,7 +164,7 @@ class RayCluster:
                 )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise DeviceError(f"no Ray cluster at {self.address!r}: {error}") from None
-            _quieten()
+        _quieten()
         self._check_room(ray.cluster_resources())
         return ray
 
@@ -345,6 +348,7 @@ def _prepare(load: Callable[[], Backbone], recipe: Recipe, specs: Sequence[Promp
 def _quieten() -> None:
     import ray.data
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = False
