@@ -62,7 +62,7 @@ def card(
         "Synthetic images with semantic masks, drawn by a text-to-image diffusion model; the masks come from "
         "the model's own attention, not from people. Expect errors in both.\n\n"
         f"Images by split: {splits}.\n\n## Layout\n\n{layout_text.strip()}\n\n"
-        f"## Notes\n\n{remarks or '- Nothing was lost.' + chr(10)}\n"
+        f"## Notes\n\n{remarks or '- Every pixel of every mask is here as it is in the run.' + chr(10)}\n"
         f"## Labels\n\n| id | class |\n|---|---|\n| 0 | background |\n{names}"
         "| 255 | uncertain: leave out of losses and scores |\n\n"
         f"## Origin\n\n| | |\n|---|---|\n{rows}\n"

@@ -21,6 +21,10 @@ FORMATS: Mapping[str, str] = {
     "yolo": "yolo.YOLO",
     "huggingface": "huggingface.HUGGINGFACE",
     "webdataset": "webdataset.WEBDATASET",
+    "cvat": "cvat.CVAT",
+    "label-studio": "labelstudio.LABEL_STUDIO",
+    "fiftyone": "fiftyone.FIFTYONE",
+    "mmsegmentation": "mmsegmentation.MMSEGMENTATION",
 }
 """Where each format says what it is; imported only when it is asked for."""
 

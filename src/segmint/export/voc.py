@@ -2,26 +2,35 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from segmint.artifacts import Mask
 from segmint.export.formats import Format
 from segmint.export.source import ExportItem, Source
 from segmint.labels.labelmap import write_label_map
+from segmint.masks.instances import Instances
 from segmint.runs import codec
+from segmint.vocabulary import IGNORE, voc_colour
 
 LAYOUT = """
-`VOCdevkit/VOC2012` with `JPEGImages/`, `SegmentationClass/` (palette PNG, pixel value = label id) and
-`ImageSets/Segmentation/`; `labelmap.txt` names the ids. Load it with
+`VOCdevkit/VOC2012` with `JPEGImages/`, `SegmentationClass/` (palette PNG, pixel value = label id),
+`SegmentationObject/` (pixel value = number of the object) and `ImageSets/Segmentation/`; `labelmap.txt` names
+the ids. Load it with
 `torchvision.datasets.VOCSegmentation(FOLDER, year="2012", image_set="train")`.
 """
+LAST_OBJECT = IGNORE - 1
+FOLDERS = ("JPEGImages", "SegmentationClass", "SegmentationObject", "ImageSets/Segmentation")
 
 
 def write_voc(source: Source, out: Path) -> list[str]:
     """Write the layout; uncertain pixels stay 255, as in VOC itself."""
     home = out / "VOCdevkit" / "VOC2012"
-    folders = {name: home / name for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")}
+    folders = {name: home / name for name in FOLDERS}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     (home / "labelmap.txt").write_text(write_label_map(source.vocabulary.entries), encoding="utf-8")
-    palette, converted = source.vocabulary.palette(), 0
+    palette, converted, crowded = source.vocabulary.palette(), 0, 0
+    colours = [channel for each in range(256) for channel in voc_colour(each)]
     lists = folders["ImageSets/Segmentation"]
     with (lists / "trainval.txt").open("w") as both:
         for split in source.splits:
@@ -32,11 +41,23 @@ def write_voc(source: Source, out: Path) -> list[str]:
                     (folders["JPEGImages"] / f"{item_id}.jpg").write_bytes(as_jpeg(item))
                     mask = codec.encode_mask(item.labels, palette)
                     (folders["SegmentationClass"] / f"{item_id}.png").write_bytes(mask)
+                    objects, lost = object_mask(source.instances(item), item.labels)
+                    crowded += lost
+                    data = codec.encode_mask(objects, colours)
+                    (folders["SegmentationObject"] / f"{item_id}.png").write_bytes(data)
                     names.write(f"{item_id}\n")
                     if split in ("train", "val"):
                         both.write(f"{item_id}\n")
     lossy = f"{converted} PNG images became JPEG (quality {codec.JPEG_QUALITY}): VOC knows no other"
-    return [lossy] if converted else []
+    full = f"{crowded} objects are left out of SegmentationObject: a mask numbers {LAST_OBJECT} at most"
+    return [note for note, count in ((lossy, converted), (full, crowded)) if count]
+
+
+def object_mask(instances: Instances, labels: Mask) -> tuple[Mask, int]:
+    """VOC's mask of object numbers, with the uncertain pixels of the labels, and how many did not fit."""
+    numbers = np.where(instances.numbers > LAST_OBJECT, 0, instances.numbers)
+    found: Mask = np.where(labels == IGNORE, IGNORE, numbers).astype(np.uint8)
+    return found, max(len(instances.label_ids) - LAST_OBJECT, 0)
 
 
 def as_jpeg(item: ExportItem) -> bytes:

@@ -50,6 +50,13 @@ def encode_mask(labels: Mask, palette: list[int]) -> bytes:
     return buffer.getvalue()
 
 
+def encode_grey(labels: Mask) -> bytes:
+    """Label ids as an 8-bit grey PNG, for readers that turn palettes into colours."""
+    buffer = io.BytesIO()
+    PilImage.fromarray(labels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def decode_mask(data: bytes, *, source: str) -> Mask:
     """Label ids of a palette or grey PNG; ImageError for anything else."""
     picture = _open(data, source)

@@ -1,0 +1,141 @@
+"""Exports for tools that people label and look with, read back by their own libraries where they install."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segmint.errors import ExportError
+from segmint.export.brush import decode_brush, encode_brush
+from segmint.export.source import ObjectRule, open_source
+from segmint.export.write import export
+from segmint.runs.store import open_run
+from segmint.training.data.datasets import match, read_pair
+from segmint.training.data.readers.voc import read_voc
+from synthetic_runs import CLASSES, scene, write_run
+
+COUNT = 6
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return open_run(write_run(tmp_path_factory.mktemp("runs") / "run", COUNT))
+
+
+def written(run, name, out, **options):
+    return export(open_source(run, splits={"train": 1}, **options), name, out)
+
+
+def labels_of(item_id):
+    return scene(int(item_id)).labels
+
+
+def test_brush_code_is_label_studio_s_own():
+    brush = pytest.importorskip("label_studio_converter.brush")
+    rng = np.random.default_rng(0)
+    for inside in (rng.random((13, 17)) > 0.5, np.zeros((200, 200), bool), np.ones((200, 300), bool)):
+        code = encode_brush(inside)
+        theirs = brush.decode_rle(code).reshape(*inside.shape, 4)
+        assert (theirs[..., 3] == 255 * inside).all()
+        assert (decode_brush(code, height_px=inside.shape[0], width_px=inside.shape[1]) == inside).all()
+    own = np.repeat((rng.random(12 * 9) > 0.5).astype(np.uint8) * 255, 4)
+    code = brush.encode_rle(own)
+    assert (decode_brush(code, height_px=12, width_px=9).ravel() == (own[3::4] > 0)).all()
+
+
+@pytest.mark.parametrize("code", [[], [0, 0, 0, 64, 57], "text", [300], [0, 0, 0, 4, 57, 35, 47]])
+def test_brush_code_that_is_none_is_refused(code):
+    with pytest.raises(ValueError, match="rle"):
+        decode_brush(code, height_px=4, width_px=4)
+
+
+def test_label_studio_tasks_hold_every_pixel(run, tmp_path):
+    written(run, "label-studio", tmp_path / "out")
+    tasks = json.loads((tmp_path / "out/tasks.json").read_text())
+    assert len(tasks) == COUNT
+    ids = {name: label for label, name in enumerate(CLASSES, start=1)} | {"uncertain": 255}
+    for task in tasks:
+        drawn = np.zeros((64, 64), np.uint8)
+        for result in task["predictions"][0]["result"]:
+            [name] = result["value"]["brushlabels"]
+            drawn[decode_brush(result["value"]["rle"], height_px=64, width_px=64)] = ids[name]
+        assert (drawn == labels_of(task["data"]["item"])).all()
+        assert (tmp_path / "out/images" / task["data"]["image"].rsplit("/", 1)[1]).is_file()
+    assert 'value="potted plant"' in (tmp_path / "out/config.xml").read_text()
+
+
+def test_cvat_zip_is_colours_by_its_label_map(run, tmp_path):
+    written(run, "cvat", tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out/annotations.zip") as archive:
+        lines = archive.read("labelmap.txt").decode().splitlines()
+        assert lines[0].startswith("# label:color_rgb")
+        colours = {line.split(":")[0]: tuple(map(int, line.split(":")[1].split(","))) for line in lines[1:]}
+        ids = {"background": 0, "uncertain": 255} | {n: i for i, n in enumerate(CLASSES, start=1)}
+        names = archive.read("ImageSets/Segmentation/train.txt").decode().split()
+        assert len(names) == COUNT
+        for name in names:
+            pixels = np.asarray(Image.open(io.BytesIO(archive.read(f"SegmentationClass/{name}.png"))))
+            drawn = np.zeros((64, 64), np.uint8)
+            for label, colour in colours.items():
+                drawn[(pixels == colour).all(axis=2)] = ids[label]
+            assert (drawn == labels_of(name)).all()
+            objects = Image.open(io.BytesIO(archive.read(f"SegmentationObject/{name}.png")))
+            assert objects.mode == "RGB"
+
+
+def test_cvat_refuses_a_name_that_its_label_map_cannot_hold(tmp_path):
+    run = open_run(write_run(tmp_path / "run", 1, classes=("a:b", "c")))
+    with pytest.raises(ExportError, match="--rename"):
+        written(run, "cvat", tmp_path / "out")
+
+
+def test_voc_reads_back_with_its_names_and_objects(run, tmp_path):
+    written(run, "voc", tmp_path / "out", objects=ObjectRule(min_area=0))
+    found = read_voc(tmp_path / "out", part="train")
+    assert list(found.classes.values()) == list(CLASSES)
+    for sample in match(found, CLASSES).samples:
+        assert (read_pair(sample)[1] == labels_of(sample.item_id)).all()
+        objects = np.asarray(Image.open(str(sample.mask).replace("SegmentationClass", "SegmentationObject")))
+        labels = labels_of(sample.item_id)
+        assert ((objects == 255) == (labels == 255)).all()
+        assert ((objects > 0) == (labels > 0)).all()
+
+
+def test_mmsegmentation_config_names_what_the_masks_hold(run, tmp_path):
+    written(run, "mmsegmentation", tmp_path / "out")
+    said = {}
+    exec((tmp_path / "out/config.py").read_text(), said)
+    assert said["metainfo"]["classes"] == ("background", *CLASSES)
+    prefix = said["train_dataset"]["data_prefix"]
+    masks = sorted((tmp_path / "out" / prefix["seg_map_path"]).iterdir())
+    assert len(masks) == len(list((tmp_path / "out" / prefix["img_path"]).iterdir())) == COUNT
+    for path in masks:
+        assert (np.asarray(Image.open(path)) == labels_of(path.stem)).all()
+
+
+def test_fiftyone_folders_hold_grey_masks_and_their_targets(run, tmp_path):
+    written(run, "fiftyone", tmp_path / "out")
+    masks = sorted((tmp_path / "out/splits/train/labels").iterdir())
+    assert [each.stem for each in masks] == [
+        each.stem for each in sorted((tmp_path / "out/splits/train/data").iterdir())
+    ]
+    for path in masks:
+        picture = Image.open(path)
+        assert picture.mode == "L"
+        assert (np.asarray(picture) == labels_of(path.stem)).all()
+    assert json.loads((tmp_path / "out/mask_targets.json").read_text())["4"] == CLASSES[3]
+
+
+def test_supervision_finds_the_objects_of_a_coco_export(run, tmp_path):
+    supervision = pytest.importorskip("supervision")
+    written(run, "coco", tmp_path / "out")
+    data = supervision.DetectionDataset.from_coco(
+        str(tmp_path / "out/images/train"),
+        str(tmp_path / "out/annotations/instances_train.json"),
+        force_masks=True,
+    )
+    assert len(data) == COUNT
+    assert sum(len(found) for _, _, found in data) >= COUNT
