@@ -6,19 +6,21 @@ layer's outputs are the feature of method.md step 2, its queries those of step 5
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import torch
 from einops import rearrange
 from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
 from segmint.attention import Half
-from segmint.backbone.family import AttentionLayer, Halves, largest_grid
+from segmint.backbone.family import AttentionLayer, Halves, Joint, JointLayer, Stream, largest_grid
 from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, held_bytes
-from segmint.errors import ModelError
+from segmint.errors import ConfigError, ModelError
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,8 +101,12 @@ def _install(network: Any, capture: Capture) -> Iterator[Any]:
         capture.calls += 1
 
     yield network.register_forward_pre_hook(count)
+    joint = [tap for tap in capture.maps if tap.layers[0].kind == "joint"]
+    for taps in _alike(joint):
+        reads = _prompt_hooks if taps[0].request.text == "prompt" else _stream_hooks
+        yield from reads(network, capture, taps)
     for layer in capture.layers:
-        taps = [tap for tap in capture.maps if layer in tap.layers]
+        taps = [tap for tap in capture.maps if tap not in joint and layer in tap.layers]
         if taps:
             yield layer.listen("queries", _timed(capture, _map_hook(capture, layer, taps)))
         if capture.affinity and layer in capture.affinity.layers:
@@ -110,7 +116,8 @@ def _install(network: Any, capture: Capture) -> Iterator[Any]:
             yield layer.listen("outputs", _timed(capture, _feature_hook(capture, layer, capture.features)))
 
 
-def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -> Callable[..., None]:
+def _alike(taps: Sequence[MapTap]) -> list[list[MapTap]]:
+    """Taps grouped by the attention that they want; those of a group differ in what they add up."""
     alike: list[list[MapTap]] = []
     for tap in taps:
         found = next((group for group in alike if group[0].shares_with(tap)), None)
@@ -118,6 +125,85 @@ def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -
             alike.append([tap])
         else:
             found.append(tap)
+    return alike
+
+
+def _prompt_hooks(_: Any, capture: Capture, taps: Sequence[MapTap]) -> Iterator[Any]:
+    """Of joint layers: the image's attention to the prompt's own tokens."""
+
+    def hook(layer: Any, joint: Joint) -> None:
+        rows = _rows(capture, taps[0], len(joint.outputs), joint.outputs.device)
+        if rows:
+            _add(capture, taps, layer, taps[0].attend_jointly(layer, joint, rows))
+
+    for layer in _joint(capture):
+        if any(layer in tap.layers for tap in taps):
+            yield layer.hear_all(_timed(capture, partial(hook, layer)))
+
+
+def _stream_hooks(network: Any, capture: Capture, taps: Sequence[MapTap]) -> Iterator[Any]:
+    """Of joint layers: texts sent along, and how the image's outputs agree with theirs."""
+    ways = [layer for layer in _joint(capture) if layer.follow]
+    wanted = [layer for layer in ways if any(layer in tap.layers for tap in taps)]
+    if not wanted:
+        names = ", ".join(layer.name for layer in ways)
+        raise ConfigError(f"class phrases pass the layers {names} only; none of them was asked for")
+    sent: list[Stream] = []
+
+    def begin(_: Any, __: Any, kwargs: Mapping[str, Any]) -> None:
+        sent.clear()
+        batch = capture.items * (1 if capture.half else len(capture.halves.names))
+        texts = taps[0].texts
+        for rows in _rows(capture, taps[0], batch, texts.embeds.device):
+            assert ways[0].begin
+            stream = ways[0].begin(kwargs, texts.embeds, rows)
+            stream.seen = None if texts.real.all() else texts.real
+            sent.append(stream)
+
+    def hook(layer: Any, joint: Joint) -> None:
+        total: Tensor | None = None
+        for stream in sent:
+            outputs = layer.follow(layer, stream, joint)
+            if layer in wanted:
+                shares = taps[0].agree(layer, joint.outputs[stream.rows], outputs)
+                total = shares if total is None else total + shares
+        if total is not None:
+            _add(capture, taps, layer, total)
+
+    yield network.register_forward_pre_hook(_timed(capture, begin), with_kwargs=True)
+    for layer in ways[: ways.index(wanted[-1]) + 1]:
+        yield layer.hear_all(_timed(capture, partial(hook, layer)))
+
+
+def _joint(capture: Capture) -> list[JointLayer]:
+    return [layer for layer in capture.layers if isinstance(layer, JointLayer)]
+
+
+def _rows(capture: Capture, tap: MapTap, batch: int, device: Any) -> list[Tensor]:
+    """Rows of the batch that the tap's texts go with, once for each half of the call that is wanted."""
+    names = (capture.half,) if capture.half else capture.halves.names
+    if batch != capture.items * len(names):
+        raise ModelError(
+            f"the model was called with {batch} rows where {len(names)} guidance halves of {capture.items} "
+            "items were expected; this model's layout is not understood"
+        )
+    lone = len(capture.halves.names) == 1
+    owners = torch.tensor(tap.texts.owner, device=device)
+    return [
+        place * capture.items + owners
+        for place, name in enumerate(names)
+        if lone or tap.request.half in ("both", name)
+    ]
+
+
+def _add(capture: Capture, taps: Sequence[MapTap], layer: AttentionLayer, shares: Tensor) -> None:
+    for tap in taps:
+        if layer in tap.layers:
+            tap.add(layer, layer.grid(capture.latent), shares, capture.step)
+
+
+def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -> Callable[..., None]:
+    alike = _alike(taps)
 
     def hook(output: Tensor) -> None:
         queries, grid = _by_half(capture, layer, output)

@@ -77,6 +77,54 @@ class AttentionLayer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """One call of a joint layer, its heads apart, after norms and rotary embeddings."""
+
+    queries: Float[Tensor, "batch head cell d"]
+    keys: Float[Tensor, "batch head cell d"]
+    values: Float[Tensor, "batch head cell d"]
+    text_keys: Float[Tensor, "batch head token d"]
+    outputs: Float[Tensor, "batch cell width"]
+    """Of the image's positions, before the last projection."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Stream:
+    """Texts on their way through the blocks of a joint model, seen by nobody.
+
+    `rows`: which of the call's batch each text goes with. `seen`: which keys its rows may see among
+    themselves; None: all. `state`: their hidden states. `condition`: what modulates the blocks.
+    """
+
+    rows: Tensor
+    state: Float[Tensor, "text token width"]
+    condition: Any
+    seen: Tensor | None = None
+
+
+@runtime_checkable
+class JointLayer(AttentionLayer, Protocol):
+    """A layer in which text and image attend to both at once."""
+
+    def hear_all(self, hear: Callable[[Joint], None]) -> Any:
+        """Let `hear` have all of each call; a handle as of `listen`."""
+        ...
+
+    @property
+    def begin(self) -> Callable[[Mapping[str, Any], Tensor, Tensor], Stream] | None:
+        """From the network's arguments, encoded texts and their rows in the batch to a stream of texts.
+
+        None where a layer has no weights of the text's own, and therefore takes no stream.
+        """
+        ...
+
+    @property
+    def follow(self) -> Callable[[Any, Stream, Joint], Tensor] | None:
+        """Takes a stream through the layer: its outputs (text, token, width) before the last projection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """Folders of a model that have to be there; those with weights, and files of settings in the others."""
 
@@ -256,6 +304,19 @@ def present(index: Mapping[str, Any], part: str) -> bool:
     """Whether a `model_index.json` lists a part."""
     entry = index.get(part)
     return isinstance(entry, list | tuple) and len(entry) == 2 and entry[1] is not None
+
+
+def part_by_depth(place: int, count: int, meaningful: tuple[float, float]) -> Part:
+    """The part that a block of equal ones stands for.
+
+    Args:
+        place: of the block, from 0.
+        count: of blocks.
+        meaningful: share of the depth, from and to, where blocks say more of meaning than of place; these are
+            the decoder.
+    """
+    start, stop = meaningful
+    return "decoder" if (place + 1) / count > start and place / count < stop else "middle"
 
 
 def largest_grid(layers: Sequence[AttentionLayer], latent: Grid) -> Grid:

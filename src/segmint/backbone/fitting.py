@@ -78,6 +78,30 @@ def _text_problems(pipe: Any) -> Iterator[str]:
             )
 
 
+def transformer_problems(pipe: Any, *, packed: int = 1) -> Iterator[str]:
+    """What of a transformer does not fit the VAE and the text encoder beside it.
+
+    Args:
+        pipe: the pipeline.
+        packed: latent positions that one of the transformer's own holds.
+    """
+    config = pipe.transformer.config
+    latent = getattr(pipe.vae.config, "latent_channels", None) or pipe.vae.config.z_dim
+    if config.in_channels != latent * packed:
+        yield f"part 'transformer' takes {config.in_channels} channels, part 'vae' makes {latent * packed}"
+    wide = getattr(config, "caption_channels", None)
+    width = getattr(pipe.text_encoder.config, "d_model", None)
+    if wide and width and wide != width:
+        yield f"part 'transformer' reads text {wide} numbers wide, part 'text_encoder' writes {width}"
+
+
+def flow_problems(scheduler: Any) -> Iterator[str]:
+    """Why a scheduler is none of flow matching."""
+    name = type(scheduler).__name__
+    if "FlowMatch" not in name and not scheduler.config.get("use_flow_sigmas"):
+        yield f"part 'scheduler' is a {name}; expected one of flow matching (FlowMatchEulerDiscreteScheduler)"
+
+
 def scheduler_problems(scheduler: Any) -> Iterator[str]:
     """Why a scheduler's noise is not the one that a UNet of Stable Diffusion was trained on."""
     name, config = f"part 'scheduler' is a {type(scheduler).__name__}", scheduler.config

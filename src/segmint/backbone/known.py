@@ -10,6 +10,8 @@ from pathlib import Path
 TOYBOX = "toybox"
 _RAIL_M = "CreativeML Open RAIL-M"
 _RAIL_PLUS = "CreativeML Open RAIL++-M"
+_SAI_COMMUNITY = "Stability AI Community License"
+_FLUX_DEV = "FLUX.1 [dev] Non-Commercial License"
 _SAI = "Stability AI Non-Commercial Research Community License"
 
 
@@ -129,6 +131,60 @@ KNOWN: tuple[KnownModel, ...] = (
         licence=_RAIL_PLUS,
         steps=20,
         guidance=4.5,
+    ),
+    KnownModel(
+        id="black-forest-labs/FLUX.1-schnell",
+        family="flux1-schnell",
+        size_px=1024,
+        licence="Apache-2.0",
+        steps=4,
+        guidance=0.0,
+        note="one to four steps, no guidance",
+    ),
+    KnownModel(
+        id="black-forest-labs/FLUX.1-dev",
+        family="flux1-dev",
+        size_px=1024,
+        licence=_FLUX_DEV,
+        steps=28,
+        guidance=3.5,
+        note="gated; guidance is built in, so there is one half only",
+    ),
+    KnownModel(
+        id="stabilityai/stable-diffusion-3.5-medium",
+        family="sd3.5",
+        size_px=1024,
+        licence=_SAI_COMMUNITY,
+        steps=40,
+        guidance=4.5,
+        note="gated",
+    ),
+    KnownModel(
+        id="stabilityai/stable-diffusion-3.5-large",
+        family="sd3.5",
+        size_px=1024,
+        licence=_SAI_COMMUNITY,
+        steps=28,
+        guidance=3.5,
+        note="gated",
+    ),
+    KnownModel(
+        id="stabilityai/stable-diffusion-3.5-large-turbo",
+        family="sd3.5",
+        size_px=1024,
+        licence=_SAI_COMMUNITY,
+        steps=4,
+        guidance=0.0,
+        note="gated; few steps, no guidance",
+    ),
+    KnownModel(
+        id="stabilityai/stable-diffusion-3-medium-diffusers",
+        family="sd3",
+        size_px=1024,
+        licence=_SAI_COMMUNITY,
+        steps=28,
+        guidance=7.0,
+        note="gated",
     ),
 )
 

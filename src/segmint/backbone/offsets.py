@@ -11,11 +11,9 @@ from itertools import pairwise
 from re import IGNORECASE, escape, finditer
 from typing import Any
 
-from segmint.backbone.text import EOT, Rows, Text
+from segmint.backbone.text import CONCEPT, EOT, Rows, Text, concept_text
 from segmint.errors import PromptError
 
-CONCEPT = "background"
-"""What stands for all that is no class. Source: Helbling et al. 2025, whose concepts always hold it."""
 _MARK = "\N{SYMBOL FOR START OF TEXT}"
 """A text that no template holds."""
 
@@ -40,10 +38,10 @@ class OffsetReader:
     def class_texts(self, phrases: Sequence[str]) -> tuple[Text, ...]:
         """As `TextReader.class_texts`; the first token of each text is the background concept."""
         wanted = tuple(dict.fromkeys(phrases))
+        if self.apart:
+            return (concept_text(wanted, self._own_rows),)
         for phrase in (CONCEPT, *wanted):
             self._own_rows(phrase)
-        if self.apart:
-            return (self._concepts(wanted),)
         texts: list[Text] = []
         room: list[str] = []
         for phrase in wanted:
@@ -101,22 +99,6 @@ class OffsetReader:
                 "at most; shorten it"
             )
         return tuple(row for row, _ in spans)
-
-    def _concepts(self, phrases: Sequence[str]) -> Text:
-        pieces = tuple((phrase, self._own_rows(phrase)) for phrase in (CONCEPT, *phrases))
-        rows: list[Rows] = []
-        for _, own in pieces:
-            first = rows[-1][-1] + 1 if rows else 0
-            rows.append(tuple(range(first, first + len(own))))
-        return Text(
-            text=", ".join(phrases),
-            tokens=(f"<{CONCEPT}>", *phrases, EOT),
-            phrases=tuple(phrases),
-            phrase_rows=tuple((1 + place,) for place in range(len(phrases))),
-            rows=(*rows, ()),
-            length=rows[-1][-1] + 1,
-            pieces=pieces,
-        )
 
     def _fitting(self, phrases: Sequence[str]) -> Text:
         found = self._joined(phrases)

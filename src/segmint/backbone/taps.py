@@ -18,7 +18,7 @@ from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
 from segmint.attention import AffinityRequest, FeatureRequest, Half, MapRequest, group_key
-from segmint.backbone.family import AttentionLayer
+from segmint.backbone.family import AttentionLayer, Joint
 from segmint.backbone.text import Text
 
 GroupKey = tuple[Grid, str | None, int | None]
@@ -58,6 +58,9 @@ class MapTap:
     """Tokens that the softmax must not see; None where there are none."""
     owners: Int64[Tensor, " text"] | None = None
     """Items that the texts belong to; None where each item has one text."""
+    concepts: Float32[Tensor, "text concept token"] = field(init=False)
+    """In joint layers: weights by which a text's rows make up what is told apart."""
+    meant: Bool[Tensor, "text concept"] = field(init=False)
     sums: dict[GroupKey, Tensor] = field(default_factory=dict)
 
     def prepare(self) -> None:
@@ -69,6 +72,10 @@ class MapTap:
             self.padding = ~self.texts.real[:, None, :, None]
         if self.texts.owner != tuple(range(self.items)):
             self.owners = torch.tensor(self.texts.owner, device=self.texts.embeds.device)
+        if any(layer.kind == "joint" for layer in self.layers):  # their texts come along with the call
+            self.concepts = _means(self.texts)
+            self.meant = self.concepts.sum(2) > 0
+            return
         for layer in self.layers:
             keys = layer.text_keys(self.texts.embeds)
             split = rearrange(keys, "text token (head d) -> text head token d", head=layer.heads)
@@ -97,6 +104,46 @@ class MapTap:
             total = shares if total is None else total + shares
         assert total is not None
         return total
+
+    def attend_jointly(
+        self, layer: AttentionLayer, joint: Joint, rows: Sequence[Int64[Tensor, " text"]]
+    ) -> Float32[Tensor, "text *head token cell"]:
+        """A joint layer's attention from the image to the prompt's own tokens, of a softmax over all keys.
+
+        Args:
+            layer: which.
+            joint: its call.
+            rows: which of the batch each text's item is, once for each half that is wanted.
+        """
+        width = min(self.texts.embeds.shape[1], joint.text_keys.shape[2])
+        total: Tensor | None = None
+        for chosen in rows:
+            shares = torch.stack([shares_of_text(joint, int(row), width, layer.scale) for row in chosen])
+            shares = shares if "head" in self.request.group_by else shares.sum(1)
+            total = shares if total is None else total + shares
+        assert total is not None
+        return total
+
+    def agree(
+        self,
+        layer: AttentionLayer,
+        image: Float[Tensor, "text cell width"],
+        outputs: Float[Tensor, "text token width"],
+    ) -> Float32[Tensor, "text *head concept cell"]:
+        """How a joint layer's outputs of the image agree with those of texts that were sent along.
+
+        Products of outputs, the mean over a concept's tokens, and a softmax over the concepts of a text at
+        each position: what the layer has made of both is held against one another, and no attention map.
+
+        Source: Helbling et al. 2025, eq. 9; there each concept is its first token.
+        """
+        heads = layer.heads if "head" in self.request.group_by else 1
+        cells = rearrange(image.float(), "text cell (head d) -> text head d cell", head=heads)
+        told = self.concepts @ outputs.float()
+        words = rearrange(told, "text token (head d) -> text head token d", head=heads)
+        scores = (words @ cells).masked_fill(~self.meant[:, None, :, None], -torch.inf)
+        shares = scores.softmax(2)
+        return shares if "head" in self.request.group_by else shares[:, 0]
 
     def add(
         self, layer: AttentionLayer, grid: Grid, shares: Float32[Tensor, "text *head token cell"], call: int
@@ -135,6 +182,43 @@ class MapTap:
                 resized = _resize(values.reshape(*values.shape[:-1], *own), grid)
                 grouped[key] = grouped[key] + resized if key in grouped else resized
         return grouped
+
+
+ROWS_AT_ONCE = 1024
+"""Image positions whose scores are held at once: 1024 × 4608 of float32 are 19 MB."""
+
+
+def shares_of_text(joint: Joint, row: int, tokens: int, scale: float) -> Float32[Tensor, "head token cell"]:
+    """How much of each image position's attention the first text tokens have, of all keys; by head.
+
+    The whole matrix never exists: a row's sum is taken a chunk of positions and a head at a time.
+    """
+    queries, keys = joint.queries[row].float() * scale, joint.keys[row].float()
+    text = joint.text_keys[row].float()
+    found = queries.new_empty(len(queries), tokens, queries.shape[1])
+    for head in range(len(queries)):
+        for start in range(0, queries.shape[1], ROWS_AT_ONCE):
+            asked = queries[head, start : start + ROWS_AT_ONCE]
+            words = asked @ text[head].T
+            total = torch.logaddexp(words.logsumexp(1), (asked @ keys[head].T).logsumexp(1))
+            found[head, :, start : start + ROWS_AT_ONCE] = (words[:, :tokens] - total[:, None]).exp().T
+    return found
+
+
+def _means(texts: TextBatch) -> Float32[Tensor, "text concept token"]:
+    """The mean over the rows of each piece of a text; of a text in one piece, each row by itself."""
+    lengths = [
+        [len(rows) for _, rows in text.pieces] or [1] * int(real.sum())
+        for text, real in zip(texts.texts, texts.real, strict=True)
+    ]
+    count = max(map(len, lengths)) + 1  # the end token, which pieces have not
+    found = texts.embeds.new_zeros(len(lengths), count, texts.embeds.shape[1], dtype=torch.float32)
+    for place, own in enumerate(lengths):
+        first = 0
+        for concept, length in enumerate(own):
+            found[place, concept, first : first + length] = 1 / length
+            first += length
+    return found
 
 
 def _resize(values: Tensor, grid: Grid) -> Tensor:

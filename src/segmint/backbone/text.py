@@ -5,13 +5,18 @@ what the tokenizer makes of the joined text is checked, not assumed. Other token
 offsets (`offsets.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from segmint.errors import PromptError
 
 SOT, EOT = "<SoT>", "<EoT>"
+
+CONCEPT = "background"
+"""What stands for all that is no class, where no start token does. Source: Helbling et al. 2025, whose
+concepts always hold it.
+"""
 
 Rows = tuple[int, ...]
 
@@ -88,6 +93,44 @@ class ClipReader:
     def prompt_text(self, prompt: str, phrases: Iterable[str], *, padded: bool = True) -> Text:
         """As `TextReader.prompt_text`."""
         return prompt_text(self.tokenizer, prompt, phrases, self.limit, padded=padded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipConceptReader:
+    """Reads prompts as CLIP's tokenizer does, and sends class phrases each by itself (SD 3)."""
+
+    tokenizer: Any
+    limit: int
+
+    def class_texts(self, phrases: Sequence[str]) -> tuple[Text, ...]:
+        """As `TextReader.class_texts`."""
+        return (concept_text(phrases, self._own_rows),)
+
+    def prompt_text(self, prompt: str, phrases: Iterable[str], *, padded: bool = True) -> Text:
+        """As `TextReader.prompt_text`."""
+        return prompt_text(self.tokenizer, prompt, phrases, self.limit, padded=padded)
+
+    def _own_rows(self, phrase: str) -> Rows:
+        return tuple(range(1, 1 + len(_phrase_ids(self.tokenizer, phrase, self.limit))))
+
+
+def concept_text(phrases: Sequence[str], own_rows: Callable[[str], Rows]) -> Text:
+    """The background concept and the phrases, encoded each by itself, all tokens of a phrase one concept.
+
+    Args:
+        phrases: in the order of the classes; doubles are dropped.
+        own_rows: a phrase's rows in its own embedding.
+    """
+    wanted = tuple(dict.fromkeys(phrases))
+    pieces = tuple((phrase, own_rows(phrase)) for phrase in (CONCEPT, *wanted))
+    return Text(
+        text=", ".join(wanted),
+        tokens=(f"<{CONCEPT}>", *wanted, EOT),
+        phrases=wanted,
+        phrase_rows=tuple((1 + place,) for place in range(len(wanted))),
+        length=sum(len(rows) for _, rows in pieces),
+        pieces=pieces,
+    )
 
 
 def class_texts(tokenizer: Any, phrases: Sequence[str], limit: int) -> tuple[Text, ...]:

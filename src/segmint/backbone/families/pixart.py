@@ -15,8 +15,8 @@ from torch import Tensor
 
 from segmint.artifacts import Grid, Image
 from segmint.attention import Kind, Part
-from segmint.backbone.family import Embedding, Facts, Halves, Heard, Parts, present
-from segmint.backbone.fitting import scheduler_problems
+from segmint.backbone.family import Embedding, Facts, Halves, Heard, Parts, part_by_depth, present
+from segmint.backbone.fitting import scheduler_problems, transformer_problems
 from segmint.backbone.latents import encode_images, noised_by_variance
 from segmint.backbone.offsets import OffsetReader
 from segmint.backbone.settings import ModelSettings
@@ -105,7 +105,7 @@ class PixArtFamily:
 
     def check(self, pipe: Any) -> None:
         """As `Family.check`."""
-        for problem in scheduler_problems(pipe.scheduler):
+        for problem in (*transformer_problems(pipe), *scheduler_problems(pipe.scheduler)):
             raise ModelError(problem)
 
     def network(self, pipe: Any) -> Any:
@@ -121,7 +121,7 @@ class PixArtFamily:
                 name=f"transformer_blocks.{place}.{name}",
                 module=getattr(block, name),
                 caption=net.caption_projection,
-                part="decoder" if MEANINGFUL[0] <= place / len(blocks) < MEANINGFUL[1] else "middle",
+                part=part_by_depth(place, len(blocks), MEANINGFUL),
                 kind=kind,
                 patch=int(net.config.patch_size),
             )

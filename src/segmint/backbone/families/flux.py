@@ -1,0 +1,296 @@
+"""The family of FLUX.1: joint attention over [text, image] in double and in single blocks.
+
+Guidance is distilled into the model (dev) or there is none (schnell), so that it sees one half only. Latents
+are packed 2×2. Words are looked up in T5's rows; CLIP gives a pooled vector.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import FluxPipeline
+from diffusers.models.embeddings import apply_rotary_emb
+from einops import rearrange
+from torch import Tensor
+
+from segmint.artifacts import Grid, Image
+from segmint.attention import Kind, Part
+from segmint.backbone.family import (
+    Embedding,
+    Facts,
+    Halves,
+    Heard,
+    Joint,
+    Parts,
+    Stream,
+    part_by_depth,
+    present,
+)
+from segmint.backbone.fitting import flow_problems, transformer_problems
+from segmint.backbone.flow import call_arguments, joined, packed, pooled, unpacked
+from segmint.backbone.joint import DoubleLayer, Handles, flat, follow_zero
+from segmint.backbone.latents import encode_images, noised_by_flow
+from segmint.backbone.offsets import OffsetReader
+from segmint.backbone.settings import ModelSettings
+from segmint.errors import ModelError
+
+SUPPORTED = "FLUX.1 (a FluxTransformer2DModel)"
+PARTS = (
+    "transformer",
+    "vae",
+    "text_encoder",
+    "tokenizer",
+    "text_encoder_2",
+    "tokenizer_2",
+    "scheduler",
+)
+T5_ROWS = {True: 512, False: 256}
+"""Rows of a prompt, by whether guidance is distilled: FLUX.1-dev's and schnell's, as their cards say."""
+MEANINGFUL = (12 / 19, 1.0)
+"""Share of the double blocks that say more of meaning than of place. Source: Seg4Diff (12 and 17),
+ConceptAttention (15 to 18).
+"""
+PACK = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleLayer:
+    """Attention of a block in which text and image share all weights; its outputs come unprojected."""
+
+    name: str
+    block: Any
+    part: Part = "middle"
+    kind: Kind = "joint"
+    level: int = 1
+    begin: None = None
+    follow: None = None
+
+    @property
+    def heads(self) -> int:
+        """Number of attention heads."""
+        return int(self.block.attn.heads)
+
+    @property
+    def scale(self) -> float:
+        """1/√d."""
+        return float(self.block.attn.head_dim**-0.5)
+
+    def grid(self, latent: Grid) -> Grid:
+        """As `AttentionLayer.grid`."""
+        return latent[0] // PACK, latent[1] // PACK
+
+    def text_keys(self, embeds: Tensor) -> Tensor:
+        """As `AttentionLayer.text_keys`: a text has none before it has come through the blocks below."""
+        raise NotImplementedError(f"{self.name} is joint: texts are sent along")
+
+    def listen(self, what: Heard, hear: Callable[[Tensor], None]) -> Any:
+        """As `AttentionLayer.listen`."""
+        if what == "outputs":
+            return self.hear_all(lambda joint: hear(joint.outputs))
+        return self.hear_all(lambda joint: hear(flat(getattr(joint, what))))
+
+    def hear_all(self, hear: Callable[[Joint], None]) -> Any:
+        """As `JointLayer.hear_all`."""
+        attn, seen = self.block.attn, dict[str, Any]()
+
+        def keep(name: str) -> Callable[..., None]:
+            return lambda _, __, output: seen.__setitem__(name, output)
+
+        def begun(_: Any, __: Any, kwargs: Mapping[str, Any]) -> None:
+            seen["tokens"] = kwargs["encoder_hidden_states"].shape[1]
+            seen["rotary"] = kwargs["image_rotary_emb"]
+
+        def finished(_: Any, __: Any, output: Tensor) -> None:
+            hear(self._joint(seen, output))
+            seen.clear()
+
+        return Handles.of(
+            self.block.register_forward_pre_hook(begun, with_kwargs=True),
+            attn.norm_q.register_forward_hook(keep("queries")),
+            attn.norm_k.register_forward_hook(keep("keys")),
+            attn.to_v.register_forward_hook(keep("values")),
+            attn.register_forward_hook(finished),
+        )
+
+    def _joint(self, seen: Mapping[str, Any], outputs: Tensor) -> Joint:
+        tokens, rotary = seen["tokens"], seen["rotary"]
+        queries, keys = (
+            apply_rotary_emb(seen[name], rotary, sequence_dim=1).transpose(1, 2)
+            for name in ("queries", "keys")
+        )
+        values = rearrange(seen["values"], "batch row (head d) -> batch head row d", head=self.heads)
+        return Joint(
+            queries=queries[:, :, tokens:],
+            keys=keys[:, :, tokens:],
+            values=values[:, :, tokens:],
+            text_keys=keys[:, :, :tokens],
+            outputs=outputs[:, tokens:],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FluxFamily:
+    """FLUX.1's pipeline."""
+
+    supported: str = SUPPORTED
+
+    def recognises(self, index: Mapping[str, Any]) -> bool:
+        """As `Family.recognises`."""
+        return present(index, "transformer") and index["transformer"][1] == "FluxTransformer2DModel"
+
+    def parts(self, index: Mapping[str, Any]) -> Parts:
+        """As `Family.parts`."""
+        for part in PARTS:
+            if not present(index, part):
+                raise ModelError(f"the model lists no {part} in its model_index.json; supported: {SUPPORTED}")
+        return Parts(
+            all=PARTS,
+            weighted=frozenset({"transformer", "vae", "text_encoder", "text_encoder_2"}),
+            configs={
+                "tokenizer": "tokenizer_config.json",
+                "tokenizer_2": "tokenizer_config.json",
+                "scheduler": "scheduler_config.json",
+            },
+        )
+
+    def pipeline(
+        self, folder: Path, index: Mapping[str, Any], settings: ModelSettings
+    ) -> tuple[Any, dict[str, Any]]:
+        """As `Family.pipeline`."""
+        return FluxPipeline, {"variant": settings.variant}
+
+    def check(self, pipe: Any) -> None:
+        """As `Family.check`."""
+        for problem in (*transformer_problems(pipe, packed=PACK**2), *flow_problems(pipe.scheduler)):
+            raise ModelError(problem)
+
+    def network(self, pipe: Any) -> Any:
+        """As `Family.network`."""
+        return pipe.transformer
+
+    def layers(self, pipe: Any) -> tuple[DoubleLayer | SingleLayer, ...]:
+        """As `Family.layers`."""
+        net = pipe.transformer
+        double = net.transformer_blocks
+        return (
+            *(
+                DoubleLayer(
+                    name=f"transformer_blocks.{place}.attn",
+                    block=block,
+                    part=part_by_depth(place, len(double), MEANINGFUL),
+                    patch=PACK,
+                    begin=partial(_begin, net),
+                    follow=follow_zero,
+                    rotate=_rotate,
+                )
+                for place, block in enumerate(double)
+            ),
+            *(
+                SingleLayer(name=f"single_transformer_blocks.{place}.attn", block=block)
+                for place, block in enumerate(net.single_transformer_blocks)
+            ),
+        )
+
+    def describe(self, pipe: Any) -> Facts:
+        """As `Family.describe`."""
+        distilled = pipe.transformer.config.guidance_embeds
+        factor = pipe.vae_scale_factor
+        side = pipe.default_sample_size * factor
+        return Facts(
+            branch="flux1-dev" if distilled else "flux1-schnell",
+            steps=28 if distilled else 4,
+            guidance=3.5 if distilled else 0.0,
+            size_px=(side, side),
+            size_multiple_px=factor * PACK,
+            prediction="flow",
+        )
+
+    def reader(self, pipe: Any) -> OffsetReader:
+        """As `Family.reader`."""
+        return OffsetReader(tokenizer=pipe.tokenizer_2, limit=_rows(pipe), apart=True)
+
+    def encode(self, pipe: Any, text: str | None, *, negative: bool) -> Embedding:
+        """As `Family.encode`."""
+        tokens, vector, _ = pipe.encode_prompt(text or "", None, max_sequence_length=_rows(pipe))
+        return Embedding(tokens=tokens, pooled=vector)
+
+    def halves(self, pipe: Any, guidance: float) -> Halves:
+        """As `Family.halves`: guidance is an input, if anything."""
+        return Halves()
+
+    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
+        """As `Family.noise_shape`."""
+        factor = pipe.vae_scale_factor
+        return pipe.transformer.config.in_channels // PACK**2, size[0] // factor, size[1] // factor
+
+    def arguments(
+        self,
+        pipe: Any,
+        noise: Tensor,
+        positive: Sequence[Embedding],
+        negative: Sequence[Embedding] | None,
+        *,
+        guidance: float,
+        on_step: Callable[[int, int], None] | None,
+    ) -> dict[str, Any]:
+        """As `Family.arguments`."""
+        return {
+            **call_arguments(positive, None, on_step),
+            "guidance_scale": guidance,
+            "latents": packed(noise.to(pipe._execution_device, pipe.transformer.dtype)),
+        }
+
+    def clean(self, pipe: Any, images: Sequence[Image]) -> Tensor:
+        """As `Family.clean`."""
+        return encode_images(pipe, images)
+
+    def noised(self, pipe: Any, clean: Tensor, noise: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """As `Family.noised`."""
+        return noised_by_flow(clean, noise, level)
+
+    def predict(
+        self, pipe: Any, noisy: Tensor, level: int, embeddings: Sequence[Embedding], guidance: float = 1.0
+    ) -> Tensor:
+        """As `Family.predict`."""
+        net, (height, width) = pipe.transformer, noisy.shape[-2:]
+        tokens = joined(embeddings)
+        place = {"device": noisy.device, "dtype": net.dtype}
+        image_ids = pipe._prepare_latent_image_ids(len(noisy), height // PACK, width // PACK, **place)
+        distilled = net.config.guidance_embeds
+        found = net(
+            hidden_states=packed(noisy.to(net.dtype)),
+            timestep=torch.full((len(noisy),), level / 1000, **place),
+            guidance=torch.full((len(noisy),), guidance, device=noisy.device) if distilled else None,
+            pooled_projections=pooled(embeddings),
+            encoder_hidden_states=tokens,
+            txt_ids=torch.zeros(tokens.shape[1], 3, **place),
+            img_ids=image_ids,
+            return_dict=False,
+        )[0]
+        return unpacked(found, height, width)
+
+
+def _rows(pipe: Any) -> int:
+    own = int(pipe.tokenizer_2.model_max_length)
+    return min(T5_ROWS[bool(pipe.transformer.config.guidance_embeds)], own)
+
+
+def _rotate(values: Tensor, rotary: Any, tokens: int, text: bool) -> Tensor:
+    own = slice(None, tokens) if text else slice(tokens, None)
+    found: Tensor = apply_rotary_emb(values, (rotary[0][own], rotary[1][own]))
+    return found
+
+
+def _begin(net: Any, kwargs: Mapping[str, Any], embeds: Tensor, rows: Tensor) -> Stream:
+    """Texts get a pooled vector of zeros. Source: ConceptAttention's code for FLUX."""
+    dtype = embeds.dtype
+    time = kwargs["timestep"][rows].to(dtype) * 1000
+    nothing = torch.zeros_like(kwargs["pooled_projections"][rows])
+    if kwargs.get("guidance") is None:
+        condition = net.time_text_embed(time, nothing)
+    else:
+        condition = net.time_text_embed(time, kwargs["guidance"][rows].to(dtype) * 1000, nothing)
+    return Stream(rows=rows, state=net.context_embedder(embeds), condition=condition)

@@ -1,0 +1,191 @@
+"""Layers of joint attention, and the way that texts of their own take through them.
+
+A transformer's text changes from block to block, so that a class phrase cannot be projected to keys once, as
+in a UNet. It is sent along instead: its tokens pass each block by the text's own weights, see one another and
+the image, and are seen by nobody, so that the image stays what it is. Source: Helbling et al. 2025
+(ConceptAttention), eqs. 5–8.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own idiom
+from einops import rearrange
+from torch import Tensor
+
+from segmint.artifacts import Grid
+from segmint.attention import Kind, Part
+from segmint.backbone.family import Heard, Joint, Stream
+
+Rotate = Callable[[Tensor, Any, int, bool], Tensor]
+"""Turns (batch, head, row, d) by a call's rotary embedding, given how many rows are text, and whether these
+are the text's.
+"""
+
+
+def unrotated(values: Tensor, _rotary: Any, _tokens: int, _text: bool) -> Tensor:
+    """For models whose positions are added at the input."""
+    return values
+
+
+@dataclass(slots=True)
+class Handles:
+    """Several hooks as one."""
+
+    stack: ExitStack
+
+    @classmethod
+    def of(cls, *handles: Any) -> "Handles":
+        """Hooks that end together."""
+        stack = ExitStack()
+        for each in handles:
+            stack.callback(each.remove)
+        return cls(stack)
+
+    def remove(self) -> None:
+        """End all of them."""
+        self.stack.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubleLayer:
+    """Joint attention of a block with weights of its own for the text (SD 3, FLUX, Qwen-Image).
+
+    `patch`: latent positions on a side of one image token. `rotary`: the argument that brings rotary
+    embeddings. `heads_first`: how the module lays out what its norms see.
+    """
+
+    name: str
+    block: Any
+    part: Part
+    patch: int
+    begin: Callable[[Mapping[str, Any], Tensor, Tensor], Stream] | None
+    follow: Callable[[Any, Stream, Joint], Tensor] | None
+    rotate: Rotate = unrotated
+    heads_first: bool = False
+    kind: Kind = "joint"
+
+    @property
+    def level(self) -> int:
+        """Halvings by the patches."""
+        return self.patch.bit_length() - 1
+
+    @property
+    def heads(self) -> int:
+        """Number of attention heads."""
+        return int(self.block.attn.heads)
+
+    @property
+    def scale(self) -> float:
+        """1/√d."""
+        return float((self.block.attn.to_q.out_features // self.heads) ** -0.5)
+
+    def grid(self, latent: Grid) -> Grid:
+        """As `AttentionLayer.grid`."""
+        return latent[0] // self.patch, latent[1] // self.patch
+
+    def text_keys(self, embeds: Tensor) -> Tensor:
+        """As `AttentionLayer.text_keys`: a text has none before it has come through the blocks below."""
+        raise NotImplementedError(f"{self.name} is joint: texts are sent along")
+
+    def listen(self, what: Heard, hear: Callable[[Tensor], None]) -> Any:
+        """As `AttentionLayer.listen`."""
+        if what == "outputs":
+            return self.block.attn.to_out[0].register_forward_pre_hook(lambda _, inputs: hear(inputs[0]))
+        return self.hear_all(lambda joint: hear(flat(getattr(joint, what))))
+
+    def hear_all(self, hear: Callable[[Joint], None]) -> Any:
+        """As `JointLayer.hear_all`."""
+        attn, seen = self.block.attn, dict[str, Any]()
+
+        def keep(name: str) -> Callable[..., None]:
+            return lambda _, __, output: seen.__setitem__(name, output)
+
+        def rotary(_: Any, __: Any, kwargs: Mapping[str, Any]) -> None:
+            seen["rotary"] = kwargs.get("image_rotary_emb")
+
+        def finished(_: Any, inputs: tuple[Tensor, ...]) -> None:
+            hear(self._joint(seen, inputs[0]))
+            seen.clear()
+
+        return Handles.of(
+            attn.register_forward_pre_hook(rotary, with_kwargs=True),
+            (attn.norm_q or attn.to_q).register_forward_hook(keep("queries")),
+            (attn.norm_k or attn.to_k).register_forward_hook(keep("keys")),
+            attn.to_v.register_forward_hook(keep("values")),
+            (attn.norm_added_k or attn.add_k_proj).register_forward_hook(keep("text_keys")),
+            attn.to_out[0].register_forward_pre_hook(finished),
+        )
+
+    def _joint(self, seen: Mapping[str, Any], outputs: Tensor) -> Joint:
+        split = {name: self._by_head(seen[name]) for name in ("queries", "keys", "values", "text_keys")}
+        tokens = split["text_keys"].shape[2]
+        for name in ("queries", "keys", "text_keys"):
+            split[name] = self.rotate(split[name], seen["rotary"], tokens, name == "text_keys")
+        return Joint(outputs=outputs, **split)
+
+    def _by_head(self, values: Tensor) -> Tensor:
+        if values.ndim == 3:
+            return rearrange(values, "batch row (head d) -> batch head row d", head=self.heads)
+        return values if self.heads_first else values.transpose(1, 2)
+
+
+def flat(values: Tensor) -> Tensor:
+    """Heads side by side."""
+    return rearrange(values, "batch head row d -> batch row (head d)")
+
+
+def attended(stream: Stream, queries: Tensor, keys: Tensor, values: Tensor, joint: Joint) -> Tensor:
+    """What texts make of themselves and the image.
+
+    Args:
+        stream: says which of the batch they go with, and which of their rows are padding.
+        queries: of the texts (text, head, token, d).
+        keys: of the texts.
+        values: of the texts.
+        joint: the image's.
+
+    Returns:
+        (text, token, head · d).
+    """
+    cells = joint.keys.shape[2]
+    mask = None
+    if stream.seen is not None:
+        mask = F.pad(stream.seen, (0, cells), value=True)[:, None, None]
+    found = F.scaled_dot_product_attention(
+        queries,
+        torch.cat([keys, joint.keys[stream.rows].to(keys.dtype)], 2),
+        torch.cat([values, joint.values[stream.rows].to(values.dtype)], 2),
+        attn_mask=mask,
+    )
+    return flat(found)
+
+
+def follow_zero(layer: DoubleLayer, stream: Stream, joint: Joint) -> Tensor:
+    """Through a block modulated by adaptive layer norms (SD 3, FLUX); the last one of SD 3 ends there."""
+    block, attn = layer.block, layer.block.attn
+    last = getattr(block, "context_pre_only", False)
+    gates: Any = ()
+    if last:
+        normed = block.norm1_context(stream.state, stream.condition)
+    else:
+        normed, *gates = block.norm1_context(stream.state, emb=stream.condition)
+    # `forward` passes by the hooks, which are for the prompt's own text
+    split = [
+        rearrange(project.forward(normed), "text token (head d) -> text head token d", head=layer.heads)
+        for project in (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj)
+    ]
+    queries, keys = (
+        values if norm is None else norm.forward(values)
+        for norm, values in zip((attn.norm_added_q, attn.norm_added_k), split[:2], strict=True)
+    )
+    found = attended(stream, queries, keys, split[2], joint)
+    if not last:
+        gate, shift, scale, gate_wide = gates
+        state = stream.state + gate[:, None] * attn.to_add_out(found)
+        wide = block.norm2_context(state) * (1 + scale[:, None]) + shift[:, None]
+        stream.state = state + gate_wide[:, None] * block.ff_context(wide)
+    return found

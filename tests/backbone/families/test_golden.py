@@ -1,0 +1,169 @@
+"""Joint attention against the published codes' own numbers (ConceptAttention, Seg4Diff), on tiny models."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from segmint.attention import MapRequest
+from segmint.backbone.capture import Capture, capturing
+from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.family import Joint, Stream
+from segmint.backbone.flow import packed, unpacked
+from segmint.backbone.loading import load
+from segmint.backbone.settings import ModelSettings
+from segmint.backbone.taps import MapTap, TextBatch, shares_of_text
+from segmint.backbone.text import Text
+
+Arrays = dict[str, Any]
+
+
+@cache
+def model(folder: Path) -> DiffusersBackbone:
+    return load(ModelSettings(id=str(folder)), "cpu")
+
+
+def golden(reference: Path, name: str) -> Arrays:
+    with np.load(reference / "dit" / f"{name}.npz") as file:
+        return {key: torch.from_numpy(np.asarray(file[key])) for key in file.files}
+
+
+def concepts(embeds: torch.Tensor) -> TextBatch:
+    names = tuple(f"concept {row}" for row in range(embeds.shape[1]))
+    text = Text(
+        text="",
+        tokens=(*names, "<EoT>"),
+        phrases=(),
+        phrase_rows=(),
+        length=len(names),
+        pieces=tuple((name, (0,)) for name in names),
+    )
+    return TextBatch(
+        texts=(text,), owner=(0,), embeds=embeds, real=torch.ones(1, len(names), dtype=torch.bool)
+    )
+
+
+@torch.inference_mode()
+def test_concepts_pass_flux_as_published(reference: Path) -> None:
+    backbone, data = model(reference / "dit" / "tiny_flux"), golden(reference, "concept_attention_flux")
+    net, times = backbone.network, data["in_timesteps"]
+    layers = [layer for layer in backbone.layers if layer.follow]
+    request = MapRequest(layers=("transformer_blocks.*",))
+    capture = Capture(layers=backbone.layers, items=1, latent=(32, 32))
+    texts = concepts(data["in_concepts"].float())
+    capture.maps.append(MapTap(request=request, layers=tuple(layers), texts=texts, items=1))
+    image = data["in_img"].float()
+    with capturing(net, capture):
+        for place in range(4):
+            found = net(
+                hidden_states=image,
+                timestep=times[place].reshape(1).float(),
+                guidance=data["in_guidance"].reshape(1).float(),
+                pooled_projections=data["in_vec"].float(),
+                encoder_hidden_states=data["in_txt"].float(),
+                txt_ids=data["in_txt_ids"][0].float(),
+                img_ids=data["in_img_ids"][0].float(),
+                return_dict=False,
+            )[0]
+            np.testing.assert_allclose(found, data["velocity"][place], atol=1e-4)
+            image = image + (times[place + 1] - times[place]).float() * found
+    heat = capture.token_maps()[0]["classes"].values[:5] / (4 * len(layers))
+    np.testing.assert_allclose(heat, data["heat_all_layers"], atol=1e-5)
+
+
+@torch.inference_mode()
+def test_all_tokens_of_a_phrase_are_one_concept(reference: Path) -> None:
+    """The published code takes the first token of each, so that a skyscraper is a sky."""
+    backbone = model(reference / "dit" / "tiny_flux")
+    (text,) = backbone.reader.class_texts(("dog", "pot plant", "skyscraper"))
+    assert [len(rows) for _, rows in text.pieces] == [1, 1, 2, 3]
+    embeds = backbone.encoder.batch([(text,)]).embeds
+    assert embeds.shape[1] == 7
+    data = golden(reference, "concept_attention_flux")
+    order = [6, 0, 1, 2, 3, 4, 5]
+    np.testing.assert_allclose(embeds[0], data["alltok_in_concepts"][0].float()[order], atol=1e-4)
+
+
+def heard(layer: Any, call: Any) -> Joint:
+    found: list[Joint] = []
+    handle = layer.hear_all(found.append)
+    call()
+    handle.remove()
+    return found[0]
+
+
+@torch.inference_mode()
+def test_the_prompts_words_in_sd3_are_seg4diffs(reference: Path) -> None:
+    backbone, data = model(reference / "dit" / "tiny_sd3"), golden(reference, "seg4diff")
+    joint = heard(
+        backbone.layers[2],
+        lambda: backbone.network(
+            hidden_states=data["sd3_in_hidden_states"].float(),
+            encoder_hidden_states=data["sd3_in_prompt_embeds"].float(),
+            pooled_projections=data["sd3_in_pooled"].float(),
+            timestep=data["sd3_in_timestep"].float(),
+        ),
+    )
+    found = shares_of_text(joint, 0, 77, backbone.layers[2].scale)
+    np.testing.assert_allclose(found.mean(0).T, data["sd3_block2_I2T_mean_heads"], atol=3e-6)
+
+
+@pytest.mark.parametrize("block", [1, 4])
+@torch.inference_mode()
+def test_the_prompts_words_in_flux_are_seg4diffs(reference: Path, block: int) -> None:
+    """Blocks 0 to 2 are double, 3 to 5 single."""
+    backbone, data = model(reference / "dit" / "tiny_flux"), golden(reference, "seg4diff")
+    text = data["flux_in_prompt_embeds"].float()
+    joint = heard(
+        backbone.layers[block],
+        lambda: backbone.network(
+            hidden_states=data["flux_in_hidden_states"].float(),
+            encoder_hidden_states=text,
+            pooled_projections=data["flux_in_pooled"].float(),
+            timestep=data["flux_in_timestep"].float(),
+            guidance=data["flux_in_guidance"].float(),
+            img_ids=data["flux_in_img_ids"].float(),
+            txt_ids=torch.zeros(text.shape[1], 3),
+        ),
+    )
+    found = shares_of_text(joint, 0, 77, backbone.layers[block].scale)
+    np.testing.assert_allclose(found.mean(0).T, data[f"flux_block{block}_I2T_mean_heads"], atol=3e-6)
+
+
+@torch.inference_mode()
+def test_concepts_pass_sd3_as_published(reference: Path) -> None:
+    """Their outputs; the image's come from its own pass, and not from a second one that sees the concepts."""
+    backbone, data = model(reference / "dit" / "tiny_sd3"), golden(reference, "concept_attention_sd3")
+    found: list[torch.Tensor] = []
+    handles = []
+    streams: list[Stream] = []
+
+    def begin(_: Any, __: Any, kwargs: Any) -> None:
+        streams[:] = [backbone.layers[0].begin(kwargs, data["in_concepts"].float(), torch.tensor([0]))]  # type: ignore[attr-defined]
+
+    handles.append(backbone.network.register_forward_pre_hook(begin, with_kwargs=True))
+    for layer in backbone.layers:
+        handles.append(
+            layer.hear_all(lambda joint, own=layer: found.append(own.follow(own, streams[0], joint)))  # type: ignore[attr-defined]
+        )
+    velocity = backbone.network(
+        hidden_states=data["step_inputs"][2].float(),
+        encoder_hidden_states=data["in_prompt_embeds"].float(),
+        pooled_projections=data["in_pooled"].float(),
+        timestep=data["in_timesteps"][2].reshape(1).float(),
+    ).sample
+    for handle in handles:
+        handle.remove()
+    np.testing.assert_allclose(velocity, data["velocity"][2], atol=1e-4)
+    np.testing.assert_allclose(torch.stack(found), data["o_c"][2], atol=1e-4)
+
+
+def test_latents_are_packed_as_the_pipeline_does(reference: Path) -> None:
+    pipe = model(reference / "dit" / "tiny_flux").pipe
+    latents = torch.randn(2, 4, 8, 12)
+    rows = packed(latents)
+    assert torch.equal(rows, pipe._pack_latents(latents, 2, 4, 8, 12))
+    assert torch.equal(unpacked(rows, 8, 12), latents)
