@@ -8,9 +8,9 @@ import pytest
 from segmint.artifacts import Affinity, AttentionSummary, TokenMaps
 from segmint.attention import Reading
 from segmint.errors import ConfigError
-from segmint.masks.dataset_diffusion import passed_along
 from segmint.masks.evidence import ClassQuery
 from segmint.masks.methods import METHODS
+from segmint.masks.rivals import passed_along
 from segmint.masks.settings import MaskSettings, ThresholdSettings, profile
 
 BOAT = ClassQuery(name="boat", label_id=3, phrases=("boat",))

@@ -31,7 +31,7 @@ COMMANDS = {
     },
     "Take along": {"export": "export"},
     "Judge": {"benchmark": "benchmark", "toybox": "toybox"},
-    "Train": {"train": "train", "evaluate": "train", "selftrain": "selftrain", "recipe": "recipe"},
+    "Train": {"train": "train", "evaluate": "train", "selftrain": "recipe", "recipe": "recipe"},
     "Machine": {"doctor": "machine", "models": "machine"},
 }
 """By headings of the help, every command and the module that holds a function of its name."""

@@ -110,14 +110,14 @@ PUBLISHED: Mapping[str, Any] = {
 METHODS: dict[str, Method] = {
     "pcc": Method(function="segmint.masks.pcc.pcc", captures=pcc_captures),
     "pcc-published": Method(function="segmint.masks.pcc.pcc", captures=pcc_captures, profile=PUBLISHED),
-    "ovam": Method(function="segmint.masks.thresholding.threshold_maps", captures=threshold_captures),
+    "ovam": Method(function="segmint.masks.rivals.threshold_maps", captures=threshold_captures),
     "daam": Method(
-        function="segmint.masks.thresholding.threshold_maps",
+        function="segmint.masks.rivals.threshold_maps",
         captures=threshold_captures,
         profile={"thresholding": {"text": "prompt"}},
     ),
     "dataset-diffusion": Method(
-        function="segmint.masks.dataset_diffusion.dataset_diffusion", captures=diffusion_captures
+        function="segmint.masks.rivals.dataset_diffusion", captures=diffusion_captures
     ),
     "segmint": Method(function="segmint.masks.competition.segmint", captures=competition_captures),
 }
