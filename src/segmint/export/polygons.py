@@ -1,5 +1,6 @@
 """Masks to polygons along the pixels' edges: integer corners, exact areas, holes kept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cc3d
@@ -54,21 +55,23 @@ def regions_of(
     values: Integer[np.ndarray, "image_h image_w"],
 ) -> tuple[list[Region], Integer[np.ndarray, "image_h image_w"]]:
     """As `regions`, of any whole numbers; 0 is no region."""
-    components = cc3d.connected_components(values, connectivity=4).astype(np.int64)
+    components = cc3d.connected_components(values, connectivity=4).astype(np.int32, copy=False)
     areas = np.bincount(components.ravel())
-    found: list[Region] = []
-    for number, rings in sorted(_rings(components).items()):
-        outer = next(ring for ring in rings if signed_area(ring) > 0)
-        x, y = int(outer[0, 0]), int(outer[0, 1])
-        found.append(
-            Region(
-                label_id=int(values[_inside(components, number, x, y)]),
-                area_px=int(areas[number]),
-                outer=outer,
-                holes=tuple(ring for ring in rings if signed_area(ring) < 0),
-                component=number,
-            )
+    label_ids = np.zeros(len(areas), np.int64)
+    label_ids[components.ravel()] = values.ravel()
+    lines: dict[int, list[tuple[Ring, bool]]] = {}
+    for number, ring, is_outer in _rings(components):
+        lines.setdefault(number, []).append((ring, is_outer))
+    found = [
+        Region(
+            label_id=int(label_ids[number]),
+            area_px=int(areas[number]),
+            outer=next(ring for ring, is_outer in lines[number] if is_outer),
+            holes=tuple(ring for ring, is_outer in lines[number] if not is_outer),
+            component=number,
         )
+        for number in sorted(lines)
+    ]
     return found, components
 
 
@@ -94,71 +97,83 @@ def signed_area(ring: Ring) -> float:
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
 
 
-def _inside(
-    components: Integer[np.ndarray, "image_h image_w"], number: int, x: int, y: int
-) -> tuple[int, int]:
-    height, width = components.shape
-    for row, column in ((y, x), (y, x - 1), (y - 1, x), (y - 1, x - 1)):
-        if 0 <= row < height and 0 <= column < width and components[row, column] == number:
-            return row, column
-    raise AssertionError("a corner of a line touches its region")
+def _rings(components: Integer[np.ndarray, "image_h image_w"]) -> Iterator[tuple[int, Ring, bool]]:
+    """Every line with its component, and whether it is the outer one.
+
+    Lines follow edges that have their owner on the right, from the edge that was found first.
+    """
+    start, direction, owner, following = _edges(np.pad(components, 1))
+    if not len(start):
+        return
+    first, place = _along(following)
+    turns = np.flatnonzero(direction[following] != direction)
+    turns = turns[np.argsort(first[turns] * len(first) + place[turns])]
+    corners = start[turns] + _STEP[direction[turns]]
+    begins = np.flatnonzero(np.diff(first[turns], prepend=-1))
+    ends = np.append(begins[1:], len(turns))
+    following_corner = np.arange(1, len(turns) + 1)
+    following_corner[ends - 1] = begins
+    (x, y), (next_x, next_y) = corners.T, corners[following_corner].T
+    is_outer = np.add.reduceat(x * next_y - next_x * y, begins) > 0
+    numbers = owner[turns[begins]]
+    for number, begin, end, outer in zip(numbers.tolist(), begins, ends, is_outer.tolist(), strict=True):
+        yield number, corners[begin:end], outer
 
 
-def _rings(components: Integer[np.ndarray, "image_h image_w"]) -> dict[int, list[Ring]]:
-    """Lines of every component: edges with their owner on the right, each followed by the next."""
-    padded = np.pad(components, 1)
-    start, direction, owner = _edges(padded)
-    following = _following(padded, start, direction, owner)
-    turns = (direction[following] != direction).tolist()
-    ends = (start + _STEP[direction]).tolist()
-    following_list, seen = following.tolist(), [False] * len(following)
-    rings: dict[int, list[Ring]] = {}
-    for first in range(len(following_list)):
-        corners, edge = [], first
-        while not seen[edge]:
-            seen[edge] = True
-            if turns[edge]:
-                corners.append(ends[edge])
-            edge = following_list[edge]
-        if corners:
-            rings.setdefault(int(owner[first]), []).append(np.asarray(corners, dtype=np.int64))
-    return rings
+def _along(following: Int[np.ndarray, "edge"]) -> tuple[Int[np.ndarray, "edge"], Int[np.ndarray, "edge"]]:
+    """The lowest edge of each edge's line, and the steps from there: by doubling, all lines at once."""
+    edges = np.arange(len(following))
+    rounds = max(1, len(edges).bit_length())
+    first, ahead = edges, following
+    for _ in range(rounds):
+        first, ahead = np.minimum(first, first[ahead]), ahead[ahead]
+    is_first = first == edges
+    ahead = np.where(is_first, edges, following)
+    left = np.where(is_first, 0, 1)
+    for _ in range(rounds):
+        left, ahead = left + left[ahead], ahead[ahead]
+    length = np.bincount(first, minlength=len(edges))[first]
+    return first, np.where(is_first, 0, length - left)
 
 
 def _edges(
     padded: Integer[np.ndarray, "h w"],
-) -> tuple[Int[np.ndarray, "edge xy"], Int[np.ndarray, "edge"], Int[np.ndarray, "edge"]]:
-    """Start corner, direction and owner of every pixel side where another component begins."""
-    inner = padded[1:-1, 1:-1]
-    sides = (  # the neighbour across, and the side's start corner from the pixel's top left
-        (padded[:-2, 1:-1], (0, 0)),
-        (padded[1:-1, 2:], (1, 0)),
-        (padded[2:, 1:-1], (1, 1)),
-        (padded[1:-1, :-2], (0, 1)),
+) -> tuple[
+    Int[np.ndarray, "edge xy"], Int[np.ndarray, "edge"], Int[np.ndarray, "edge"], Int[np.ndarray, "edge"]
+]:
+    """Every pixel side where another component begins: start corner, direction, owner and successor."""
+    flat, width = padded.ravel(), padded.shape[1]
+    rows = np.flatnonzero(flat[width:] != flat[:-width])  # the pixel above; its neighbour is a row on
+    columns = np.flatnonzero(flat[1:] != flat[:-1])  # the pixel to the left
+    sides = (  # the owner, the side's start corner from the owner's top left
+        (rows + width, 0),
+        (columns, 1),
+        (rows, width + 1),
+        (columns + 1, width),
     )
-    starts, directions, owners = [], [], []
-    for way, (neighbour, (right, down)) in enumerate(sides):
-        y, x = np.nonzero((inner != neighbour) & (inner != 0))
-        starts.append(np.stack([x + right, y + down], axis=1))
-        directions.append(np.full(len(x), way))
-        owners.append(inner[y, x])
-    return np.concatenate(starts), np.concatenate(directions), np.concatenate(owners)
+    owned = [(pixels[flat[pixels] != 0], corner) for pixels, corner in sides]
+    pixels = np.concatenate([each for each, _ in owned])
+    corner = np.concatenate([each + shift for each, shift in owned])
+    direction = np.repeat(np.arange(4), [len(each) for each, _ in owned])
+    owner = flat[pixels].astype(np.int64)
+    start = np.stack([corner % width - 1, corner // width - 1], axis=1)
+    return start, direction, owner, _following(flat, width, corner, direction, owner)
 
 
 def _following(
-    padded: Integer[np.ndarray, "h w"],
-    start: Int[np.ndarray, "edge xy"],
+    flat: Integer[np.ndarray, "pixel"],
+    width: int,
+    corner: Int[np.ndarray, "edge"],
     direction: Int[np.ndarray, "edge"],
     owner: Int[np.ndarray, "edge"],
 ) -> Int[np.ndarray, "edge"]:
     """Each edge's successor: right where the owner ends ahead, left where it fills both sides."""
-    height, width = padded.shape
-    number = np.full((4, height, width), -1, dtype=np.int64)
-    number[direction, start[:, 1], start[:, 0]] = np.arange(len(start))
-    end = start + _STEP[direction]
-    right, left = end + _AHEAD_RIGHT[direction] + 1, end + _AHEAD_LEFT[direction] + 1
-    goes_right = padded[right[:, 1], right[:, 0]] != owner
-    goes_straight = padded[left[:, 1], left[:, 0]] != owner
+    strides = np.array([1, width])
+    number = np.empty((4, len(flat) + width + 2), np.int32)
+    number[direction, corner] = np.arange(len(corner))
+    end = corner + (_STEP @ strides)[direction]
+    right, left = end + (_AHEAD_RIGHT @ strides)[direction], end + (_AHEAD_LEFT @ strides)[direction]
+    goes_right, goes_straight = flat[right] != owner, flat[left] != owner
     turn = np.where(goes_right, 1, np.where(goes_straight, 0, 3))
-    following: Int[np.ndarray, "edge"] = number[(direction + turn) % 4, end[:, 1], end[:, 0]]
+    following: Int[np.ndarray, "edge"] = number[(direction + turn) % 4, end].astype(np.int64)
     return following
