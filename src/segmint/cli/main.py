@@ -29,7 +29,7 @@ COMMANDS = {
         "report": "look",
         "remask": "label",
     },
-    "Take along": {"export": "export"},
+    "Take along": {"export": "export", "inspect": "inspect"},
     "Judge": {"benchmark": "benchmark", "toybox": "toybox"},
     "Train": {"train": "train", "evaluate": "train", "selftrain": "recipe", "recipe": "recipe"},
     "Machine": {"doctor": "machine", "models": "machine"},
