@@ -101,7 +101,7 @@ def _install(network: Any, capture: Capture) -> Iterator[Any]:
         capture.calls += 1
 
     yield network.register_forward_pre_hook(count)
-    joint = [tap for tap in capture.maps if tap.layers[0].kind == "joint"]
+    joint = [tap for tap in capture.maps if isinstance(tap.layers[0], JointLayer)]
     for taps in _alike(joint):
         reads = _prompt_hooks if taps[0].request.text == "prompt" else _stream_hooks
         yield from reads(network, capture, taps)

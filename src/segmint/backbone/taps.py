@@ -18,7 +18,7 @@ from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
 from segmint.attention import AffinityRequest, FeatureRequest, Half, MapRequest, group_key
-from segmint.backbone.family import AttentionLayer, Joint
+from segmint.backbone.family import AttentionLayer, Joint, JointLayer
 from segmint.backbone.text import Text
 
 GroupKey = tuple[Grid, str | None, int | None]
@@ -72,7 +72,7 @@ class MapTap:
             self.padding = ~self.texts.real[:, None, :, None]
         if self.texts.owner != tuple(range(self.items)):
             self.owners = torch.tensor(self.texts.owner, device=self.texts.embeds.device)
-        if any(layer.kind == "joint" for layer in self.layers):  # their texts come along with the call
+        if isinstance(self.layers[0], JointLayer):  # its texts come along with the call
             self.concepts = _means(self.texts)
             self.meant = self.concepts.sum(2) > 0
             return
