@@ -50,6 +50,7 @@ exam: install-dev  ## the slow exams (an hour or more): toybox gate, kill exams,
 
 bench: install-dev  ## print the figures of docs/benchmarks.md for this machine
 	$(ONE_THREAD) $(BIN)/python -m lab.bench masks
+	$(ONE_THREAD) $(BIN)/python -m lab.bench methods
 	$(ONE_THREAD) $(BIN)/python -m lab.bench overhead
 	$(ONE_THREAD) $(BIN)/python -m lab.bench memory
 	$(ONE_THREAD) $(BIN)/python -m lab.bench store

@@ -105,6 +105,32 @@ def masks(
 
 
 @app.command()
+def methods(
+    *,
+    shapes: Annotated[
+        str, typer.Option("--shapes", help="Of which models: sd21, sdxl, flux, toybox.")
+    ] = "sd21, sdxl, flux",
+    only: Annotated[str | None, typer.Option(help="Methods; default: all.")] = None,
+    classes: Annotated[str, typer.Option(help="Numbers of classes.")] = "1, 2, 5, 20, 80, 254",
+    repeats: Annotated[int, typer.Option(min=1, help="Of each.")] = 3,
+    out: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """CPU time and peak memory of every mask method by the number of classes; no model is loaded."""
+    with _one_thread():
+        from lab.cost.methods import measure
+        from lab.cost.synthetic_scene import SHAPES
+        from segmint.masks.methods import METHODS
+
+        names = parts(only, "--only", tuple(METHODS)) if only else list(METHODS)
+        counts, found = whole_numbers(classes, "--classes", least=1), []
+        for name in parts(shapes, "--shapes", tuple(SHAPES)):
+            with _bar(quiet, SHAPES[name].name) as seen:
+                found += measure(SHAPES[name], names, counts, repeats=repeats, seen=seen)
+    _tell(tables.methods_table(found), found, out)
+
+
+@app.command()
 def memory(
     *,
     model: ModelOption = "toybox",

@@ -7,6 +7,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from lab.cost.masks import MaskTime
+    from lab.cost.methods import MethodCost
     from lab.cost.overhead import Overhead
     from lab.cost.store import StoreCost
     from lab.cost.training import Throughput
@@ -60,6 +61,19 @@ def masks_table(rows: "Sequence[MaskTime]") -> Table:
         for row in rows
     )
     table.caption = "\n".join(same)
+    return table
+
+
+def methods_table(rows: "Sequence[MethodCost]") -> Table:
+    """A row for each method of each shape, a column for each number of classes."""
+    counts = sorted({row.classes for row in rows})
+    table = Table(title="Masks, CPU seconds and peak MB an image by the number of classes, one thread")
+    for column in ("shape", "method", *map(str, counts)):
+        table.add_column(column, justify="left" if column in ("shape", "method") else "right")
+    for shape, method in dict.fromkeys((row.shape, row.method) for row in rows):
+        own = {row.classes: row for row in rows if (row.shape, row.method) == (shape, method)}
+        cells = [f"{own[count].cpu_s:.2f} s, {own[count].peak_mb:.0f}" for count in counts]
+        table.add_row(shape, method, *cells)
     return table
 
 

@@ -41,7 +41,8 @@ SDXL = Shape(
 TOYBOX = Shape(
     name="toybox, 128 px", image_px=128, layers=((8, 6, 24),) * 2 + ((16, 4, 24),) * 2 + ((32, 2, 24),) * 2
 )
-SHAPES = {"sd21": SD21, "sdxl": SDXL, "toybox": TOYBOX}
+FLUX = Shape(name="FLUX, 1024 px", image_px=1024, layers=((64, 24, 128),) * 3)
+SHAPES = {"sd21": SD21, "sdxl": SDXL, "flux": FLUX, "toybox": TOYBOX}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,13 @@ def test_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 of 1 masks identical" in capsys.readouterr().out
 
 
+def test_methods_by_classes(tmp_path: Path) -> None:
+    words = ("methods", "--shapes", "toybox", "--classes", "1, 5", "--repeats", "1")
+    rows = figures(tmp_path / "x.json", *words)
+    assert {(row["method"], row["classes"]) for row in rows} >= {("segmint", 1), ("segmint", 5), ("pcc", 5)}
+    assert all(row["peak_mb"] > 0 for row in rows)
+
+
 def test_memory(tmp_path: Path) -> None:
     words = ("memory", "--steps", "1, 2", "--batches", "1", "--shapes", "sd21, toybox", "--device", "cpu")
     found = figures(tmp_path / "x.json", *words)
