@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from segmint.artifacts import Grid, Image
@@ -86,6 +86,8 @@ class Joint:
     text_keys: Float[Tensor, "batch head token d"]
     outputs: Float[Tensor, "batch cell width"]
     """Of the image's positions, before the last projection."""
+    real: Bool[Tensor, "batch token"] | None = None
+    """Which text rows are attended to; None: all."""
 
 
 @dataclass(slots=True, kw_only=True)

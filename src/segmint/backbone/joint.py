@@ -104,15 +104,16 @@ class DoubleLayer:
         def keep(name: str) -> Callable[..., None]:
             return lambda _, __, output: seen.__setitem__(name, output)
 
-        def rotary(_: Any, __: Any, kwargs: Mapping[str, Any]) -> None:
+        def begun(_: Any, __: Any, kwargs: Mapping[str, Any]) -> None:
             seen["rotary"] = kwargs.get("image_rotary_emb")
+            seen["real"] = kwargs.get("encoder_hidden_states_mask")
 
         def finished(_: Any, inputs: tuple[Tensor, ...]) -> None:
             hear(self._joint(seen, inputs[0]))
             seen.clear()
 
         return Handles.of(
-            attn.register_forward_pre_hook(rotary, with_kwargs=True),
+            attn.register_forward_pre_hook(begun, with_kwargs=True),
             (attn.norm_q or attn.to_q).register_forward_hook(keep("queries")),
             (attn.norm_k or attn.to_k).register_forward_hook(keep("keys")),
             attn.to_v.register_forward_hook(keep("values")),
@@ -125,7 +126,7 @@ class DoubleLayer:
         tokens = split["text_keys"].shape[2]
         for name in ("queries", "keys", "text_keys"):
             split[name] = self.rotate(split[name], seen["rotary"], tokens, name == "text_keys")
-        return Joint(outputs=outputs, **split)
+        return Joint(outputs=outputs, real=seen["real"], **split)
 
     def _by_head(self, values: Tensor) -> Tensor:
         if values.ndim == 3:

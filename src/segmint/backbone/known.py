@@ -186,6 +186,15 @@ KNOWN: tuple[KnownModel, ...] = (
         guidance=7.0,
         note="gated",
     ),
+    KnownModel(
+        id="Qwen/Qwen-Image",
+        family="qwen-image",
+        size_px=1328,
+        licence="Apache-2.0",
+        steps=50,
+        guidance=4.0,
+        note="a large model that follows long prompts; each step is two calls",
+    ),
 )
 
 

@@ -200,6 +200,8 @@ def shares_of_text(joint: Joint, row: int, tokens: int, scale: float) -> Float32
         for start in range(0, queries.shape[1], ROWS_AT_ONCE):
             asked = queries[head, start : start + ROWS_AT_ONCE]
             words = asked @ text[head].T
+            if joint.real is not None:
+                words = words.masked_fill(~joint.real[row].bool(), -torch.inf)
             total = torch.logaddexp(words.logsumexp(1), (asked @ keys[head].T).logsumexp(1))
             found[head, :, start : start + ROWS_AT_ONCE] = (words[:, :tokens] - total[:, None]).exp().T
     return found

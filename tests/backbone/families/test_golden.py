@@ -167,3 +167,25 @@ def test_latents_are_packed_as_the_pipeline_does(reference: Path) -> None:
     rows = packed(latents)
     assert torch.equal(rows, pipe._pack_latents(latents, 2, 4, 8, 12))
     assert torch.equal(unpacked(rows, 8, 12), latents)
+
+
+@torch.inference_mode()
+def test_qwen_image_is_read_as_it_computes(reference: Path) -> None:
+    backbone, data = model(reference / "dit" / "tiny_qwenimage"), golden(reference, "pipelines")
+    layer = backbone.layers[1]
+    found: list[torch.Tensor] = []
+    joint = heard(
+        layer,
+        lambda: found.append(
+            backbone.network(
+                hidden_states=data["qwenimage/call0_hidden_states"].float(),
+                encoder_hidden_states=data["qwenimage/call0_encoder_hidden_states"].float(),
+                timestep=data["qwenimage/call0_timestep"].float(),
+                img_shapes=[[(1, 16, 16)]],
+            ).sample
+        ),
+    )
+    np.testing.assert_allclose(found[0][0], data["qwenimage/call0_out"], atol=1e-4)
+    np.testing.assert_allclose(joint.outputs[0], data["qwenimage/block1_o_x"], atol=1e-4)
+    words = shares_of_text(joint, 0, 14, layer.scale).mean(0).T
+    np.testing.assert_allclose(words, data["qwenimage/block1_I2T_mean_heads"], atol=3e-6)

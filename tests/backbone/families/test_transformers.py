@@ -20,7 +20,7 @@ from segmint.masks.methods import METHODS, prompt_maps
 from segmint.masks.settings import profile
 
 Make = Callable[..., PromptSpec]
-FAMILIES = ("pixart", "sd3", "flux")
+FAMILIES = ("pixart", "sd3", "flux", "qwenimage")
 # diffusers' own DPM-Solver, on numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 WIDE = SamplingSettings(steps=2, height_px=96, width_px=128)

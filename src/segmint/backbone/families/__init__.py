@@ -5,12 +5,13 @@ from typing import Any
 
 from segmint.backbone.families.flux import FluxFamily
 from segmint.backbone.families.pixart import PixArtFamily
+from segmint.backbone.families.qwen import QwenFamily
 from segmint.backbone.families.sd3 import SD3Family
 from segmint.backbone.families.unet import UNetFamily
 from segmint.backbone.family import Family
 from segmint.errors import ModelError
 
-FAMILIES: list[Family] = [UNetFamily(), PixArtFamily(), SD3Family(), FluxFamily()]
+FAMILIES: list[Family] = [UNetFamily(), PixArtFamily(), SD3Family(), FluxFamily(), QwenFamily()]
 """The first that recognises a model has it."""
 
 
