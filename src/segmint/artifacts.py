@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Float16, Float32, Int32, UInt8
 
 Grid = tuple[int, int]
 """(height, width) of an attention grid."""
@@ -56,7 +56,7 @@ class HeadFeatures:
 
     layer: str
     grid: Grid
-    values: Float32[np.ndarray, "half head cell channel"]
+    values: Float32[np.ndarray, "half head cell channel"] | Float16[np.ndarray, "half head cell channel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,3 +95,12 @@ def test_summary_is_on_the_largest_grid() -> None:
     assert summary.grid == (4, 6)
     assert [each.layer for each in summary.components] == ["up.0", "up.1"]
     assert summary.maps["classes"] is maps
+
+
+def test_half_precision_features_are_condensed_as_their_values_in_full() -> None:
+    values = np.random.default_rng(5).standard_normal((2, 3, 16, 8)).astype(np.float16)
+    half, full = (
+        condense([HeadFeatures(layer="l", grid=(4, 4), values=each)], FeatureSettings())
+        for each in (values, values.astype(np.float32))
+    )
+    np.testing.assert_array_equal(half[0].values, full[0].values)

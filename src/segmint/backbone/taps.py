@@ -291,12 +291,16 @@ class FeatureTap:
         self.kept[layer.name].append((grid, values))
 
     def heads(self) -> list[tuple[HeadFeatures, ...]]:
-        """Each item's features, layers in the order of the model."""
+        """Each item's features, layers in the order of the model, as precise as the model computed them.
+
+        Making them float32 is left to who condenses them: the device waits for this.
+        """
         found: list[list[HeadFeatures]] = [[] for _ in range(self.items)]
         for layer in self.layers:
             for name, grid, values in self._merged(layer.name):
+                read = values.float() if values.dtype == torch.bfloat16 else values  # numpy knows no bfloat16
                 split = rearrange(
-                    values.cpu().float().numpy(),
+                    read.cpu().numpy(),
                     "half item cell (head d) -> item half head cell d",
                     head=layer.heads,
                 )

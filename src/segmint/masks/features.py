@@ -70,6 +70,7 @@ def principal_columns(layer: HeadFeatures, components: int) -> Float32[np.ndarra
     Source: report 2.1; equals scikit-learn's PCA up to its free signs.
     """
     features = rearrange(layer.values, "half head cell channel -> (half head) cell channel")
+    features = features.astype(np.float32, copy=False)
     centred = features - features.mean(axis=1, keepdims=True)
     covariance = np.matmul(centred.transpose(0, 2, 1), centred)
     if not np.isfinite(covariance).all():
