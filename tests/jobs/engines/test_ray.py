@@ -206,3 +206,22 @@ def test_a_full_disk_stops_the_run(tmp_path):
     full = replace(job, files=Full(tmp_path / "run"))
     with pytest.raises(StorageError, match="no space left"):
         run_job(full, RayEngine(load=fake), Heard())
+
+
+@dataclass(frozen=True)
+class Deadly(LocalFiles):
+    """Kills the mask worker that comes first to item 4, once."""
+
+    def write_all(self, contents):
+        killed = self.root.parent / "killed"
+        if not killed.exists() and any(path.name == "000004.png" for path in contents):
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        LocalFiles.write_all(self, contents)
+
+
+def test_a_killed_mask_worker_costs_nothing_but_time(whole, tmp_path):
+    job = replace(job_at(tmp_path / "run"), files=Deadly(tmp_path / "run"))
+    run_job(job, RayEngine(load=fake, cluster=RayCluster(workers=1, mask_workers=2)), Heard())
+    assert (tmp_path / "killed").exists()
+    assert contents(tmp_path / "run") == contents(whole)
