@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -29,7 +30,7 @@ COMMANDS = {
         "report": "look",
         "remask": "label",
     },
-    "Take along": {"export": "export", "inspect": "inspect"},
+    "Take along": {"export": "export", "import": "imports", "inspect": "inspect"},
     "Judge": {"benchmark": "benchmark", "toybox": "toybox"},
     "Train": {"train": "train", "evaluate": "train", "selftrain": "recipe", "recipe": "recipe"},
     "Machine": {"doctor": "machine", "models": "machine"},
@@ -85,8 +86,12 @@ def _add(app: typer.Typer, panel: str, name: str, module: str) -> None:
     if hasattr(loaded, "app"):
         app.add_typer(loaded.app, name=name, rich_help_panel=panel)
         return
-    command: Callable[..., Any] = with_options(getattr(loaded, name))
+    command: Callable[..., Any] = with_options(getattr(loaded, _function(name)))
     app.command(name, rich_help_panel=panel, no_args_is_help=panel != "Machine")(command)
+
+
+def _function(name: str) -> str:
+    return f"{name}_" if iskeyword(name) else name
 
 
 def _help_of(name: str, module: str) -> str:
@@ -94,7 +99,9 @@ def _help_of(name: str, module: str) -> str:
     spec = find_spec(module)
     source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
     found = (
-        each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef) and each.name == name
+        each
+        for each in ast.parse(source).body
+        if isinstance(each, ast.FunctionDef) and each.name == _function(name)
     )
     return next((ast.get_docstring(each) or "" for each in found), "")
 
