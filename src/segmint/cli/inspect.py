@@ -50,7 +50,8 @@ def _read(found: "LabelledSet", sheet: Path | None) -> dict[str, Any]:
     from segmint.training.data.overview import Overview, read_all
     from segmint.training.data.renaming import vocabulary_of
 
-    overview, panels = Overview(found), []
+    overview = Overview(found)
+    panels: list[Panel] = []
     for each in read_all(found):
         overview.add(each)
         if sheet and len(panels) < SHOWN and each.image is not None and each.labels is not None:
