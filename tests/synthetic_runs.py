@@ -204,6 +204,8 @@ def write_mask_set(
         data = json.loads((run / layout.record(item_id)).read_text())
         data.update(method="ovam", areas=other.areas, uncertain_fraction=other.uncertain)
         data.update(agreement=other.mean_agreement)
+        for role, path in (("mask", layout.mask), ("agreement", layout.agreement)):
+            data["files"][role]["path"] = str(path(item_id, name))
         (run / layout.record(item_id, name)).write_text(json.dumps(data))
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from segmint.errors import StorageError
 
 
-def put(path: Path, data: bytes, *, draft: Path | None = None, flush: bool = True) -> None:
+def put(
+    path: Path, data: bytes, *, draft: Path | None = None, flush: bool = True, within: Path | None = None
+) -> None:
     """Write under another name, flush to the disk, rename into place; folders are made where missing.
 
     A reader finds the old content, the new content, or no file; a kill leaves at most the draft.
@@ -20,6 +22,7 @@ def put(path: Path, data: bytes, *, draft: Path | None = None, flush: bool = Tru
         draft: the name to write under, of the same file system; by default `.NAME.part` beside the file,
             which only one process at a time may use.
         flush: whether the content is to survive a power cut.
+        within: a folder that is there, or else nothing is made: not again where it was moved away.
 
     Raises:
         OSError: the disk is full or refuses; the file that was there before is untouched, the draft gone.
@@ -29,12 +32,12 @@ def put(path: Path, data: bytes, *, draft: Path | None = None, flush: bool = Tru
         try:
             _write(draft, data, flush=flush)
         except FileNotFoundError:
-            draft.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(draft.parent, within)
             _write(draft, data, flush=flush)
         try:
             draft.replace(path)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent, within)
             draft.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -42,19 +45,20 @@ def put(path: Path, data: bytes, *, draft: Path | None = None, flush: bool = Tru
         raise
 
 
-def put_all(contents: Mapping[Path, bytes], *, drafts: Path) -> None:
+def put_all(contents: Mapping[Path, bytes], *, drafts: Path, within: Path | None = None) -> None:
     """Several files, each as `put` does it, one after the other: a disk gains nothing from several at once.
 
     Args:
         contents: what each file is to hold.
         drafts: a folder of the same file system to write under other names in; several processes may use it.
+        within: as `put` has it.
 
     Raises:
         OSError: a file was refused, which the error names; those before it are in place.
     """
     for path, data in contents.items():
         try:
-            put(path, data, draft=drafts / f"{uuid.uuid4().hex}.{path.name}")
+            put(path, data, draft=drafts / f"{uuid.uuid4().hex}.{path.name}", within=within)
         except OSError as error:
             raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
@@ -69,6 +73,15 @@ def put_text(path: Path, text: str) -> None:
         put(path, text.encode())
     except OSError as error:
         raise StorageError(f"{path} could not be written: {error.strerror}") from None
+
+
+def _make_folder(folder: Path, within: Path | None) -> None:
+    if within is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    for each in reversed([folder, *folder.parents]):
+        if within in each.parents:
+            each.mkdir(exist_ok=True)
 
 
 def _write(path: Path, data: bytes, *, flush: bool) -> None:

@@ -31,7 +31,12 @@ _WINDOWS_DEVICES = {
 
 def is_item_id(text: str) -> bool:
     """Whether `text` is safe as an item id (see ITEM_ID_RULE)."""
-    return _ITEM_ID.fullmatch(text) is not None and text.casefold() not in _WINDOWS_DEVICES
+    return _ITEM_ID.fullmatch(text) is not None and not is_device_name(text)
+
+
+def is_device_name(text: str) -> bool:
+    """Whether Windows takes a file of this name for a device, whatever follows its first dot."""
+    return text.partition(".")[0].casefold() in _WINDOWS_DEVICES
 
 
 def spec_to_json(spec: PromptSpec) -> str:

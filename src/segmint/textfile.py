@@ -1,11 +1,15 @@
 """Text, JSON and TOML of the user's, read strictly: whatever is wrong becomes one clear error."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
 from segmint.errors import SegmintError
+from segmint.limits import limits
+
+_KEY = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
 
 
 def read_text(path: Path, *, what: str, error: type[SegmintError]) -> tuple[str, bytes]:
@@ -60,6 +64,7 @@ def parse_json(text: str, *, constants: bool = False) -> Any:
         raise
     if "\\u" in text:
         _refuse_surrogates(text, value)
+    check_nesting(value, "JSON")
     return value
 
 
@@ -69,12 +74,37 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: says in a few words what is wrong.
     """
+    most = limits().nesting
+    if re.search(rf"^[ \t\[]*(?:{_KEY}[ \t]*\.[ \t]*){{{most}}}", text, re.MULTILINE):
+        raise ValueError(f"not usable TOML (a key of more than {most} parts)")
     try:
-        return tomllib.loads(text)
+        value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise ValueError(f"not TOML ({problem})") from None
     except RecursionError:
         raise ValueError("not usable TOML (nested too deeply)") from None
+    check_nesting(value, "TOML")
+    return value
+
+
+def check_nesting(value: Any, form: str) -> None:
+    """Refuse lists and tables within one another beyond the limit: what walks them does so by recursion.
+
+    Raises:
+        ValueError: says so in a few words.
+    """
+    most, level = limits().nesting, [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(f"not usable {form} (nested more than {most} deep)")
 
 
 def shown(value: object, limit: int = 60) -> str:

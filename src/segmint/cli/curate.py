@@ -45,7 +45,7 @@ def curate(
     [cyan]segmint curate demo --keep "agreement > 0.9 and not prompt contains 'two'"[/cyan]
     """
     from segmint.errors import ConfigError
-    from segmint.runs.store import open_run
+    from segmint.runs.store import heal_image_sets, open_run
 
     rules: list[tuple[State, str]] = [("kept", each) for each in keep or []]
     rules += [("rejected", each) for each in reject or []]
@@ -56,19 +56,21 @@ def curate(
         _undo(run, opened)
     elif rules:
         _apply(run, opened, rules, dry_run=dry_run, override=override)
+    if not dry_run:
+        heal_image_sets(opened)
     _tell_states(run, opened)
 
 
 def _apply(
     folder: Path, run: "Run", rules: Sequence[tuple["State", str]], *, dry_run: bool, override: bool
 ) -> None:
-    from segmint.runs.curation.decisions import decide, read_states
+    from segmint.runs.curation.decisions import decide_all, read_states
     from segmint.runs.curation.rules import parse_rule
     from segmint.runs.store import write_image_sets
 
     names = run.vocabulary().label_names
     parsed = [(state, parse_rule(text, names)) for state, text in rules]
-    before = dict(read_states(folder))
+    before, groups = dict(read_states(folder)), []
     for state, rule in parsed:
         taken = _taken(run, rule)
         new = [i for i in taken if before.get(i) != state and (override or i not in before)]
@@ -77,12 +79,12 @@ def _apply(
         spared = f", {len(left)} of them decided otherwise before and left" if left else ""
         typer.echo(f"{verb} {rule.text!r} takes {len(taken)} items: {len(new)} new{spared}")
         before |= dict.fromkeys(new, state)
-        if new and not dry_run:
-            decide(folder, dict.fromkeys(new, state), by=AUTHOR, why=f"{verb} {rule.text}")
+        if new:
+            groups.append((dict.fromkeys(new, state), f"{verb} {rule.text}"))
     if dry_run:
         typer.echo("nothing is changed (--dry-run)")
-    else:
-        write_image_sets(run)
+    elif groups:
+        decide_all(folder, groups, by=AUTHOR, then=lambda: write_image_sets(run))
 
 
 def _taken(run: "Run", rule: "Rule") -> list[str]:
@@ -102,13 +104,12 @@ def _undo(folder: Path, run: "Run") -> None:
     from segmint.runs.curation.decisions import undo
     from segmint.runs.store import write_image_sets
 
-    undone = undo(folder)
+    undone = undo(folder, then=lambda: write_image_sets(run))
     if undone is None:
         typer.echo("nothing left to undo")
         return
     what = f" ({undone.event.why})" if undone.event.why else ""
     typer.echo(f"took back {len(undone.event.decisions)} decisions of {undone.event.time}{what}")
-    write_image_sets(run)
 
 
 def _tell_states(folder: Path, run: "Run") -> None:

@@ -16,7 +16,7 @@ from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.masksets import check_mask_set
 from segmint.runs.records import ItemRecord
-from segmint.runs.store import Run
+from segmint.runs.store import Run, heal_image_sets
 from segmint.vocabulary import IGNORE, Vocabulary
 
 DEFAULT_SPLITS: Mapping[str, int | float] = {"train": 0.9, "val": 0.1}
@@ -152,6 +152,7 @@ def open_source(
         VocabularyError: a class of `change` or `objects.stuff` is unknown.
     """
     check_mask_set(run, mask_set)
+    heal_image_sets(run)
     ids = accepted(sorted(run.done_ids(mask_set)), states_at(run.files), kept_only=kept_only)
     if not ids:
         kind = "kept item" if kept_only else "item that is not rejected"

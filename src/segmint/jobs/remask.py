@@ -14,7 +14,13 @@ from segmint.pipeline import remake
 from segmint.recipe import Recipe, changed_fields
 from segmint.runs import layout
 from segmint.runs.files.remote import within_reach
-from segmint.runs.masksets import check_mask_set_name, read_mask_settings, spec_of, write_mask_settings
+from segmint.runs.masksets import (
+    check_mask_set_name,
+    check_new_mask_set,
+    read_mask_settings,
+    spec_of,
+    write_mask_settings,
+)
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, Run, commit, masked
 from segmint.runs.verify import item_problems
@@ -89,7 +95,7 @@ def remask(
         ConfigError: the name is not fit for a folder.
         StorageError: a write was refused; what is whole stays, and the same call goes on later.
     """
-    check_mask_set_name(name)
+    check_new_mask_set(run, name)
     _check_features(run)
     with run.files.lock(wait=wait):
         _claim(run, name, settings, repair=repair)

@@ -54,8 +54,13 @@ def reject_lacking(run: Run, min_area: float) -> Standing:
     rejected = lacking(run.records(), min_area, decided)
     if rejected:
         why = f"a named class covers less than {min_area:g} of the image"
-        decide(run.folder, dict.fromkeys(rejected, "rejected"), by=AUTHOR, why=why)
-        write_image_sets(run)
+        decide(
+            run.folder,
+            dict.fromkeys(rejected, "rejected"),
+            by=AUTHOR,
+            why=why,
+            then=lambda: write_image_sets(run),
+        )
     states = CurationLog(run.folder).states
     left = accepted(run.done_ids(), states)
     return Standing(rejected=tuple(rejected), accepted=len(left), planned=len(run.plan()))

@@ -3,6 +3,7 @@ time."""
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +18,12 @@ from segmint.errors import ImageError
 from segmint.imagefile import UNREADABLE
 from segmint.labels.legend import Legend
 from segmint.labels.maskfile import mask_labels
+from segmint.limits import limits, variable
 
 JPEG_QUALITY = 95
 """With full chroma resolution: thin coloured edges are what a segmenter learns from."""
+FORMATS = ("PNG", "JPEG")
+"""What a run holds."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest time a zip can state, written instead of now."""
 
@@ -114,6 +118,7 @@ def decode_summary(data: bytes, *, source: str) -> AttentionSummary:
         ImageError: the bytes are damaged or of another kind.
     """
     try:
+        _refuse_bomb(data, source)
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return _read_summary(arrays)
     except UNREADABLE as error:
@@ -177,9 +182,27 @@ def _write_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
+def _refuse_bomb(data: bytes, source: str) -> None:
+    """Refuse an archive that holds more than its length: ours are not compressed."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        held = sum(max(each.file_size, 0) for each in archive.infolist())
+    if held > len(data):
+        raise ImageError(
+            f"{source} is not of segmint: {len(data)} bytes that unpack to {held}; mint the item again"
+        )
+
+
 def _open(data: bytes, source: str) -> PilImage.Image:
+    most = limits().image_px
     try:
-        picture = PilImage.open(io.BytesIO(data))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PilImage.DecompressionBombWarning)  # the limit is our own
+            picture = PilImage.open(io.BytesIO(data), formats=FORMATS)
+        if picture.width * picture.height > most:
+            raise ImageError(
+                f"{source} has {picture.width}×{picture.height} px, more than {most}; "
+                f"set {variable('image_px')} where that is meant"
+            )
         picture.load()
     except (*UNREADABLE, PilImage.DecompressionBombError) as error:
         raise ImageError(f"{source} cannot be decoded as an image: {error}") from None

@@ -72,6 +72,20 @@ def features(item_id: str) -> PurePosixPath:
     return FEATURES / f"{item_id}.npz"
 
 
+def files_of(item_id: str, mask_set: str = DEFAULT_MASK_SET) -> dict[str, tuple[str, ...]]:
+    """Where each file of an item may lie, by role: what a record says of it must be one of these."""
+    return {
+        "image": tuple(str(image(item_id, suffix)) for suffix in ("jpg", "png")),
+        "mask": (str(mask(item_id, mask_set)),),
+        "agreement": (str(agreement(item_id, mask_set)),),
+        "features": (str(features(item_id)),),
+    }
+
+
+RUN_FILES = {"recipe": (str(RECIPE),), "plan": (str(PLAN),), "labels": (str(LABELS),)}
+"""The same of the run's own files."""
+
+
 def mask_settings(mask_set: str) -> PurePosixPath:
     """Path of the settings that made a later mask set (the default one's are in the recipe)."""
     return MASK_SETS / mask_set / "masks.json"

@@ -9,8 +9,9 @@ from segmint.errors import ConfigError, DamagedError, RunError
 from segmint.runs import layout
 from segmint.runs.records import ItemRecord, MaskSetRecord, decode_record, encode_record, is_intact
 from segmint.runs.store import Run
+from segmint.specs import is_device_name
 
-NAME_RULE = "1 to 60 of A–Z a–z 0–9 _ . -, starting with a letter or digit"
+NAME_RULE = "1 to 60 of A–Z a–z 0–9 _ . -, starting with a letter or digit, and no device name of Windows"
 """What a mask set may be called, in words: a folder name on any system."""
 MEND = "to mend it, give segmint remask the settings that it was made with, and --repair"
 
@@ -23,8 +24,23 @@ def check_mask_set_name(name: str) -> str:
     Raises:
         ConfigError: it is not.
     """
-    if not _NAME.fullmatch(name) or name.endswith("."):
+    if not _NAME.fullmatch(name) or name.endswith(".") or is_device_name(name):
         raise ConfigError(f"{name!r} cannot name a mask set; use {NAME_RULE}")
+    return name
+
+
+def check_new_mask_set(run: Run, name: str) -> str:
+    """The name, where no mask set of the run differs from it by case alone: some disks hold one of the two.
+
+    Raises:
+        ConfigError: it is not fit for a folder, or one does.
+    """
+    check_mask_set_name(name)
+    for other in mask_set_names(run):
+        if other != name and other.casefold() == name.casefold():
+            raise ConfigError(
+                f"mask set {name!r} differs from {other!r} by case alone; choose another --name"
+            )
     return name
 
 

@@ -6,12 +6,14 @@ any other file.
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from segmint.errors import DamagedError, RunError
 from segmint.settings import Flag, Settings, in_words
+from segmint.textfile import parse_json, shown
 from segmint.vocabulary import ClassEntry
 
 SCHEMA_VERSION = 1
@@ -154,14 +156,33 @@ def decode_record(data: bytes, kind: type[Record], *, source: str) -> Record:
         RunError: it is of another schema version.
     """
     try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{source} is damaged: expected JSON, {error}") from None
+        fields = parse_json(data.decode(), constants=True)
+    except ValueError as error:
+        raise DamagedError(f"{source} is damaged: {error}") from None
     _check_schema(fields, source)
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
         raise DamagedError(f"{source} is damaged: {in_words(error, kind)}") from None
+
+
+def check_paths(files: Mapping[str, FileRecord], known: Mapping[str, Sequence[str]], source: str) -> None:
+    """Refuse a record whose files lie elsewhere than the layout has them: it names files of anybody's.
+
+    Args:
+        files: of the record.
+        known: where each may lie, by role.
+        source: the record's file, for messages.
+
+    Raises:
+        DamagedError: names the role, what was expected and what found.
+    """
+    for role, file in files.items():
+        if file.path not in known.get(role, ()):
+            wanted = " or ".join(known.get(role, ())) or f"one of {', '.join(known)}"
+            raise DamagedError(
+                f"{source} is damaged: its {shown(role)} is said to be {shown(file.path)}, expected {wanted}"
+            )
 
 
 def is_intact(record: AnyRecord, data: bytes) -> bool:

@@ -8,8 +8,8 @@ place.
 import hashlib
 import os
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
@@ -21,8 +21,9 @@ from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.files.local import Files, LocalFiles
 from segmint.runs.files.remote import files_at
-from segmint.runs.records import FileRecord, ItemRecord, RunHeader, decode_record, encode_record
+from segmint.runs.records import FileRecord, ItemRecord, RunHeader, check_paths, decode_record, encode_record
 from segmint.specs import spec_from_json, spec_to_json
+from segmint.textfile import parse_toml, shown
 from segmint.vocabulary import Vocabulary
 
 Role = Literal["image", "mask", "agreement", "features"]
@@ -94,8 +95,8 @@ class Run:
     def recipe(self) -> dict[str, Any]:
         """The recipe as plain data; `Recipe.parse` validates it."""
         try:
-            return tomllib.loads(self.files.read(layout.RECIPE).decode())
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            return parse_toml(self.files.read(layout.RECIPE).decode())
+        except ValueError as error:
             raise DamagedError(
                 f"{self.files.address}/{layout.RECIPE} is damaged: {error}; mend it with --repair"
             ) from None
@@ -124,11 +125,11 @@ class Run:
         Raises:
             RunError: the item is not there or its record is damaged.
         """
-        return read_record(self.files, layout.record(item_id, mask_set))
+        return read_item(self.files, item_id, mask_set)
 
     def failure(self, item_id: str) -> ItemRecord:
         """The record of an item that failed."""
-        return read_record(self.files, layout.failure(item_id))
+        return _checked(self.files, layout.failure(item_id), item_id)
 
     def records(self, mask_set: str = layout.DEFAULT_MASK_SET) -> Iterator[ItemRecord]:
         """Records of the whole items, by ascending id."""
@@ -167,9 +168,20 @@ class Run:
         return decode(self.files.read(PurePosixPath(path)), source=f"{self.files.address}/{path}")
 
 
-def read_record(files: Files, path: PurePosixPath) -> ItemRecord:
-    """The record of an item, whole or failed; RunError where it is not there or damaged."""
-    return decode_record(files.read(path), ItemRecord, source=f"{files.address}/{path}")
+def read_item(files: Files, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> ItemRecord:
+    """As `Run.record`."""
+    return _checked(files, layout.record(item_id, mask_set), item_id, mask_set)
+
+
+def _checked(
+    files: Files, path: PurePosixPath, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET
+) -> ItemRecord:
+    source = f"{files.address}/{path}"
+    record = decode_record(files.read(path), ItemRecord, source=source)
+    if record.id != item_id:
+        raise DamagedError(f"{source} is damaged: it is of the item {shown(record.id)}")
+    check_paths(record.files, layout.files_of(item_id, mask_set), source)
+    return record
 
 
 def open_run(where: str | os.PathLike[str] | Files) -> Run:
@@ -185,8 +197,10 @@ def open_run(where: str | os.PathLike[str] | Files) -> Run:
             f"{files.address} is no run: it has no {layout.HEADER}; "
             f"make one with segmint generate --out {files.address}"
         )
-    data = files.read(layout.HEADER)
-    return Run(files=files, header=decode_record(data, RunHeader, source=f"{files.address}/{layout.HEADER}"))
+    source = f"{files.address}/{layout.HEADER}"
+    header = decode_record(files.read(layout.HEADER), RunHeader, source=source)
+    check_paths(header.files, layout.RUN_FILES, source)
+    return Run(files=files, header=header)
 
 
 def write_run(files: Files, *, header: RunHeader, recipe_toml: str, plan: Sequence[PromptSpec]) -> Run:
@@ -268,6 +282,19 @@ def write_image_sets(run: Run) -> None:
     run.files.write_all(image_sets(run, run.done_ids()))
 
 
+def heal_image_sets(run: Run) -> None:
+    """Bring lists up to date that a command left behind which was stopped between its decisions and them."""
+    if not run.files.exists(layout.image_set("train")):
+        return
+    with suppress(StorageError):  # a run that cannot be written is still read
+        stale = {
+            path: lines
+            for path, lines in image_sets(run, run.done_ids()).items()
+            if not run.files.exists(path) or run.files.read(path) != lines
+        }
+        run.files.write_all(stale)
+
+
 def tidy(run: Run) -> None:
     """Lists of what is whole, and the links that torchvision looks for."""
     write_image_sets(run)
@@ -281,7 +308,7 @@ def link_for_torchvision(folder: Path) -> None:
     Where the file system has no links (some network shares, Windows without the right), the run stands
     without.
     """
-    home = folder / layout.TORCHVISION
+    home = LocalFiles(folder).inside(layout.TORCHVISION)
     try:
         home.mkdir(parents=True, exist_ok=True)
         for target in (layout.IMAGES, layout.MASKS, layout.IMAGE_SETS.parent):

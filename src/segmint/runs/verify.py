@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from segmint.errors import SegmintError
+from segmint.errors import SegmintError, StorageError
 from segmint.runs import codec, layout
 from segmint.runs.files.local import Files
 from segmint.runs.masksets import read_mask_settings
-from segmint.runs.records import FileRecord, ItemRecord, decode_record, is_intact
+from segmint.runs.records import FileRecord, ItemRecord, check_paths, decode_record, is_intact
 from segmint.runs.store import Run, image_sets, open_run
 from segmint.vocabulary import BACKGROUND, IGNORE
 
@@ -82,7 +82,7 @@ def verify(files: Files) -> Verdict:
 def item_problems(run: Run, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Iterator[Problem]:
     """What is wrong with one whole item; of a later mask set, with its own files there."""
     path = layout.record(item_id, mask_set)
-    found = list(_record_problems(run, path, item_id))
+    found = list(_record_problems(run, path, item_id, mask_set))
     yield from found
     if found:
         return
@@ -104,10 +104,13 @@ def _own_problems(run: Run) -> Iterator[Problem]:
         yield from _file_problems(run.files, file, None)
 
 
-def _record_problems(run: Run, path: PurePosixPath, item_id: str) -> Iterator[Problem]:
+def _record_problems(
+    run: Run, path: PurePosixPath, item_id: str, mask_set: str = layout.DEFAULT_MASK_SET
+) -> Iterator[Problem]:
     try:
         data = run.files.read(path)
         record = decode_record(data, ItemRecord, source=str(path))
+        check_paths(record.files, layout.files_of(item_id, mask_set), str(path))
     except SegmintError as error:
         yield Problem(kind="record", path=str(path), detail=str(error), item_id=item_id)
         return
@@ -120,9 +123,14 @@ def _record_problems(run: Run, path: PurePosixPath, item_id: str) -> Iterator[Pr
 def _file_problems(files: Files, file: FileRecord, item_id: str | None) -> Iterator[Problem]:
     path = PurePosixPath(file.path)
     if not files.exists(path):
-        yield Problem(kind="missing", path=file.path, detail="is not there", item_id=item_id)
+        detail = "is not there" if path.name not in files.names(path.parent) else "is a link or no plain file"
+        yield Problem(kind="missing", path=file.path, detail=detail, item_id=item_id)
         return
-    data = files.read(path)
+    try:
+        data = files.read(path)
+    except StorageError as error:
+        yield Problem(kind="changed", path=file.path, detail=str(error), item_id=item_id)
+        return
     if len(data) != file.bytes:
         detail = f"has {len(data)} bytes, was written with {file.bytes}"
         yield Problem(kind="changed", path=file.path, detail=detail, item_id=item_id)
@@ -166,7 +174,11 @@ def _list_problems(run: Run, done: set[str]) -> Iterator[Problem]:
                 kind="list", path=str(path), detail=f"names {strangers[0]!r}, which is no whole item"
             )
         elif complete and data != wanted:
-            yield Problem(kind="list", path=str(path), detail="does not name the items that it should")
+            yield Problem(
+                kind="list",
+                path=str(path),
+                detail="does not name the items that it should; segmint curate RUN mends it",
+            )
 
 
 def _known_ids(run: Run) -> set[str] | None:

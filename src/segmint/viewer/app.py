@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -198,10 +198,10 @@ def _add_item(app: FastAPI, catalog: Catalog, pictures: Pictures) -> None:
             "state": catalog.state(item_id),
             "problem": _problem(pictures, item_id, mask_set),
             "image_suffix": image.suffix if image else None,
-            "has_agreement": (catalog.folder / layout.agreement(item_id, mask_set)).is_file(),
-            "has_features": (catalog.folder / layout.features(item_id)).is_file(),
+            "has_agreement": catalog.run.files.exists(layout.agreement(item_id, mask_set)),
+            "has_features": catalog.run.files.exists(layout.features(item_id)),
             "mask_sets": [
-                s for s in catalog.mask_sets() if (catalog.folder / layout.record(item_id, s)).is_file()
+                s for s in catalog.mask_sets() if catalog.run.files.exists(layout.record(item_id, s))
             ],
         }
 
@@ -232,10 +232,9 @@ def _add_pictures(app: FastAPI, catalog: Catalog, pictures: Pictures) -> None:
     @app.get("/api/item/{item_id}/image")
     def image(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Response:
         catalog.row(mask_set, item_id)
-        path = pictures.image_path(item_id)
-        if path is None:
-            raise ImageError(f"the image of {item_id} is missing")
-        return FileResponse(path, headers={"cache-control": "no-cache"})
+        path, data = pictures.image_bytes(item_id)
+        kind = "image/png" if path.suffix == ".png" else "image/jpeg"
+        return Response(data, media_type=kind, headers={"cache-control": "no-cache"})
 
     @app.get("/api/item/{item_id}/labels")
     def labels(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Response:

@@ -13,7 +13,7 @@ from segmint.errors import RunError, SegmintError
 from segmint.runs import layout
 from segmint.runs.curation.decisions import CurationLog, Event, State, Undone, decide, undo
 from segmint.runs.masksets import check_mask_set, mask_set_names
-from segmint.runs.store import Run, open_run, write_image_sets
+from segmint.runs.store import Run, heal_image_sets, open_run, write_image_sets
 from segmint.viewer.table import CHUNK, Query, Table
 
 POLL_S = 1.0
@@ -43,6 +43,7 @@ class Catalog:
 
     def __init__(self, folder: Path) -> None:
         self.run: Run = open_run(folder)
+        heal_image_sets(self.run)
         self.folder = folder
         self.vocabulary = self.run.vocabulary()
         self.lock = threading.RLock()

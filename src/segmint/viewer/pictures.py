@@ -13,9 +13,10 @@ from jaxtyping import UInt8
 
 from segmint.artifacts import Image, Mask
 from segmint.atomic import put
-from segmint.errors import ImageError
+from segmint.errors import ImageError, StorageError
 from segmint.pictures import paint
 from segmint.runs import codec, layout
+from segmint.runs.files.local import LocalFiles
 
 Look = Literal["image", "overlay", "mask"]
 LOOKS: tuple[str, ...] = ("image", "overlay", "mask")
@@ -38,40 +39,48 @@ class Pictures:
     """Reads a run's images and masks by item id; draws and keeps thumbnails."""
 
     def __init__(self, run: Path, palette: paint.Palette, cache: Path) -> None:
-        self.run, self.palette = run, palette
+        self.files, self.palette = LocalFiles(run), palette
         self.cache = cache / hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]
         self._colours = hashlib.sha256(palette.tobytes()).hexdigest()[:8]
         self._drawing = threading.Semaphore(RENDERERS)
 
-    def image_path(self, item_id: str) -> Path | None:
-        """The item's image, JPEG or PNG; None where there is none."""
-        candidates = (self.run / layout.image(item_id, suffix) for suffix in ("jpg", "png"))
-        return next((path for path in candidates if path.is_file()), None)
+    def image_path(self, item_id: str) -> PurePosixPath | None:
+        """The item's image, JPEG or PNG, within the run; None where there is none."""
+        candidates = (layout.image(item_id, suffix) for suffix in ("jpg", "png"))
+        return next((path for path in candidates if self.files.exists(path)), None)
 
-    def image(self, item_id: str) -> Image:
-        """RGB pixels; ImageError where the file is missing or damaged."""
+    def image_bytes(self, item_id: str) -> tuple[PurePosixPath, bytes]:
+        """The image file as it is; ImageError where it is missing or no plain file."""
         path = self.image_path(item_id)
         if path is None:
             raise ImageError(f"the image of {item_id} is missing")
-        return codec.decode_image(_bytes(path), source=path.name)
+        return path, self._bytes(path)
+
+    def image(self, item_id: str) -> Image:
+        """RGB pixels; ImageError where the file is missing or damaged."""
+        path, data = self.image_bytes(item_id)
+        return codec.decode_image(data, source=path.name)
 
     def mask(self, item_id: str, mask_set: str) -> Mask:
         """Label ids; ImageError where the file is missing or damaged."""
-        path = self.run / layout.mask(item_id, mask_set)
-        return codec.decode_mask(_bytes(path), source=path.name)
+        path = layout.mask(item_id, mask_set)
+        return codec.decode_mask(self._bytes(path), source=path.name)
 
     def agreement(self, item_id: str, mask_set: str) -> UInt8[np.ndarray, "image_h image_w"]:
         """255 × the share of ballots behind each pixel; ImageError where the file is missing or damaged."""
-        path = self.run / layout.agreement(item_id, mask_set)
-        shares = codec.decode_agreement(_bytes(path), source=path.name)
+        path = layout.agreement(item_id, mask_set)
+        shares = codec.decode_agreement(self._bytes(path), source=path.name)
         grey: UInt8[np.ndarray, "image_h image_w"] = np.rint(255 * shares).astype(np.uint8)
         return grey
 
     def thumbnail(self, item_id: str, mask_set: str, look: Look) -> Thumbnail:
         """The thumbnail, from the cache unless its files changed; a placeholder where they are broken."""
         image_path = self.image_path(item_id)
-        mask_path = self.run / layout.mask(item_id, mask_set)
-        tag = _tag([look, mask_set, item_id, self._colours], [image_path, mask_path])
+        used = [
+            self.files.facts(image_path) if image_path else None,
+            self.files.facts(layout.mask(item_id, mask_set)),
+        ]
+        tag = _tag([look, mask_set, item_id, self._colours], used)
         kept = self.cache / tag[:2] / f"{tag}.jpg"
         with suppress(OSError):
             return Thumbnail(data=kept.read_bytes(), tag=tag)
@@ -83,6 +92,12 @@ class Pictures:
                 return Thumbnail(data=paint.jpeg(card), tag=tag, problem=str(error))
         _keep(kept, data)
         return Thumbnail(data=data, tag=tag)
+
+    def _bytes(self, path: PurePosixPath) -> bytes:
+        try:
+            return self.files.read(path)
+        except StorageError as error:
+            raise ImageError(str(error)) from None
 
     def _draw(self, item_id: str, mask_set: str, look: Look) -> paint.Picture:
         if look == "mask":
@@ -118,22 +133,9 @@ def prune(cache: Path, limit_bytes: int = CACHE_LIMIT_BYTES) -> int:
     return 0
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{PurePosixPath(*path.parts[-2:])} cannot be read: {error.strerror}") from None
-
-
-def _tag(parts: list[str], files: list[Path | None]) -> str:
-    parts = [*parts, str(paint.THUMBNAIL_PX)]
-    for path in files:
-        try:
-            facts = path.stat() if path else None
-        except OSError:
-            facts = None
-        parts.append(f"{facts.st_mtime_ns}.{facts.st_size}" if facts else "-")
-    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:32]
+def _tag(parts: list[str], files: list[os.stat_result | None]) -> str:
+    told = [f"{facts.st_mtime_ns}.{facts.st_size}" if facts else "-" for facts in files]
+    return hashlib.sha256("/".join([*parts, str(paint.THUMBNAIL_PX), *told]).encode()).hexdigest()[:32]
 
 
 def _keep(path: Path, data: bytes) -> None:

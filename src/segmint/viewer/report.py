@@ -12,7 +12,7 @@ from segmint.pictures import paint
 from segmint.runs import layout
 from segmint.runs.curation.decisions import accepted, read_states
 from segmint.runs.masksets import check_mask_set, read_mask_settings
-from segmint.runs.store import Run
+from segmint.runs.store import Run, heal_image_sets
 from segmint.viewer.pages import page, statistics_values
 from segmint.viewer.pictures import Pictures, cache_folder
 from segmint.viewer.statistics import Centre, centres, heat_maps, measure
@@ -41,6 +41,7 @@ def write_report(
         RunError: the run has no such mask set.
     """
     check_mask_set(run, mask_set)
+    heal_image_sets(run)
     folder, vocabulary = run.folder, run.vocabulary()
     if folder is None:
         raise RunError(f"a report needs the run in a local folder; {run.files.address} is none")

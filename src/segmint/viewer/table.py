@@ -13,6 +13,7 @@ from segmint.errors import SegmintError
 from segmint.runs import layout
 from segmint.runs.curation.decisions import STATES
 from segmint.runs.curation.rules import smallest_named_area
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord, decode_record
 from segmint.vocabulary import Vocabulary
 
@@ -50,7 +51,7 @@ class Table:
     """
 
     def __init__(self, run: Path, vocabulary: Vocabulary, mask_set: str) -> None:
-        self.folder = run / layout.record("x", mask_set).parent
+        self.files, self.mask_set = LocalFiles(run), mask_set
         self.names = vocabulary.label_names
         self.ids: list[str] = []
         self.prompts: list[str] = []
@@ -92,11 +93,16 @@ class Table:
     def pending(self) -> list[tuple[str, int]]:
         """(id, modification time in ns) of records that are new or changed since they were read, by id."""
         try:
-            stamp = self.folder.stat().st_mtime_ns
+            folder = self.files.inside(layout.record("x", self.mask_set).parent)
+            stamp = folder.stat().st_mtime_ns
             if stamp == self._folder_stamp:
                 return []
-            with os.scandir(self.folder) as entries:
-                found = [(e.name[:-5], e.stat().st_mtime_ns) for e in entries if e.name.endswith(".json")]
+            with os.scandir(folder) as entries:
+                found = [
+                    (entry.name[:-5], entry.stat(follow_symlinks=False).st_mtime_ns)
+                    for entry in entries
+                    if entry.name.endswith(".json")
+                ]
         except FileNotFoundError:
             return []
         self._folder_stamp = stamp
@@ -110,14 +116,14 @@ class Table:
     def read(self, pending: Sequence[tuple[str, int]]) -> None:
         """Read these records in; an unreadable one becomes a row that says so."""
         for item_id, stamp in pending:
-            path = self.folder / f"{item_id}.json"
             row = self._row(item_id)
             self._columns["stamp"][row] = stamp
             try:
-                record = decode_record(path.read_bytes(), ItemRecord, source=path.name)
+                path = layout.record(item_id, self.mask_set)
+                record = decode_record(self.files.read(path), ItemRecord, source=path.name)
                 self.problems.pop(item_id, None)
                 self._fill(row, record)
-            except (OSError, SegmintError) as error:
+            except SegmintError as error:
                 self.problems[item_id] = str(error)
                 self._blank(row)
         if pending:

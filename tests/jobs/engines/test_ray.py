@@ -191,7 +191,7 @@ def test_photographs_are_labelled_on_the_cluster_as_on_one_machine(tmp_path):
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Full(LocalFiles):
     """A disk without room for masks."""
 
@@ -208,7 +208,7 @@ def test_a_full_disk_stops_the_run(tmp_path):
         run_job(full, RayEngine(load=fake), Heard())
 
 
-@dataclass(frozen=True)
+@dataclass
 class Deadly(LocalFiles):
     """Kills the mask worker that comes first to item 4, once."""
 

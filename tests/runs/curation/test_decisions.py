@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 
 from segmint.errors import RunError, StorageError
 from segmint.runs import layout
-from segmint.runs.curation.decisions import CurationLog, accepted, decide, read_states, undo
+from segmint.runs.curation import decisions
+from segmint.runs.curation.decisions import CurationLog, accepted, decide, decide_all, read_states, undo
 
 
 def test_last_decision_of_an_item_counts(tmp_path):
@@ -130,3 +132,54 @@ def test_replay_equals_a_stack_of_states(tmp_path_factory, actions):
             expected.update(group)
         assert log.states == {k: v for k, v in expected.items() if v != "undecided"}
         assert read_states(run) == log.states
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("where", ["write", "flush", "lists"])
+def test_a_refused_decision_leaves_the_record_as_it_was(tmp_path, monkeypatch, code, groups, where):
+    decide(tmp_path, {"z": "kept"}, by="me")
+    before = (tmp_path / layout.CURATION).read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patched:
+        if where == "flush":
+            patched.setattr(os, "fsync", refuse)
+        if where == "write":
+            patched.setattr(decisions, "_encode", refuse)
+        with pytest.raises(StorageError, match=r"nothing is decided|no space left"):
+            decide_all(
+                tmp_path,
+                [({f"{n}": "rejected"}, None) for n in range(groups)],
+                by="me",
+                then=refuse if where == "lists" else None,
+            )
+    assert (tmp_path / layout.CURATION).read_bytes() == before
+    assert read_states(tmp_path) == {"z": "kept"}
+
+
+def test_a_reader_follows_a_record_that_was_taken_back(tmp_path):
+    decide(tmp_path, {"a": "kept"}, by="me")
+    log = CurationLog(tmp_path)
+
+    def seen_then_refused() -> None:
+        log.refresh()
+        assert log.state("b") == "rejected"
+        raise StorageError("full")
+
+    with pytest.raises(StorageError, match="full"):
+        decide(tmp_path, {"b": "rejected"}, by="me", then=seen_then_refused)
+    log.refresh()
+    assert log.states == {"a": "kept"}
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_share_without_locks_is_told_with_what_to_do(tmp_path, monkeypatch, code):
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(StorageError, match=r"keeps no locks .*write to a disk of this machine"):
+        decide(tmp_path, {"a": "kept"}, by="me")

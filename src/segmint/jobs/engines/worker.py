@@ -28,7 +28,7 @@ from segmint.listening import Listener
 from segmint.runs import layout
 from segmint.runs.files.local import Files
 from segmint.runs.records import ItemRecord
-from segmint.runs.store import Draft, commit, read_record
+from segmint.runs.store import Draft, commit, read_item
 
 TRIES = 3
 """Attempts with a whole batch before it is taken apart, and with an item's mask."""
@@ -167,7 +167,7 @@ def wanted_of(batch: Batch) -> list[PromptSpec]:
 def standing(files: Files, batch: Batch) -> tuple[list[ItemRecord], Batch]:
     """Records of a batch's wanted items that are in place already, and the batch with what is left to do."""
     there = {each for each in batch.wanted if files.exists(layout.record(each))}
-    records = [read_record(files, layout.record(each)) for each in sorted(there)]
+    records = [read_item(files, each) for each in sorted(there)]
     return records, Batch(specs=batch.specs, wanted=batch.wanted - there)
 
 
@@ -196,7 +196,7 @@ def finish_item(seen: Seen, work: Work, info: ModelInfo, *, again: bool) -> Item
     """
     files, name = work.files, seen.spec.item_id
     if files.exists(layout.record(name)):
-        return read_record(files, layout.record(name))
+        return read_item(files, name)
     marker = marker_of(f"{name}.mask")
     if again:
         before = int(json.loads(files.read(marker))) if files.exists(marker) else 0

@@ -5,19 +5,23 @@ told: either a group of decisions made together or the undoing of an earlier gro
 short is closed and skipped, never joined to the next one: a record can lose the event in flight and no other.
 """
 
+import errno
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from segmint.errors import RunError, StorageError
+from segmint.limits import limits
 from segmint.runs import layout
-from segmint.runs.files.local import Files, LocalFiles
+from segmint.runs.files.local import FULL, Files, LocalFiles, flush_folder, plainly
+from segmint.runs.files.lock import NO_LOCKS, lock_refusal
 
 State = Literal["undecided", "kept", "rejected"]
 STATES: tuple[State, ...] = get_args(State)
@@ -49,7 +53,7 @@ class CurationLog:
     """The record of one run, kept up to date by reading only what was appended since the last look."""
 
     def __init__(self, run: Path | None) -> None:
-        self.path = None if run is None else run / layout.CURATION
+        self.path = None if run is None else LocalFiles(run).inside(layout.CURATION)
         self.damaged_lines = 0
         self._events: list[Event] = []
         self._undone: set[str] = set()
@@ -76,12 +80,12 @@ class CurationLog:
         if self.path is None:
             return False
         try:
-            with self.path.open("rb") as file:
+            with open(self.path, "rb", opener=plainly) as file:
                 file.seek(0, os.SEEK_END)
                 if file.tell() < self._offset:
                     self._forget()
                 file.seek(self._offset)
-                lines = file.read().splitlines(keepends=True)
+                lines = file.read(limits().list_bytes).splitlines(keepends=True)
         except FileNotFoundError:
             had = bool(self._events)
             self._forget()
@@ -108,7 +112,7 @@ class CurationLog:
         self._events, self._undone, self._states, self._offset, self.damaged_lines = [], set(), {}, 0, 0
 
     def _replay(self, lines: Iterable[bytes]) -> None:
-        touched: set[str] = set()
+        undone: set[str] = set()
         for line in lines:
             if not line.strip():
                 continue
@@ -120,9 +124,9 @@ class CurationLog:
                 self._apply(event.decisions)
             elif event.undoes not in self._undone:
                 self._undone.add(event.undoes)
-                touched |= {i for e in self._events if e.event_id == event.undoes for i in e.decisions}
-        if touched:
-            self._rebuild(touched)
+                undone.add(event.undoes)
+        if undone:
+            self._rebuild({i for event in self._events if event.event_id in undone for i in event.decisions})
 
     def _rebuild(self, items: set[str]) -> None:
         for item_id in items:
@@ -139,7 +143,14 @@ class CurationLog:
                 self._states[item_id] = state
 
 
-def decide(run: Path, decisions: Mapping[str, State], *, by: str, why: str | None = None) -> Event:
+def decide(
+    run: Path,
+    decisions: Mapping[str, State],
+    *,
+    by: str,
+    why: str | None = None,
+    then: Callable[[], None] | None = None,
+) -> Event:
     """Write one group of decisions down; they are on the disk when this returns.
 
     Args:
@@ -147,22 +158,39 @@ def decide(run: Path, decisions: Mapping[str, State], *, by: str, why: str | Non
         decisions: the new state of each item.
         by: author; `undo` can be limited to an author's own decisions.
         why: the rule or remark behind the decisions.
+        then: what belongs to the decisions, such as bringing lists up to date: where it raises, nothing is
+            decided.
 
     Raises:
         StorageError: the record cannot be written; nothing is decided then.
     """
-    event = Event(event_id=uuid.uuid4().hex[:12], time=_now(), by=by, why=why, decisions=dict(decisions))
-    _append(run, event)
+    [event] = decide_all(run, [(decisions, why)], by=by, then=then)
     return event
 
 
-def undo(run: Path, *, by: str | None = None) -> Undone | None:
-    """Take the newest group of decisions back, of one author or of anybody; None where there is none left."""
+def decide_all(
+    run: Path,
+    groups: Sequence[tuple[Mapping[str, State], str | None]],
+    *,
+    by: str,
+    then: Callable[[], None] | None = None,
+) -> list[Event]:
+    """As `decide`, for several groups with their reasons: all of them, or none."""
+    events = [_event(by=by, why=why, decisions=dict(decisions)) for decisions, why in groups]
+    _append(run, events, then)
+    return events
+
+
+def undo(run: Path, *, by: str | None = None, then: Callable[[], None] | None = None) -> Undone | None:
+    """Take the newest group of decisions back, of one author or of anybody; None where there is none left.
+
+    `then`, and what is raised, as in `decide`.
+    """
     log = CurationLog(run)
     event = log.last(by)
     if event is None:
         return None
-    _append(run, Event(event_id=uuid.uuid4().hex[:12], time=_now(), by=by or event.by, undoes=event.event_id))
+    _append(run, [_event(by=by or event.by, undoes=event.event_id)], then)
     log.refresh()
     return Undone(event=event, states={item_id: log.state(item_id) for item_id in event.decisions})
 
@@ -189,8 +217,9 @@ def accepted(item_ids: Iterable[str], states: Mapping[str, State], *, kept_only:
     return [item_id for item_id in item_ids if states.get(item_id) != "rejected"]
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _event(**said: Any) -> Event:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Event(event_id=uuid.uuid4().hex[:12], time=now, **said)
 
 
 def _encode(event: Event) -> bytes:
@@ -207,41 +236,62 @@ def _encode(event: Event) -> bytes:
 def _decode(line: bytes) -> Event | None:
     try:
         data = json.loads(line)
-        decisions = data.get("decisions", {})
+        decisions, why, undoes = data.get("decisions", {}), data.get("why"), data.get("undoes")
         if not all(state in STATES for state in decisions.values()):
+            return None
+        if not all(isinstance(each, str | None) for each in (why, undoes)):
             return None
         return Event(
             event_id=str(data["event"]),
             time=str(data["time"]),
             by=str(data["by"]),
-            why=data.get("why"),
+            why=why,
             decisions={str(item_id): state for item_id, state in decisions.items()},
-            undoes=data.get("undoes"),
+            undoes=undoes,
         )
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 
-def _append(run: Path, event: Event) -> None:
-    path = run / layout.CURATION
+def _append(run: Path, events: Sequence[Event], then: Callable[[], None] | None = None) -> None:
+    """Write events down and do what belongs to them; where either is refused the record is as it was."""
+    path = LocalFiles(run).inside(layout.CURATION)
     if not run.is_dir():
         raise RunError(f"no run folder at {run}")
     try:
-        with path.open("ab+", buffering=0) as file, _exclusive(file.fileno()):
+        with open(path, "ab+", buffering=0, opener=plainly) as file, _exclusive(file.fileno()):
             size = file.seek(0, os.SEEK_END)
-            torn = False
-            if size:
-                file.seek(size - 1)
-                torn = file.read(1) != b"\n"
-            line = (TORN if torn else b"") + _encode(event)
-            whole = file.write(line) == len(line)
-            if not whole:  # a full disk takes a part: leave none of it
+            try:
+                _write_lines(file, size, b"".join(map(_encode, events)))
+                flush_folder(run)
+                if then is not None:
+                    then()
+            except BaseException:
                 file.truncate(size)
-            os.fsync(file.fileno())
+                with suppress(OSError):
+                    os.fsync(file.fileno())
+                raise
     except OSError as error:
-        raise StorageError(f"cannot write the decision to {path}: {error.strerror}") from None
-    if not whole:
-        raise StorageError(f"no space left to write the decision to {path}; make room, then decide again")
+        if error.errno in FULL:
+            raise StorageError(
+                f"no space left to write the decision to {path}; make room, then decide again"
+            ) from None
+        if error.errno in NO_LOCKS:
+            raise StorageError(lock_refusal(path, error)) from None
+        raise StorageError(
+            f"cannot write the decision to {path}: {error.strerror}; nothing is decided"
+        ) from None
+
+
+def _write_lines(file: FileIO, size: int, lines: bytes) -> None:
+    torn = False
+    if size:
+        file.seek(size - 1)
+        torn = file.read(1) != b"\n"
+    data = (TORN if torn else b"") + lines
+    if file.write(data) != len(data):  # a full disk takes a part
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(file.fileno())
 
 
 @contextmanager

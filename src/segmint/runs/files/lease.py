@@ -12,21 +12,18 @@ the last bits, `segmint verify` finds the pair that does not match and `--repair
 """
 
 import json
-import os
-import socket
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from segmint.errors import RunError, StorageError
 from segmint.runs import layout
+from segmint.runs.files.holder import decode_signature, holder, is_dead, sign
 from segmint.runs.files.objects import Objects
 
 
@@ -135,15 +132,15 @@ def _acquire(objects: Objects, owner: str, wait: bool, terms: Terms) -> Lease:
             continue
         if (number, data) != watched:
             watched, since = (number, data), now()
-        said = _decode(data)
-        free = number == 0 or bool(said.get("released")) or _is_dead(said)
+        said = decode_signature(data)
+        free = number == 0 or bool(said.get("released")) or is_dead(said)
         if free or now() - since > terms.lease_s:
             lease = _take(objects, number + 1, owner, terms)
             if lease is not None:
                 return lease
         elif not wait:
             raise RunError(
-                f"{owner} is being written by {_holder(said)}; add --wait to wait for it (a writer that is "
+                f"{owner} is being written by {holder(said)}; add --wait to wait for it (a writer that is "
                 f"silent for {terms.lease_s:g} s is taken for dead), or choose another --out"
             )
         else:
@@ -200,51 +197,8 @@ def _read(objects: Objects, number: int) -> bytes | None:
 
 
 def _signature() -> dict[str, Any]:
-    return {
-        "token": uuid.uuid4().hex,
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "machine": _machine(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
-        "beat": 0,
-    }
-
-
-def _machine() -> str | None:
-    """Names this start of this system and its process numbers; None where that cannot be told."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return None
-
-
-def _is_dead(said: dict[str, Any]) -> bool:
-    pid = said.get("pid")
-    if not isinstance(pid, int) or pid <= 0 or said.get("machine") is None or said["machine"] != _machine():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+    return {**sign(), "beat": 0}
 
 
 def _encode(said: dict[str, Any]) -> bytes:
     return (json.dumps(said) + "\n").encode()
-
-
-def _decode(data: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(data)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _holder(said: dict[str, Any]) -> str:
-    if {"pid", "host", "since"} <= said.keys():
-        return f"process {said['pid']} on {said['host']} (since {said['since']})"
-    return "another process"

@@ -8,15 +8,18 @@ content, the new content, or no file; never a part.
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, Protocol, runtime_checkable
 
 from segmint.atomic import put_all
 from segmint.errors import StorageError
+from segmint.limits import limits, variable
 from segmint.runs import layout
+from segmint.runs.files.holder import Fence
 from segmint.runs.files.lock import hold
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -77,11 +80,17 @@ class Files(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LocalFiles:
-    """A run in a folder of this machine, or of a shared file system that has POSIX renames."""
+    """A run in a folder of this machine, or of a shared file system that has POSIX renames.
+
+    The folder may be anybody's: nothing in it is read or written through a link, nothing but plain files is
+    opened, and none beyond the limits is read. Pickled, it is the same place, and whoever writes there
+    writes for the holder of its lock, and for no longer than that lives.
+    """
 
     root: Path
+    fence: Fence | None = field(default=None, compare=False, repr=False)
 
     @property
     def address(self) -> str:
@@ -90,10 +99,18 @@ class LocalFiles:
 
     def read(self, path: PurePosixPath) -> bytes:
         """The content of a file."""
+        target, most = self.inside(path), limits().of_file(path.suffix)
         try:
-            return (self.root / path).read_bytes()
+            with open(target, "rb", opener=plainly) as file:
+                data = file.read(most + 1)
         except OSError as error:
-            _refuse("read", self.root / path, error)
+            _refuse("read", target, error)
+        if len(data) > most:
+            raise StorageError(
+                f"{target} is larger than {most} bytes; is it of this run? "
+                f"{variable('record_bytes')} and the like set what is read (docs/security.md)"
+            )
+        return data
 
     def write(self, path: PurePosixPath, data: bytes) -> None:
         """As `write_all`."""
@@ -101,59 +118,113 @@ class LocalFiles:
 
     def write_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
         """Write each under a temporary name of the same tree, flush to the disk, rename into place."""
-        targets = {self.root / path: data for path, data in contents.items()}
-        try:
-            put_all(targets, drafts=self.root / layout.PENDING)
-        except OSError as error:
-            _refuse("write", Path(error.filename), error)
+        drafts, within = self.inside(layout.PENDING), self.root if self.fence else None
+        for path, data in contents.items():
+            self._check_held()
+            target = self.inside(path)
+            try:
+                put_all({target: data}, drafts=drafts, within=within)
+            except OSError as error:
+                self._check_held()
+                _refuse("write", Path(error.filename), error)
 
     def settle(self, folders: Iterable[PurePosixPath]) -> None:
         """Flush the folder entries that renames changed; the content was flushed before each rename."""
         for folder in folders:
-            with suppress(OSError):  # some file systems cannot flush a folder, and Windows cannot open one
-                handle = os.open(self.root / folder, os.O_RDONLY)
-                try:
-                    os.fsync(handle)
-                finally:
-                    os.close(handle)
+            flush_folder(self.root / folder)
 
     def names(self, folder: PurePosixPath) -> set[str]:
-        """File names by one scan of the folder."""
-        return self._entries(folder, os.DirEntry.is_file)
+        """Names of all but folders, by one scan; what is no plain file is refused when it is read."""
+        return self._entries(folder, lambda entry: not entry.is_dir(follow_symlinks=False))
 
     def folders(self, folder: PurePosixPath) -> set[str]:
         """Folder names by one scan of the folder."""
-        return self._entries(folder, os.DirEntry.is_dir)
+        return self._entries(folder, lambda entry: entry.is_dir(follow_symlinks=False))
 
     def exists(self, path: PurePosixPath) -> bool:
         """Whether the file is there."""
-        return (self.root / path).is_file()
+        return self.facts(path) is not None
+
+    def facts(self, path: PurePosixPath) -> os.stat_result | None:
+        """Size and times of a plain file; None where there is none."""
+        try:
+            facts = self.inside(path).lstat()
+        except (OSError, StorageError):
+            return None
+        return facts if stat.S_ISREG(facts.st_mode) else None
 
     def remove(self, path: PurePosixPath) -> None:
-        """Delete a file."""
+        """Delete a file, or a link in its place."""
+        self._check_held()
+        target = self.inside(path.parent) / path.name
         try:
-            (self.root / path).unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
         except OSError as error:
-            _refuse("delete", self.root / path, error)
+            _refuse("delete", target, error)
 
     def sweep(self) -> None:
         """Delete temporary files."""
+        self._check_held()
         shutil.rmtree(self.root / layout.PENDING, ignore_errors=True)
 
     @contextmanager
     def lock(self, *, wait: bool = False) -> Iterator[None]:
         """Hold the kernel's lock on `.lock`; it falls with the process, so a dead writer blocks nobody."""
-        with hold(self.root / layout.LOCK, owner=self.address, wait=wait):
-            yield
+        with hold(self.root / layout.LOCK, owner=self.address, wait=wait) as fence:
+            self.fence = fence
+            try:
+                yield
+            finally:
+                self.fence = None
+
+    def inside(self, path: PurePosixPath) -> Path:
+        """Where a path of the run lies.
+
+        Raises:
+            StorageError: it leads out of the folder, by itself or through a link.
+        """
+        if path.is_absolute() or ".." in path.parts or "\0" in str(path):
+            raise StorageError(f"{str(path)!r} leads out of {self.root}; a run holds its own files only")
+        at = os.fspath(self.root)
+        for part in path.parts:
+            at = os.path.join(at, part)
+            if os.path.islink(at):
+                raise StorageError(f"{at} is a link; a run holds its own files, put the file itself there")
+        return Path(at)
+
+    def _check_held(self) -> None:
+        if self.fence is not None:
+            self.fence.check(self.root, self.root / layout.LOCK)
 
     def _entries(self, folder: PurePosixPath, wanted: Callable[["os.DirEntry[str]"], bool]) -> set[str]:
+        target = self.inside(folder)
         try:
-            with os.scandir(self.root / folder) as entries:
+            with os.scandir(target) as entries:
                 return {entry.name for entry in entries if wanted(entry)}
         except (FileNotFoundError, NotADirectoryError):
             return set()
         except OSError as error:
-            _refuse("list", self.root / folder, error)
+            _refuse("list", target, error)
+
+
+def flush_folder(folder: Path) -> None:
+    """Return when the entries of a folder survive a power cut, where that can be had."""
+    with suppress(OSError):  # some file systems cannot flush a folder, and Windows cannot open one
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def plainly(path: str, flags: int) -> int:
+    """Open a plain file and nothing else: no link, and no pipe or device, which could be read for ever."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    handle = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a plain file", path)
+    return handle
 
 
 def _refuse(verb: str, path: Path, error: OSError) -> NoReturn:

@@ -17,6 +17,7 @@ Items are listed by prefix, a thousand names a request.
 """
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from segmint.errors import RunError, StorageError
 from segmint.runs.files.lease import TERMS, Lease, Terms, hold_lease
 from segmint.runs.files.local import Files, LocalFiles
 from segmint.runs.files.objects import Objects, fetch_command, file_system, is_url
+from segmint.textfile import shown
 
 
 @dataclass(slots=True)
@@ -107,7 +109,16 @@ def files_at(where: str | os.PathLike[str]) -> Files:
         file_system(text)
         return RemoteFiles(Objects(text.rstrip("/")))
     root = Path(text[len("file://") :] if is_url(text) else where)
-    if root.exists() and not root.is_dir():
+    try:
+        a_file = not stat.S_ISDIR(root.stat().st_mode)
+    except FileNotFoundError:
+        a_file = False
+    except (OSError, ValueError) as error:  # longer than the file system takes, or with a NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StorageError(
+            f"{shown(str(root))} cannot be a run folder: {reason}; choose another one"
+        ) from None
+    if a_file:
         raise StorageError(f"{root} is a file; a run is a folder: choose another one")
     return LocalFiles(root)
 

@@ -6,6 +6,7 @@ from segmint.errors import DatasetError
 from segmint.labels.legend import Legend, legend_of
 from segmint.runs import layout
 from segmint.runs.curation.decisions import read_states
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import open_run
 from segmint.textfile import read_text
@@ -59,11 +60,11 @@ def _sample(folder: Path, record: ItemRecord, mask_set: str, legend: Legend) -> 
             raise DatasetError(
                 f"item {record.id} of {folder} records no {role}; see `segmint verify {folder}`"
             )
-    suffix = PurePosixPath(record.files["image"].path).suffix
+    files = LocalFiles(folder)
     return Sample(
         item_id=record.id,
-        image=folder / layout.image(record.id, "png" if suffix == ".png" else "jpg"),
-        mask=folder / layout.mask(record.id, mask_set),
+        image=files.inside(PurePosixPath(record.files["image"].path)),
+        mask=files.inside(PurePosixPath(record.files["mask"].path)),
         legend=legend,
     )
 
@@ -71,6 +72,6 @@ def _sample(folder: Path, record: ItemRecord, mask_set: str, legend: Legend) -> 
 def _listed(folder: Path, part: str | None) -> set[str] | None:
     if part is None:
         return None
-    path = folder / layout.image_set(part)
+    path = LocalFiles(folder).inside(layout.image_set(part))
     text, _ = read_text(path, what=f"image set {part!r}", error=DatasetError)
     return {line.strip() for line in text.split("\n") if line.strip()}
