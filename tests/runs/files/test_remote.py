@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
@@ -21,12 +22,21 @@ from segmint.export.write import export
 from segmint.runs import layout
 from segmint.runs.curation.decisions import decide
 from segmint.runs.files import objects
+from segmint.runs.files.lease import Terms
 from segmint.runs.files.local import Files, LocalFiles
 from segmint.runs.files.objects import Objects, fetch_command, file_system, is_url
 from segmint.runs.files.remote import RemoteFiles, files_at, local_folder
 from segmint.runs.store import commit, open_run, write_image_sets
 from segmint.runs.verify import verify
 from small_runs import draft_of, fill, plan_of
+
+NAME = PurePosixPath("name")
+QUICK_TERMS = Terms(lease_s=0.6, renew_s=0.1, poll_s=0.05)
+
+
+@pytest.fixture
+def quick(files) -> RemoteFiles:
+    return RemoteFiles(files.objects, QUICK_TERMS)
 
 
 @pytest.fixture
@@ -130,12 +140,28 @@ def test_two_writers_the_second_is_refused_and_may_wait(files):
         pass
 
 
-def test_it_can_be_handed_to_another_process_without_the_lease(files):
-    with files.lock():
-        other = pickle.loads(pickle.dumps(files))
-    assert other == files
-    assert other.lease is None
-    assert other.names(layout.ITEMS) == set()
+def test_it_can_be_handed_to_another_process_which_watches_the_lease(quick):
+    with quick.lock():
+        other = pickle.loads(pickle.dumps(quick))
+        assert other == quick
+        other.write(NAME, b"1")
+        again = pickle.loads(pickle.dumps(other))
+    for worker in (other, again):
+        time.sleep(QUICK_TERMS.poll_s)
+        with pytest.raises(StorageError, match="another writer now, or none"):
+            worker.write(NAME, b"2")
+    assert quick.read(NAME) == b"1"
+
+
+def test_a_worker_of_another_machine_does_not_outlast_a_silent_driver(quick, monkeypatch):
+    monkeypatch.setattr("segmint.runs.files.lease._keep_signing", lambda *_: None)
+    with quick.lock():
+        other = pickle.loads(pickle.dumps(quick))
+        other.write(NAME, b"1")
+        time.sleep(QUICK_TERMS.lease_s)
+        with pytest.raises(StorageError, match="has been silent"):
+            other.write(NAME, b"2")
+    assert quick.read(NAME) == b"1"
 
 
 def test_decisions_that_were_copied_along_count(files, tmp_path):

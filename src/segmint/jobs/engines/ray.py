@@ -10,6 +10,7 @@ hand is done again.
 
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,10 +23,11 @@ from segmint.errors import DeviceError, MissingDependency, SegmintError
 from segmint.jobs.engines.handover import decode_seen, encode_seen
 from segmint.jobs.engines.local import Task, checked
 from segmint.jobs.engines.stages import MOST_MASK_WORKERS
-from segmint.jobs.engines.worker import Drawer, finish_item, raise_told, standing, tell
+from segmint.jobs.engines.worker import Drawer, die_with, finish_item, raise_told, standing, tell
 from segmint.jobs.work import Batch, Work
 from segmint.listening import Listener, Pace, Silent
 from segmint.recipe import Recipe
+from segmint.runs.files.holder import Signature, sign
 from segmint.runs.files.remote import within_reach
 from segmint.runs.records import ItemRecord
 from segmint.specs import spec_from_json, spec_to_json
@@ -38,6 +40,9 @@ CPUS_FOR_READING = 1
 
 CPUS_FOR_MASKS = 1.0
 """Of a mask worker."""
+
+LOOPBACK_ONLY = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+"""Makes Ray, when it is first imported, keep a cluster of one machine to its loopback on every system."""
 
 MOST_BLOCKS = 2000
 """Blocks of batches that Ray Data schedules; what a lost block had finished is found in place."""
@@ -62,7 +67,7 @@ class RayCluster:
         """What the function returns, called in one worker."""
         ray = self._connect()
         room = {"num_cpus": self.cpus_per_worker, "num_gpus": self.gpus_per_worker}
-        return ray.get(ray.remote(**room, max_retries=0)(_called).remote(task))
+        return ray.get(ray.remote(**room, max_retries=0)(_called).remote(task, sign()))
 
     def map(self, make: Callable[[], Task], rows: Sequence[Any]) -> Iterator[Any]:
         """Every row through one of the workers, an `Executor`; answers come as they are ready, in any order.
@@ -77,7 +82,7 @@ class RayCluster:
         if not rows:
             return
         self._connect()
-        answers = self._rows(rows).map(_Actor, fn_constructor_args=(make,), **self._pool(len(rows)))
+        answers = self._rows(rows).map(_Actor, fn_constructor_args=(make, sign()), **self._pool(len(rows)))
         yield from _replies(answers)
 
     def map_twice(
@@ -103,12 +108,12 @@ class RayCluster:
         ray.data.DataContext.get_current().target_max_block_size = 1
         seen = self._rows(rows).flat_map(
             _Drawing,
-            fn_constructor_args=(draw,),
+            fn_constructor_args=(draw, sign()),
             **self._pool(len(rows), at_once=2),  # hands one batch on while the next is drawn
         )
         answers = seen.map(
             _Finishing,
-            fn_constructor_args=(finish,),
+            fn_constructor_args=(finish, sign()),
             compute=ray.data.ActorPoolStrategy(
                 min_size=1,
                 initial_size=max(1, count),
@@ -153,6 +158,9 @@ class RayCluster:
         return min(asked, room)
 
     def _connect(self) -> Any:
+        own = self.address is None and "RAY_ADDRESS" not in os.environ
+        if own:
+            os.environ.setdefault(*LOOPBACK_ONLY)
         try:
             import ray
         except ImportError:
@@ -160,7 +168,10 @@ class RayCluster:
         if not ray.is_initialized():
             try:
                 ray.init(
-                    address=self.address, log_to_driver=False, include_dashboard=False, logging_level="ERROR"
+                    address="local" if own else self.address,
+                    log_to_driver=False,
+                    include_dashboard=False,
+                    logging_level="ERROR",
                 )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise DeviceError(f"no Ray cluster at {self.address!r}: {error}") from None
@@ -217,7 +228,8 @@ class RayEngine:
 class _Actor:
     """One worker of a pool: prepares once, then does row after row."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], driver: Signature) -> None:
+        die_with(driver)
         self._error: SegmintError | None = None
         try:
             self._task = make()
@@ -334,7 +346,8 @@ def batch_of_fields(fields: dict[str, list[str]]) -> Batch:
     return Batch(specs=tuple(map(spec_from_json, fields["specs"])), wanted=frozenset(fields["wanted"]))
 
 
-def _called(task: Callable[[], Any]) -> Any:
+def _called(task: Callable[[], Any], driver: Signature) -> Any:
+    die_with(driver)
     return task()
 
 

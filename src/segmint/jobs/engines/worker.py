@@ -10,6 +10,9 @@ therefore done with nothing beside it, so that those that only kept it company a
 """
 
 import json
+import os
+import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -26,12 +29,15 @@ from segmint.jobs.engines.stages import MaskPool
 from segmint.jobs.work import Batch, Seen, Work, make
 from segmint.listening import Listener
 from segmint.runs import layout
+from segmint.runs.files.holder import Signature, is_dead
 from segmint.runs.files.local import Files
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, commit, read_item
 
 TRIES = 3
 """Attempts with a whole batch before it is taken apart, and with an item's mask."""
+DRIVER_S = 2.0
+"""How often a worker looks whether its driver lives."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -207,6 +213,20 @@ def finish_item(seen: Seen, work: Work, info: ModelInfo, *, again: bool) -> Item
     if again:
         files.remove(marker)
     return record
+
+
+def die_with(driver: Signature) -> None:
+    """End this process soon after the driver's, where both are on one machine.
+
+    What it writes until then is refused: its files know who holds them.
+    """
+
+    def watch() -> None:
+        while not is_dead(driver):
+            time.sleep(DRIVER_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="segmint-driver", daemon=True).start()
 
 
 def tell(error: SegmintError) -> dict[str, str]:

@@ -23,7 +23,7 @@ from typing import Any
 
 from segmint.errors import RunError, StorageError
 from segmint.runs import layout
-from segmint.runs.files.holder import decode_signature, holder, is_dead, sign
+from segmint.runs.files.holder import Signature, decode_signature, holder, is_dead, sign
 from segmint.runs.files.objects import Objects
 
 
@@ -82,11 +82,59 @@ class Lease:
             self.objects.put(_path(self.number), _encode(self.said))
             self.signed_at = at
 
+    def watch(self) -> "Watch":
+        """The lease as those see it that write for its holder."""
+        return Watch(
+            objects=self.objects,
+            number=self.number,
+            owner=self.owner,
+            terms=self.terms,
+            signature=dict(self.said),
+        )
+
     def release(self) -> None:
         """Let the next writer have it at once."""
         with self.guard, suppress(StorageError):  # it runs out by itself
             if not self.lost:
                 self.objects.put(_path(self.number), _encode(self.said | {"released": True}))
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Another process's lease, in the hands of one that writes for it, on any machine."""
+
+    objects: Objects
+    number: int
+    owner: str
+    terms: Terms
+    signature: Signature
+    asked_at: float | None = None
+    heard_at: float = 0.0
+    heard: bytes = b""
+
+    def check(self) -> None:
+        """Return while the holder lives: at once known on its machine, else by its signing.
+
+        Raises:
+            StorageError: it is dead, silent for half a lease, or succeeded; or the store cannot be asked.
+        """
+        if is_dead(self.signature):
+            raise StorageError(
+                f"{holder(self.signature)}, which wrote {self.owner}, is gone; nothing more is written"
+            )
+        if self.asked_at is not None and now() - self.asked_at < self.terms.poll_s:
+            return
+        self.asked_at = now()
+        data = _read(self.objects, self.number) if _highest(self.objects) == self.number else None
+        if data is None or decode_signature(data).get("released"):
+            raise StorageError(f"{self.owner} has another writer now, or none; nothing more is written")
+        if data != self.heard:
+            self.heard, self.heard_at = data, now()
+        elif now() - self.heard_at > self.terms.lease_s / 2:
+            raise StorageError(
+                f"{holder(self.signature)}, which wrote {self.owner}, has been silent for more than "
+                f"{self.terms.lease_s / 2:g} s; nothing more is written"
+            )
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from segmint.errors import RunError, StorageError
-from segmint.runs.files.lease import TERMS, Lease, Terms, hold_lease
+from segmint.runs.files.lease import TERMS, Lease, Terms, Watch, hold_lease
 from segmint.runs.files.local import Files, LocalFiles
 from segmint.runs.files.objects import Objects, fetch_command, file_system, is_url
 from segmint.textfile import shown
@@ -32,14 +32,15 @@ from segmint.textfile import shown
 
 @dataclass(slots=True)
 class RemoteFiles:
-    """A run under a URL. Pickled, it is the same place without the lease, which stays with its holder."""
+    """A run under a URL. Pickled, it is the same place; the lease stays with its holder, and is watched."""
 
     objects: Objects
     terms: Terms = TERMS
-    lease: Lease | None = field(default=None, compare=False, repr=False)
+    lease: Lease | Watch | None = field(default=None, compare=False, repr=False)
 
-    def __reduce__(self) -> tuple[type["RemoteFiles"], tuple[Objects, Terms]]:
-        return RemoteFiles, (self.objects, self.terms)
+    def __reduce__(self) -> tuple[type["RemoteFiles"], tuple[Objects, Terms, Watch | None]]:
+        watch = self.lease.watch() if isinstance(self.lease, Lease) else self.lease
+        return RemoteFiles, (self.objects, self.terms, watch)
 
     @property
     def address(self) -> str:
