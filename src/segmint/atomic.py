@@ -2,15 +2,25 @@
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from segmint.errors import StorageError
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def put(
-    path: Path, data: bytes, *, draft: Path | None = None, flush: bool = True, within: Path | None = None
+    path: Path,
+    data: bytes,
+    *,
+    draft: Path | None = None,
+    flush: bool = True,
+    make: Callable[[Path], None] = make_folder,
 ) -> None:
     """Write under another name, flush to the disk, rename into place; folders are made where missing.
 
@@ -22,7 +32,7 @@ def put(
         draft: the name to write under, of the same file system; by default `.NAME.part` beside the file,
             which only one process at a time may use.
         flush: whether the content is to survive a power cut.
-        within: a folder that is there, or else nothing is made: not again where it was moved away.
+        make: makes a missing folder, or raises where it should not be made.
 
     Raises:
         OSError: the disk is full or refuses; the file that was there before is untouched, the draft gone.
@@ -32,12 +42,12 @@ def put(
         try:
             _write(draft, data, flush=flush)
         except FileNotFoundError:
-            _make_folder(draft.parent, within)
+            make(draft.parent)
             _write(draft, data, flush=flush)
         try:
             draft.replace(path)
         except FileNotFoundError:
-            _make_folder(path.parent, within)
+            make(path.parent)
             draft.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -45,20 +55,22 @@ def put(
         raise
 
 
-def put_all(contents: Mapping[Path, bytes], *, drafts: Path, within: Path | None = None) -> None:
+def put_all(
+    contents: Mapping[Path, bytes], *, drafts: Path, make: Callable[[Path], None] = make_folder
+) -> None:
     """Several files, each as `put` does it, one after the other: a disk gains nothing from several at once.
 
     Args:
         contents: what each file is to hold.
         drafts: a folder of the same file system to write under other names in; several processes may use it.
-        within: as `put` has it.
+        make: as `put` has it.
 
     Raises:
         OSError: a file was refused, which the error names; those before it are in place.
     """
     for path, data in contents.items():
         try:
-            put(path, data, draft=drafts / f"{uuid.uuid4().hex}.{path.name}", within=within)
+            put(path, data, draft=drafts / f"{uuid.uuid4().hex}.{path.name}", make=make)
         except OSError as error:
             raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
@@ -73,15 +85,6 @@ def put_text(path: Path, text: str) -> None:
         put(path, text.encode())
     except OSError as error:
         raise StorageError(f"{path} could not be written: {error.strerror}") from None
-
-
-def _make_folder(folder: Path, within: Path | None) -> None:
-    if within is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        return
-    for each in reversed([folder, *folder.parents]):
-        if within in each.parents:
-            each.mkdir(exist_ok=True)
 
 
 def _write(path: Path, data: bytes, *, flush: bool) -> None:

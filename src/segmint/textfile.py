@@ -9,6 +9,10 @@ from typing import Any, NoReturn
 from segmint.errors import SegmintError
 from segmint.limits import limits
 
+_HARMFUL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Controls, marks of writing direction, line ends of Unicode, halves of surrogate pairs."""
 _KEY = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
 
 
@@ -114,6 +118,20 @@ def shown(value: object, limit: int = 60) -> str:
     except (RecursionError, ValueError):  # ValueError: an integer of more digits than Python prints
         text = f"a large {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def harmless(text: str, *, as_json: bool = False) -> str:
+    """A text as a terminal may have it: what would move its cursor or turn its writing around is spelt out.
+
+    Args:
+        text: of anybody's; line breaks and tabs stay.
+        as_json: spell as JSON does, for a text that is JSON.
+    """
+    return _HARMFUL.sub(lambda found: _spelt(ord(found[0]), as_json), text)
+
+
+def _spelt(point: int, as_json: bool) -> str:
+    return f"\\x{point:02x}" if point < 256 and not as_json else f"\\u{point:04x}"
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """view, curate, remask, report, export, explain and --reject-missing, as a user types them."""
 
+import errno
 import json
 import re
 import socket
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segmint import atomic
 from segmint.backbone import loading
 from segmint.backbone.fake import FakeBackbone
 from segmint.cli.main import run as run_command
 from segmint.runs import layout
-from segmint.runs.curation.decisions import read_states, undo
+from segmint.runs.curation.decisions import decide, read_states, undo
 from segmint.runs.store import open_run
 from synthetic_runs import write_mask_set, write_run
 
@@ -263,3 +265,37 @@ def test_reject_missing_tops_the_run_up(capsys, tmp_path, monkeypatch):
     call(capsys, *words, str(areas[0] + 1e-6))
     assert len(read_states(out)) < len(rejected) or len(rejected) == 0  # what was taken back stays taken back
     assert json.loads((out / layout.HEADER).read_text())["items"] == len(whole)
+
+
+MENDING = [["curate"], ["export", "--format", "voc", "--out", "OUT"], ["report", "--out", "OUT"]]
+
+
+@pytest.mark.parametrize("command", MENDING)
+def test_lists_that_a_kill_left_behind_are_mended_by_the_next_command(capsys, run, tmp_path, command):
+    decide(run, {"000002": "rejected"}, by="me")  # and killed before the lists
+    listed = run / layout.image_set("train")
+    assert "000002" in listed.read_text()
+    words = [tmp_path / "out" if each == "OUT" else each for each in command[1:]]
+    code, _, said = call(capsys, command[0], run, *words)
+    assert code == 0, said
+    assert "000002" not in listed.read_text()
+
+
+def test_rules_are_all_applied_or_none(capsys, run, monkeypatch):
+    lists = (run / layout.image_set("train")).read_bytes()
+    real, left = atomic.put, [1]  # one list can be written, then the disk is full
+
+    def full(path, data, **how):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "no space left")
+        real(path, data, **how)
+
+    monkeypatch.setattr(atomic, "put", full)
+    rules = ["--reject", "area(star) > 1%", "--keep", "index < 3"]
+    code, _, said = call(capsys, "curate", run, *rules)
+    assert (code, "no space left" in said) == (2, True)
+    assert read_states(run) == {}
+    monkeypatch.setattr(atomic, "put", real)
+    assert call(capsys, "curate", run)[0] == 0
+    assert (run / layout.image_set("train")).read_bytes() == lists

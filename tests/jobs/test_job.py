@@ -262,3 +262,30 @@ def test_a_model_that_is_refused_leaves_nothing_behind(tmp_path):
     with pytest.raises(ModelError):
         run_job(job_at(tmp_path / "out"), LocalEngine(load=refuse), Heard())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("happens", ["moved", "deleted", "replaced"])
+@pytest.mark.parametrize("after", [1, 4])
+def test_a_folder_that_goes_away_ends_the_job_and_nothing_is_written_elsewhere(tmp_path, happens, after):
+    out, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+
+    def go() -> None:
+        while happens == "deleted" and out.exists():  # it is written to meanwhile
+            shutil.rmtree(out, ignore_errors=True)
+        if happens != "deleted":
+            out.rename(elsewhere)
+        if happens == "replaced":
+            out.mkdir()
+
+    class Mover(Heard):
+        def finished(self, record) -> None:
+            Heard.finished(self, record)
+            if len(self.records) == after:
+                go()
+
+    with pytest.raises(StorageError, match=r"was moved or deleted while|cannot write"):
+        mint(job_at(out, count=30), heard=Mover())
+    assert not out.exists() or (happens == "replaced" and not any(out.iterdir()))
+    if happens != "deleted":
+        elsewhere.rename(out) if happens == "moved" else shutil.copytree(elsewhere, out, dirs_exist_ok=True)
+        assert len(mint(job_at(out, count=30)).done_ids()) == 30

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from segmint.cli.options import Device, Quiet, one_of, parts, whole_numbers
+from segmint.cli.telling import cell, say, terminal
 from segmint.cli.watching import counter
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def on_folder(
     pairs, lone = pair_files(images, masks)
     pairs = pairs[:count]
     if lone and not quiet:
-        typer.echo(f"{len(lone)} images have no mask and are left out, {lone[0]} first", err=True)
+        say(f"{len(lone)} images have no mask and are left out, {lone[0]} first", err=True)
     numbers = whole_numbers(seeds, "--seeds")
     setup = _Setup(methods, model, recipe, device, vocabulary=classes)
     vocabulary = setup.recipe.vocabulary.to_vocabulary()
@@ -200,23 +200,25 @@ def _finish(
     if album.images:
         paths.append(out / "masks.png")
         side_by_side(album.images, album.columns, setup.recipe.vocabulary.to_vocabulary()).save(paths[-1])
-    console = Console()
+    console = terminal()
     for mode in modes(report):
         console.print(_table(report, mode))
     if not quiet:
-        console.print(f"written to {out}: {', '.join(path.name for path in paths)}", highlight=False)
+        console.print(
+            f"written to {cell(str(out))}: {', '.join(path.name for path in paths)}", highlight=False
+        )
 
 
 def _table(report: "Report", mode: "Mode") -> Table:
     from segmint.benchmark.report import COLUMNS, best_first, cells
 
     rows = best_first(report, mode)
-    shown = Table(title=f"{report.dataset}, {mode}: {rows[0].images} images, {rows[0].seeds} seeds")
+    shown = Table(title=f"{cell(report.dataset)}, {mode}: {rows[0].images} images, {rows[0].seeds} seeds")
     shown.add_column("method")
     for _, heading, _ in COLUMNS:
         shown.add_column(heading, justify="right")
     for row in rows:
-        shown.add_row(*cells(row))
+        shown.add_row(*map(cell, cells(row)))
     return shown
 
 

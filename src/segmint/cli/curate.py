@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.telling import say
 
 if TYPE_CHECKING:
     from segmint.runs.curation.decisions import State
@@ -77,12 +78,12 @@ def _apply(
         left = [i for i in taken if i in before and before[i] != state and not override]
         verb = {"kept": "keep", "rejected": "reject"}[state]
         spared = f", {len(left)} of them decided otherwise before and left" if left else ""
-        typer.echo(f"{verb} {rule.text!r} takes {len(taken)} items: {len(new)} new{spared}")
+        say(f"{verb} {rule.text!r} takes {len(taken)} items: {len(new)} new{spared}")
         before |= dict.fromkeys(new, state)
         if new:
             groups.append((dict.fromkeys(new, state), f"{verb} {rule.text}"))
     if dry_run:
-        typer.echo("nothing is changed (--dry-run)")
+        say("nothing is changed (--dry-run)")
     elif groups:
         decide_all(folder, groups, by=AUTHOR, then=lambda: write_image_sets(run))
 
@@ -96,7 +97,7 @@ def _taken(run: "Run", rule: "Rule") -> list[str]:
             if rule.matches(run.record(item_id)):
                 taken.append(item_id)
         except RunError as error:
-            typer.echo(f"note: {error}; left alone", err=True)
+            say(f"note: {error}; left alone", err=True)
     return taken
 
 
@@ -106,10 +107,10 @@ def _undo(folder: Path, run: "Run") -> None:
 
     undone = undo(folder, then=lambda: write_image_sets(run))
     if undone is None:
-        typer.echo("nothing left to undo")
+        say("nothing left to undo")
         return
     what = f" ({undone.event.why})" if undone.event.why else ""
-    typer.echo(f"took back {len(undone.event.decisions)} decisions of {undone.event.time}{what}")
+    say(f"took back {len(undone.event.decisions)} decisions of {undone.event.time}{what}")
 
 
 def _tell_states(folder: Path, run: "Run") -> None:
@@ -118,6 +119,6 @@ def _tell_states(folder: Path, run: "Run") -> None:
     log = CurationLog(folder)
     done = run.done_ids()
     counts = {state: sum(log.state(i) == state for i in done) for state in ("kept", "rejected", "undecided")}
-    typer.echo(f"{folder}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    say(f"{folder}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
     if log.damaged_lines:
-        typer.echo(f"note: {log.damaged_lines} damaged lines of the record were skipped", err=True)
+        say(f"note: {log.damaged_lines} damaged lines of the record were skipped", err=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.telling import say, terminal
 from segmint.export.formats import FORMATS
 
 
@@ -46,14 +47,13 @@ def export(
     What a format cannot hold is said at the end and in the export's README.md, which also names model,
     licence and recipe.
     """
-    from rich.console import Console
     from rich.progress import Progress
 
     from segmint.export.source import ObjectRule, open_source, parse_min_area, parse_splits
     from segmint.export.write import export as write
     from segmint.runs.store import open_run
 
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
+    with Progress(console=terminal(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task(f"export to {to}", total=None)
         source = open_source(
             open_run(run),
@@ -68,7 +68,7 @@ def export(
         bar.update(task, total=sum(map(len, source.splits.values())))
         told = write(source, to, out, force=force)
     for note in told.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     if not quiet:
         counts = ", ".join(f"{name}: {count}" for name, count in told.written.items())
-        typer.echo(f"wrote {sum(told.written.values())} items ({counts}) to {told.out} as {told.format}")
+        say(f"wrote {sum(told.written.values())} items ({counts}) to {told.out} as {told.format}")

@@ -15,6 +15,7 @@ from segmint.cli import options as opt
 from segmint.cli.engines import Where, engine_for, limit_threads
 from segmint.cli.flags import Changes, Flags
 from segmint.cli.progress import JsonLines, Quiet, listening, print_summary, summary_fields
+from segmint.cli.telling import say
 from segmint.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -142,18 +143,16 @@ def _replacements(
 
     standing = reject_lacking(run, min_area)
     if standing.rejected:
-        typer.echo(f"note: {len(standing.rejected)} items lack a class that they name; rejected", err=True)
+        say(f"note: {len(standing.rejected)} items lack a class that they name; rejected", err=True)
     wanted = standing.accepted if count is None else count
     number = next_count(standing, wanted)
     if number is not None:
         try:
             return ask(number)
         except PromptError as error:
-            typer.echo(f"note: {error}", err=True)
+            say(f"note: {error}", err=True)
     if standing.accepted < wanted:
-        typer.echo(
-            f"note: {standing.accepted} of {wanted} items show what they name; no more are minted", err=True
-        )
+        say(f"note: {standing.accepted} of {wanted} items show what they name; no more are minted", err=True)
     return None
 
 
@@ -214,4 +213,4 @@ def _tell_end(run: "Run", listener: Quiet, *, quiet: bool) -> None:
         )
         return
     print_summary(summary, title=run.files.address, pace=listener.pace_of_stages)
-    typer.echo(f"look at {sheet}")
+    say(f"look at {sheet}")

@@ -8,6 +8,7 @@ import typer
 from segmint.cli import options as opt
 from segmint.cli.engines import Where
 from segmint.cli.flags import Changes, Flags
+from segmint.cli.telling import say
 from segmint.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def heatmap(
     if arrays:
         save_arrays(found, arrays)
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(f"{', '.join(found.words)} ({found.kind.upper()}) → {out}{f', {arrays}' if arrays else ''}")
+        say(f"note: {note}", err=True)
+    say(f"{', '.join(found.words)} ({found.kind.upper()}) → {out}{f', {arrays}' if arrays else ''}")
 
 
 def _load(recipe: Recipe, where: Where) -> "DiffusersBackbone":

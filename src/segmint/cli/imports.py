@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.telling import say
 
 if TYPE_CHECKING:
     from segmint.artifacts import Mask
@@ -46,7 +47,7 @@ def import_(
     chosen = name or free_name(opened)
     changed = put_in(opened, found, chosen, base=masks, origin=file.name)
     if not quiet:
-        typer.echo(
+        say(
             f"{len(found)} masks are in the mask set {chosen}, {changed} of them changed; "
             f"take it by --masks {chosen} (train: --mask-set {chosen})"
         )

@@ -1,6 +1,5 @@
 """`segmint inspect DATASET`: what is read from a dataset, before anything is trained on it."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from segmint.cli import options as opt
 from segmint.cli.datasets import HELP, open_dataset
+from segmint.cli.telling import cell, say_json, terminal
 
 if TYPE_CHECKING:
     from segmint.training.data.datasets import LabelledSet
@@ -37,7 +37,7 @@ def inspect(
     found = open_dataset(dataset, classes=opt.split_list(dataset_classes), mask_set=masks)
     said = _read(found, sheet)
     if as_json:
-        typer.echo(json.dumps(said, ensure_ascii=False))
+        say_json(said)
     else:
         _tell(found, said)
     if not said["items"]:
@@ -65,14 +65,13 @@ def _read(found: "LabelledSet", sheet: Path | None) -> dict[str, Any]:
 
 
 def _tell(found: "LabelledSet", said: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     sizes = ", ".join(f"{each['width']}×{each['height']} ({each['images']})" for each in said["sizes"])
-    table = Table("id", "class", "pixels", "images", title=f"{found.name}: {said['items']} items")
+    table = Table("id", "class", "pixels", "images", title=f"{cell(found.name)}: {said['items']} items")
     for each in said["classes"]:
-        table.add_row(str(each["id"]), each["name"], f"{each['pixels']:,}", str(each["images"]))
-    console = Console()
+        table.add_row(str(each["id"]), cell(each["name"]), f"{each['pixels']:,}", str(each["images"]))
+    console = terminal()
     console.print(table)
     console.print(f"uncertain pixels: {said['void_pixels']:,}; sizes: {sizes or 'none'}")
     for each in said["skipped"]:

@@ -9,6 +9,7 @@ from segmint.cli.engines import Where, engine_for, executor_for, limit_threads
 from segmint.cli.flags import Changes, Flags
 from segmint.cli.generate import carry_out
 from segmint.cli.progress import listening
+from segmint.cli.telling import say
 from segmint.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -115,9 +116,7 @@ def remask(
         )
     if not (progress.quiet or progress.as_json):
         left = f", {len(made.unreadable)} left out" if made.unreadable else ""
-        typer.echo(
-            f"{made.made} masks made, {made.standing} stood already{left}: {run}/masks/{made.mask_set}"
-        )
+        say(f"{made.made} masks made, {made.standing} stood already{left}: {run}/masks/{made.mask_set}")
 
 
 def _default_name(settings: "MaskSettings") -> str:

@@ -1,12 +1,12 @@
 """Commands that look at a run as it stands: view, explain, report, verify."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.telling import say, say_json
 
 if TYPE_CHECKING:
     from segmint.viewer.serve import Address
@@ -36,7 +36,7 @@ def view(
     from segmint.viewer.serve import serve
 
     def ready(address: "Address") -> None:
-        typer.echo(f"{run} is shown at {address.url} (Ctrl-C ends it)")
+        say(f"{run} is shown at {address.url} (Ctrl-C ends it)")
         if open_browser:
             typer.launch(address.url)
 
@@ -74,7 +74,7 @@ def explain(
         target.write_bytes(paint.png(picture))
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from None
-    typer.echo(f"wrote {target} ({picture.shape[1]} × {picture.shape[0]} px)")
+    say(f"wrote {target} ({picture.shape[1]} × {picture.shape[0]} px)")
 
 
 def report(
@@ -98,7 +98,7 @@ def report(
         target.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from None
-    typer.echo(f"wrote {target} ({len(text.encode()) / 1e6:.1f} MB)")
+    say(f"wrote {target} ({len(text.encode()) / 1e6:.1f} MB)")
 
 
 def verify(
@@ -119,15 +119,15 @@ def verify(
     for each in verdict.problems:
         if as_json:
             said = {"kind": each.kind, "path": each.path, "item": each.item_id, "detail": each.detail}
-            typer.echo(json.dumps(said, ensure_ascii=False))
+            say_json(said)
         else:
-            typer.echo(f"{each.path}: {each.detail}")
+            say(f"{each.path}: {each.detail}")
     counts = {"planned": verdict.planned, "done": verdict.done, "failed": verdict.failed}
     if as_json:
-        typer.echo(json.dumps({"problems": len(verdict.problems), **counts}))
+        say_json({"problems": len(verdict.problems), **counts})
     else:
         state = f"{len(verdict.problems)} problems" if verdict.problems else "whole"
         failed = f", {verdict.failed} failed" if verdict.failed else ""
-        typer.echo(f"{run}: {state}; {verdict.done} of {verdict.planned} items{failed}")
+        say(f"{run}: {state}; {verdict.done} of {verdict.planned} items{failed}")
     if verdict.problems:
         raise typer.Exit(EXIT_PROBLEMS)

@@ -1,9 +1,10 @@
 """Commands about this machine: what it can do and how to begin (doctor), which models are on it (models)."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from segmint.cli.telling import say, say_json, terminal
 
 if TYPE_CHECKING:
     from segmint.jobs.machine import Advice, Machine
@@ -36,7 +37,7 @@ def doctor(
     if as_json:
         from dataclasses import asdict
 
-        typer.echo(json.dumps({**asdict(machine), "advice": asdict(advice)}))
+        say_json({**asdict(machine), "advice": asdict(advice)})
         return
     _show(machine, advice)
 
@@ -47,7 +48,6 @@ def models() -> None:
     Any other Stable Diffusion model (1.x, 2.x, XL and what was distilled from them) in diffusers' form works
     too: give its hub id or its folder as --model.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from segmint.backbone.known import is_on_disk, known_models
@@ -59,17 +59,14 @@ def models() -> None:
         here = "[green]yes[/]" if is_on_disk(each.id) else "no"
         steps, guidance = str(each.steps), f"{each.guidance:g}"
         table.add_row(each.id, f"{each.size_px}²", each.licence, steps, guidance, here, each.note)
-    Console().print(table)
-    typer.echo(
-        "\nA model that is not here is fetched from huggingface.co at its first use; mind its licence."
-    )
+    terminal().print(table)
+    say("\nA model that is not here is fetched from huggingface.co at its first use; mind its licence.")
 
 
 def _show(machine: "Machine", advice: "Advice") -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = terminal()
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")

@@ -16,7 +16,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from segmint._version import __version__
+from segmint.cli.telling import say, terminal
 from segmint.errors import SegmintError
+from segmint.textfile import harmless
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -125,7 +127,7 @@ def refuse_urls(words: Sequence[str]) -> None:
 
 def _print_version(wanted: bool | None) -> None:
     if wanted:
-        typer.echo(f"segmint {__version__}")
+        say(f"segmint {__version__}")
         raise typer.Exit
 
 
@@ -171,8 +173,7 @@ def run(
 
 def tell_error(message: str) -> None:
     """One line on stderr, red where that is shown."""
-    from rich.console import Console
     from rich.text import Text
 
-    line = Text.assemble(("error: ", "bold red"), " ".join(message.split()))
-    Console(stderr=True).print(line, soft_wrap=True)
+    line = Text.assemble(("error: ", "bold red"), harmless(" ".join(message.split())))
+    terminal(stderr=True).print(line, soft_wrap=True)

@@ -1,6 +1,5 @@
 """How a job tells what it does: a bar for people, lines for logs, JSON lines for programs, or nothing."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -8,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 
 from segmint.cli.options import ProgressOptions
+from segmint.cli.telling import cell, say, say_json, terminal
 from segmint.listening import Pace
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Quiet:
 
     def noted(self, text: str) -> None:
         """As `Listener.noted`."""
-        typer.echo(f"note: {text}", err=True)
+        say(f"note: {text}", err=True)
 
     def paced(self, pace: Pace) -> None:
         """As `Listener.paced`."""
@@ -79,9 +78,7 @@ class Lines(Quiet):
             self.last = now
             rate, left = self.pace()
             there = self.planned - self.todo + self.done
-            typer.echo(
-                f"{there} of {self.planned} items, {rate:.2g} images/s, {duration(left)} left", err=True
-            )
+            say(f"{there} of {self.planned} items, {rate:.2g} images/s, {duration(left)} left", err=True)
 
 
 @dataclass(slots=True)
@@ -108,7 +105,7 @@ class JsonLines(Quiet):
 
     def tell(self, event: str, **fields: Any) -> None:
         """Print one event."""
-        typer.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
+        say_json({"event": event, **fields})
 
 
 class Bar(Quiet):
@@ -157,7 +154,7 @@ class Bar(Quiet):
 
     def noted(self, text: str) -> None:
         """As `Listener.noted`."""
-        self._bar.console.print(f"[yellow]note:[/] {text}", highlight=False, soft_wrap=True)
+        self._bar.console.print(f"[yellow]note:[/] {cell(text)}", highlight=False, soft_wrap=True)
 
     def _show(self, pace: str) -> None:
         there = self.planned - self.todo + self.done
@@ -167,7 +164,7 @@ class Bar(Quiet):
 @contextmanager
 def listening(progress: ProgressOptions) -> Iterator[Quiet]:
     """The listener that suits flags and terminal."""
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     if progress.as_json:
         yield JsonLines()
     elif progress.quiet:
@@ -183,10 +180,10 @@ def print_summary(summary: "RunSummary", *, title: str, pace: Pace | None = None
     """The table at the end of a run; `pace` of the work that was done just now."""
     from rich.table import Table
 
-    console = Console(file=sys.stdout)
+    console = terminal(file=sys.stdout)
     failed = f", [red]{summary.failed} failed[/]" if summary.failed else ""
     console.print(
-        f"[bold]{title}[/]: {summary.done} of {summary.planned} items{failed}",
+        f"[bold]{cell(title)}[/]: {summary.done} of {summary.planned} items{failed}",
         highlight=False,
         soft_wrap=True,
     )
@@ -202,7 +199,9 @@ def print_summary(summary: "RunSummary", *, title: str, pace: Pace | None = None
     for column in ("items", "found", "mean area"):
         table.add_column(column, justify="right")
     for each in summary.classes:
-        table.add_row(each.name, str(each.named), f"{each.present / each.named:.0%}", f"{each.mean_area:.1%}")
+        table.add_row(
+            cell(each.name), str(each.named), f"{each.present / each.named:.0%}", f"{each.mean_area:.1%}"
+        )
     console.print(table)
     sure = "" if summary.agreement is None else f", mean agreement {summary.agreement:.1%}"
     console.print(f"uncertain pixels {summary.uncertain_fraction or 0:.1%}{sure}", highlight=False)

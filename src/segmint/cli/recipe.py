@@ -14,6 +14,7 @@ from rich.table import Table
 from segmint.cli import options as opt
 from segmint.cli.datasets import DataOptions, Val, open_dataset
 from segmint.cli.flags import Changes, Flags
+from segmint.cli.telling import terminal
 from segmint.cli.train import ViewOptions, leads, report
 from segmint.cli.watching import Watcher, watched
 from segmint.training.settings import TrainSettings
@@ -48,7 +49,7 @@ def recipe(
 
     chosen = load_training_recipe(name)
     planned = make_plan(chosen, out, data=data, prompts=prompts, backbone=backbone, device=device)
-    console = Console()
+    console = terminal()
     if plan:
         show(console, chosen, planned)
         return
@@ -99,7 +100,7 @@ def follow(console: Console, planned: "Sequence[Planned]") -> None:
 
 def carry_out(words: Sequence[str]) -> None:
     """Run a command of segmint in a process of its own; end with its exit code where it fails."""
-    Console().print(f"segmint {shlex.join(words)}", soft_wrap=True, highlight=False, markup=False)
+    terminal().print(f"segmint {shlex.join(words)}", soft_wrap=True, highlight=False, markup=False)
     start = "import sys; from segmint.cli.main import run; run(sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", start, *words], check=False)
     if done.returncode:
@@ -158,7 +159,7 @@ def selftrain(
         views=views.to_views(),
     )
     chosen = TrainSettings.parse(segmenter.facts.settings).merged(changes)
-    console = Console()
+    console = terminal()
     with watched(console, quiet=quiet or not leads()) as watcher:
         result = train(
             _relabelled(runs, out / "runs", by, watcher),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.telling import say, terminal
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -51,7 +52,7 @@ def render(
         (out / "captions.jsonl").write_text("\n".join([*lines, ""]), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{out}: cannot write scenes there: {error.strerror or error}") from error
-    typer.echo(f"{count} scenes of the split {split} in {out}")
+    say(f"{count} scenes of the split {split} in {out}")
 
 
 @app.command()
@@ -94,7 +95,6 @@ def evaluate(
 
 
 def _print_table(figures: dict[str, object]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     bounds = figures["bounds"]
@@ -104,7 +104,7 @@ def _print_table(figures: dict[str, object]) -> None:
         table.add_column(heading)
     for name, bound in bounds.items():
         table.add_row(name, f"{figures[name]:.4f}", str(bound))
-    console = Console()
+    console = terminal()
     console.print(table)
     for name in ("presence_by_class", "class_auc_by_class"):
         values = figures[name]

@@ -11,6 +11,7 @@ from rich.console import Console
 from segmint.cli import options as opt
 from segmint.cli.datasets import DataOptions, Val, downloaded, open_dataset
 from segmint.cli.flags import Changes, Flags
+from segmint.cli.telling import cell, terminal
 from segmint.cli.watching import percent, watched
 from segmint.training.settings import TrainSettings
 
@@ -56,7 +57,7 @@ def train(
 
     chosen = (TrainSettings.load(settings) if settings else TrainSettings()).merged(changes)
     names = opt.split_list(reading.dataset_classes)
-    console = Console()
+    console = terminal()
     with watched(console, quiet=quiet or not leads()) as watcher:
         result = run(
             [renamed(open_dataset(each, classes=names, mask_set=mask_set), naming.change) for each in runs],
@@ -141,7 +142,7 @@ def evaluate(
     if reading.download:
         data = downloaded(data)
     segmenter = load_segmenter(checkpoint, device=device)
-    console = Console()
+    console = terminal()
     found = renamed(open_dataset(data, classes=opt.split_list(reading.dataset_classes)), naming.change)
     with watched(console, quiet=quiet) as watcher:
         judged = inspect(
@@ -155,9 +156,10 @@ def evaluate(
         )
     folder = out or beside(checkpoint, judged.name)
     write_evaluation(folder, evaluation, judged, segmenter, views=views.to_views())
-    console.print(table(evaluation.scores, title=f"{judged.name}, {len(evaluation.by_image)} images"))
+    console.print(table(evaluation.scores, title=f"{cell(judged.name)}, {len(evaluation.by_image)} images"))
     console.print(
-        f"written to {folder}: metrics.json, metrics.csv, confusion.csv, images.csv, evaluation.png"
+        f"written to {cell(str(folder))}: metrics.json, metrics.csv, confusion.csv, images.csv, "
+        "evaluation.png"
     )
 
 
@@ -168,7 +170,7 @@ def table(scores: "Scores", *, title: str) -> Table:
     shown.add_column("IoU", justify="right")
     shown.add_column("accuracy", justify="right")
     for label in scores.judged:
-        row = (scores.label_names[label], percent(scores.iou[label]), percent(scores.accuracy[label]))
+        row = (cell(scores.label_names[label]), percent(scores.iou[label]), percent(scores.accuracy[label]))
         shown.add_row(*row, end_section=label == scores.judged[-1])
     shown.add_row("mean", percent(scores.mean_iou), percent(scores.mean_accuracy), style="bold")
     shown.add_row("pixel accuracy", "", percent(scores.pixel_accuracy))

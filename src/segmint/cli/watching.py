@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from segmint.cli.telling import terminal
 from segmint.listening import Silent, Stage, Step, Validated
 
 
@@ -66,7 +67,7 @@ def watched(console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
         TextColumn("{task.fields[said]}"),
         TimeRemainingColumn(),
     )
-    shown = Console(quiet=True) if quiet else console
+    shown = terminal(quiet=True) if quiet else console
     with Progress(*columns, console=shown, transient=True) as progress:
         watcher = Watcher(shown, progress)
         try:
@@ -83,7 +84,7 @@ def watched(console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
 def counter(*, quiet: bool) -> Progress:
     """Name, bar, count and time left of some work, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True)
+    return Progress(*columns, console=terminal(stderr=True, quiet=quiet), transient=True)
 
 
 def percent(value: float | None) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, Protocol, runtime_checkable
 
-from segmint.atomic import put_all
+from segmint.atomic import make_folder, put_all
 from segmint.errors import StorageError
 from segmint.limits import limits, variable
 from segmint.runs import layout
@@ -118,12 +118,12 @@ class LocalFiles:
 
     def write_all(self, contents: Mapping[PurePosixPath, bytes]) -> None:
         """Write each under a temporary name of the same tree, flush to the disk, rename into place."""
-        drafts, within = self.inside(layout.PENDING), self.root if self.fence else None
+        drafts = self.inside(layout.PENDING)
         for path, data in contents.items():
             self._check_held()
             target = self.inside(path)
             try:
-                put_all({target: data}, drafts=drafts, within=within)
+                put_all({target: data}, drafts=drafts, make=self._make)
             except OSError as error:
                 self._check_held()
                 _refuse("write", Path(error.filename), error)
@@ -191,6 +191,16 @@ class LocalFiles:
             if os.path.islink(at):
                 raise StorageError(f"{at} is a link; a run holds its own files, put the file itself there")
         return Path(at)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder of the run; of one that is held and was moved away none is made again."""
+        if self.fence is None:
+            make_folder(folder)
+            return
+        self._check_held()
+        for each in reversed([folder, *folder.parents]):
+            if self.root in each.parents:
+                each.mkdir(exist_ok=True)
 
     def _check_held(self) -> None:
         if self.fence is not None:
