@@ -3,8 +3,10 @@
 import io
 import json
 import re
+import shutil
 import tarfile
 import tracemalloc
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -495,3 +497,22 @@ def test_least_areas(text, value):
 def test_least_areas_that_cannot_be_are_refused(text):
     with pytest.raises(ConfigError, match="--min-area"):
         parse_min_area(text)
+
+
+@pytest.mark.parametrize("format_", sorted(FORMATS))
+@pytest.mark.parametrize("marked", [False, True])
+def test_nothing_is_written_through_a_link(tmp_path, format_, marked):
+    run, secret = open_run(write_run(tmp_path / "run", 4)), tmp_path / "secret"
+    export(open_source(run), format_, tmp_path / "first")
+    names = sorted(each.relative_to(tmp_path / "first") for each in (tmp_path / "first").rglob("*"))
+    for name in {each for each in names if (tmp_path / "first" / each).is_file()} | {names[0]}:
+        out = tmp_path / f"out-{str(name).replace('/', '-')}"
+        (out / name).parent.mkdir(parents=True)
+        secret.write_bytes(b"mine")
+        (out / name).symlink_to(secret)
+        if marked:
+            (out / MARKER).unlink(missing_ok=True)
+            shutil.copy(tmp_path / "first" / MARKER, out / MARKER)
+        with suppress(ExportError):
+            export(open_source(run), format_, out, force=True)
+        assert secret.read_bytes() == b"mine"

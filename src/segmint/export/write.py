@@ -74,7 +74,16 @@ def _prepare(source: Source, out: Path, name: str, chosen: Format, *, force: boo
         if not force:
             raise ExportError(f"{out} is not empty; choose another --out, or add --force to write into it")
         _remove_earlier(out)
+        _refuse_links(out, chosen)
     _mark(out, name, chosen, finished=False)
+
+
+def _refuse_links(out: Path, chosen: Format) -> None:
+    """Refuse to write where a link would lead the writing out of the folder."""
+    for own in (*chosen.own_names, *OWN_NAMES, MARKER, f".{MARKER}.part"):
+        for each in (out / own, *(out / own).rglob("*")):
+            if each.is_symlink():
+                raise ExportError(f"{each} is a link, through which nothing is written; take it away")
 
 
 def _remove_earlier(out: Path) -> None:
