@@ -15,11 +15,11 @@ from segmint._version import __version__
 
 if TYPE_CHECKING:
     from segmint.api import Model, attention_maps, generate, label, load, mint
+    from segmint.dataset import Run, open_run
     from segmint.errors import SegmintError
     from segmint.masks.methods import register_method
     from segmint.pipeline import Item
     from segmint.recipe import Recipe, load_recipe
-    from segmint.runs.store import Run, open_run
     from segmint.vocabulary import Vocabulary
 
 __all__ = [
@@ -44,7 +44,7 @@ _HOMES = {
     "Item": "segmint.pipeline",
     "Model": "segmint.api",
     "Recipe": "segmint.recipe",
-    "Run": "segmint.runs.store",
+    "Run": "segmint.dataset",
     "SegmintError": "segmint.errors",
     "Vocabulary": "segmint.vocabulary",
     "attention_maps": "segmint.api",
@@ -53,7 +53,7 @@ _HOMES = {
     "load": "segmint.api",
     "load_recipe": "segmint.recipe",
     "mint": "segmint.api",
-    "open_run": "segmint.runs.store",
+    "open_run": "segmint.dataset",
     "register_method": "segmint.masks.methods",
 }
 

@@ -4,12 +4,12 @@ import segmint
 
 model = segmint.load("toybox")
 run = segmint.generate(model, classes=["boat", "tree"], count=12, out="demo")
-for record in run.records():
-    image, mask = run.image(record), run.mask(record)
+for pair in run:
+    image, mask = pair.image, pair.mask
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from jaxtyping import Shaped
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone
 from segmint.backbone.settings import ModelSettings
+from segmint.dataset import Run, held, open_run
 from segmint.errors import GenerationError
 from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.job import Job, run_job
-from segmint.jobs.request import request
-from segmint.listening import Listener, Silent
+from segmint.jobs.request import Classes, named_classes, request
+from segmint.listening import Listener
 from segmint.pictures.heatmaps import HeatMaps
 from segmint.pictures.heatmaps import attention_maps as read_attention
 from segmint.pipeline import Item, finish, look
@@ -32,13 +33,17 @@ from segmint.pipeline import mint as mint_specs
 from segmint.plan.photos.plan import plan_photos
 from segmint.plan.photos.reading import as_rgb
 from segmint.plan.photos.sources import Source
+from segmint.plan.prompts.given import GivenPrompts, given_prompts
 from segmint.plan.settings import VocabularySettings
+from segmint.progressbar import Logged, ProgressBar, is_watched
 from segmint.recipe import Recipe, compose
 from segmint.runs.files.remote import files_at
-from segmint.runs.store import Run, open_run
+from segmint.textfile import shown
 from segmint.vocabulary import Vocabulary
 
 __all__ = ["Model", "attention_maps", "generate", "label", "load", "mint", "open_run"]
+
+CLASSES = "names or a vocabulary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,29 +53,41 @@ class Model:
     settings: ModelSettings
     backbone: Backbone
 
+    def __repr__(self) -> str:
+        info = self.backbone.info
+        size = f"{info.width_px}×{info.height_px} px"
+        return f"Model({self.settings.id!r}, {info.family}, {size}, {info.dtype} on {info.device})"
 
-def load(model: str = "toybox", *, device: str = "auto", **settings: Any) -> Model:
+
+def load(model: Any = "toybox", *, device: str = "auto", **settings: Any) -> Model:
     """A model, ready to draw.
 
     Args:
-        model: `toybox` (shipped), a hub id, or a local folder.
+        model: `toybox` (shipped), a hub id, a local folder, or a diffusers pipeline of a supported family,
+            which is taken as it is: only `id` and `revision` can be set, for the records.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         settings: other fields of `ModelSettings`, such as `revision`, `dtype`, `scheduler`, `loras`.
 
     Raises:
         ConfigError: a setting is unknown or out of range.
         ModelError, DeviceError: the model or the device is not there, or not fit.
+        TypeError: the model is neither a name nor a pipeline.
     """
+    from segmint.backbone.loading import adopt
     from segmint.backbone.loading import load as load_backbone
 
-    chosen = compose({"model": {"id": model, **settings}}, {}).model
+    if hasattr(model, "components") and hasattr(model, "scheduler"):
+        made, backbone = adopt(model, device=device, **settings)
+        return Model(settings=made, backbone=backbone)
+    _expect(model, str | os.PathLike, "model", "a name, a folder or a diffusers pipeline")
+    chosen = compose({"model": {"id": os.fspath(model), **settings}}, {}).model
     return Model(settings=chosen, backbone=load_backbone(chosen, device))
 
 
 def mint(
     model: Model,
     prompt: str,
-    classes: Sequence[str] | Vocabulary,
+    classes: Classes,
     *,
     recipe: Recipe | None = None,
     settings: dict[str, Any] | None = None,
@@ -80,7 +97,8 @@ def mint(
     Args:
         model: from `load`.
         prompt: what to draw.
-        classes: what to label, with ids 1, 2, … in this order; or a vocabulary with its own ids and phrases.
+        classes: what to label: names, with ids 1, 2, … in this order; text as `--classes` has it, such as
+            "boat" or "boat, tree"; or a vocabulary with its own ids and phrases.
         recipe: settings; None takes the defaults.
         settings: dotted fields over the recipe, such as `{"sampling.seed": 7}`.
 
@@ -91,8 +109,9 @@ def mint(
         ConfigError, VocabularyError, PromptError: what is asked for cannot be.
         GenerationError: the image came out black or not at all.
     """
-    vocabulary = classes if isinstance(classes, Vocabulary) else Vocabulary.of(classes)
-    settled = _recipe(model, recipe, settings or {})
+    _expect(prompt, str, "prompt", "text")
+    vocabulary = _vocabulary(classes)
+    settled = _recipe(model, recipe, settings)
     spec = PromptSpec(
         item_id="000000",
         index=0,
@@ -111,7 +130,7 @@ def mint(
 def label(
     model: Model,
     image: Shaped[np.ndarray, "..."] | str | Path,
-    classes: Sequence[str] | Vocabulary,
+    classes: Classes,
     *,
     caption: str | None = None,
     recipe: Recipe | None = None,
@@ -122,8 +141,8 @@ def label(
     Args:
         model: from `load`.
         image: an image file of any kind, or RGB as (height, width, 3) of uint8.
-        classes: what to look for, with ids 1, 2, … in this order; or a vocabulary with ids of its own. Of
-            several, those that the image does not seem to show are left out (`photos.absent`).
+        classes: what to look for, as `mint` has it. Of several, those that the image does not seem to show
+            are left out (`photos.absent`).
         caption: what the image shows; by default the classes.
         recipe: settings; None takes the defaults.
         settings: dotted fields over the recipe, such as `{"observation.timesteps": [50, 100]}`.
@@ -136,8 +155,8 @@ def label(
         ImageError: the image cannot be read, or is no 8-bit RGB array.
         GenerationError: the model's attention holds NaN or infinity.
     """
-    vocabulary = classes if isinstance(classes, Vocabulary) else Vocabulary.of(classes)
-    settled = _recipe(model, recipe, settings or {}).model_copy(
+    vocabulary = _vocabulary(classes)
+    settled = _recipe(model, recipe, settings).model_copy(
         update={"vocabulary": VocabularySettings.from_vocabulary(vocabulary)}
     )
     rgb = as_rgb(image)
@@ -149,13 +168,13 @@ def label(
     return finish(outcome, settled, rgb)
 
 
-def attention_maps(model: Model, prompt: str, words: Sequence[str] = (), **options: Any) -> HeatMaps:
+def attention_maps(model: Model, prompt: str, words: str | Sequence[str] = (), **options: Any) -> HeatMaps:
     """Draw an image, or look at one, and map the model's attention to words, as DAAM and OVAM do.
 
     Args:
         model: from `load`.
         prompt: what to draw, or what `image` among the options shows.
-        words: words or phrases to map; none: every word of the prompt.
+        words: words or phrases to map, or one; none: every word of the prompt.
         options: as `pictures.heatmaps.attention_maps` has them: `kind`, `text`, `image`, `group_by`, …
 
     Returns:
@@ -165,20 +184,22 @@ def attention_maps(model: Model, prompt: str, words: Sequence[str] = (), **optio
         PromptError: a word is empty or does not stand in the text.
         GenerationError: the image came out black or not at all.
     """
-    return read_attention(model.backbone, prompt, words, **options)
+    _expect(model, Model, "model", "one from segmint.load")
+    return read_attention(model.backbone, prompt, [words] if isinstance(words, str) else words, **options)
 
 
 def generate(
     model: Model,
     *,
     out: str | os.PathLike[str],
-    classes: str | Sequence[str] | Vocabulary | None = None,
-    prompts: str | os.PathLike[str] | None = None,
+    classes: Classes = None,
+    prompts: str | os.PathLike[str] | Iterable[str | Mapping[str, Any] | PromptSpec] | None = None,
     count: int | None = None,
     recipe: Recipe | None = None,
     settings: dict[str, Any] | None = None,
     retries: int = 0,
     repair: bool = False,
+    progress: bool = True,
     listener: Listener | None = None,
 ) -> Run:
     """A whole run on disk; called again it goes on where it was. As `segmint generate`.
@@ -186,34 +207,73 @@ def generate(
     Args:
         model: from `load`.
         out: run folder, new or to go on with; a path or a URL (s3://, gs://, …).
-        classes: names, a vocabulary, or as `--classes`; None takes the recipe's or the prompts file's.
-        prompts: a file of prompts; None plans prompts from the classes.
-        count: number of items; None takes every prompt of the file.
+        classes: names, a vocabulary, or as `--classes`; None takes the recipe's or the prompts'.
+        prompts: a file of prompts; or texts, specs, or tables of the fields that a JSONL file has; None plans
+            prompts from the classes.
+        count: number of items; None takes every prompt that is given.
         recipe: settings; None takes the defaults.
         settings: dotted fields over the recipe, such as `{"sampling.steps": 20}`.
         retries: further seeds for an item that fails.
         repair: check every file first and make damaged items again.
-        listener: hears how it goes; see `segmint.listening.Listener`.
+        progress: show a bar at a terminal and in a notebook. Notes and failures go to the logger "segmint".
+        listener: hears how it goes, instead of bar and logger; see `segmint.listening.Listener`.
 
     Raises:
         SegmintError: as `segmint.jobs.job.run_job`.
+        TypeError: an argument is of another kind.
     """
-    base = {} if recipe is None else recipe.model_dump(mode="json")
-    changes = {**_model_fields(model), **(settings or {})}
+    _expect(count, int | None, "count", "a whole number")
+    _expect(classes, Iterable | Vocabulary | None, "classes", CLASSES)
+    _expect(out, str | os.PathLike, "out", "a folder or a URL")
+    base, changes = _asked(model, recipe, settings)
     asked = request(
         base=base,
         changes=changes,
         classes=classes,
-        prompts_file=None if prompts is None else Path(prompts),
+        prompts_file=_prompts(prompts),
         count=count,
     )
     job = Job(files=files_at(out), request=asked, retries=retries, repair=repair)
-    return run_job(job, LocalEngine(load=lambda: model.backbone), listener or Silent())
+    bar = ProgressBar(asked.recipe.model.id) if progress and is_watched() else None
+    try:
+        run = run_job(job, LocalEngine(load=lambda: model.backbone), listener or bar or Logged())
+    finally:
+        if bar is not None:
+            bar.close()
+    return held(run)
 
 
-def _recipe(model: Model, recipe: Recipe | None, settings: dict[str, Any]) -> Recipe:
+def _prompts(prompts: Any) -> Path | GivenPrompts | None:
+    if prompts is None or isinstance(prompts, str | os.PathLike):
+        return None if prompts is None else Path(prompts)
+    _expect(prompts, Iterable, "prompts", "a file, or texts or specs")
+    return given_prompts(prompts)
+
+
+def _vocabulary(classes: Classes) -> Vocabulary:
+    _expect(classes, Iterable | Vocabulary, "classes", CLASSES)
+    return named_classes(classes) or Vocabulary.of(())
+
+
+def _expect(value: Any, kind: Any, name: str, wanted: str) -> None:
+    """Refuse an argument of another kind on one line, before anything else meets it."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {wanted}, found {type(value).__name__} {shown(value)}")
+
+
+def _recipe(model: Model, recipe: Recipe | None, settings: dict[str, Any] | None) -> Recipe:
+    return compose(*_asked(model, recipe, settings))
+
+
+def _asked(
+    model: Model, recipe: Recipe | None, settings: dict[str, Any] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a recipe is composed of: its base, and the changes over it."""
+    _expect(model, Model, "model", "one from segmint.load")
+    _expect(recipe, Recipe | None, "recipe", "a Recipe, such as segmint.load_recipe gives")
+    _expect(settings, Mapping | None, "settings", 'dotted fields, such as {"sampling.steps": 20}')
     base = {} if recipe is None else recipe.model_dump(mode="json")
-    return compose(base, {**_model_fields(model), **settings})
+    return base, {**_model_fields(model), **(settings or {})}
 
 
 def _model_fields(model: Model) -> dict[str, Any]:

@@ -21,10 +21,32 @@ Label ids are those of the Vocabulary: 0 background, 1–254 classes, 255 uncert
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int32, UInt8
+
+BRIEF_LETTERS = 80
+"""A list that takes more than this is told by its length."""
+
+
+def brief(artefact: Any) -> str:
+    """An artefact on a line or two: of an array its type and shape, of many things their number."""
+    said = (f"{each.name}={_brief(getattr(artefact, each.name))}" for each in fields(artefact))
+    return f"{type(artefact).__name__}({', '.join(said)})"
+
+
+def _brief(value: Any) -> str:
+    match value:
+        case np.ndarray():
+            return f"{value.dtype}[{'×'.join(map(str, value.shape))}]"
+        case tuple() | list() if len(repr(value)) > BRIEF_LETTERS:
+            return f"<{len(value)} of {type(value[0]).__name__}>"
+        case Mapping() if len(value) and not isinstance(next(iter(value.values())), float | int | str):
+            return "{" + ", ".join(f"{key!r}: …" for key in value) + "}"
+    return repr(value)
+
 
 Grid = tuple[int, int]
 """(height, width) of an attention grid."""
@@ -58,6 +80,8 @@ class HeadFeatures:
     grid: Grid
     values: Float32[np.ndarray, "half head cell channel"] | Float16[np.ndarray, "half head cell channel"]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenMaps:
@@ -73,6 +97,8 @@ class TokenMaps:
     phrase_tokens: tuple[tuple[int, ...], ...]
     values: Float32[np.ndarray, "token grid_h grid_w"]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Affinity:
@@ -81,6 +107,8 @@ class Affinity:
 
     grid: Grid
     values: Float32[np.ndarray, "cell cell"]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +128,8 @@ class Generation:
     prompt_truncated: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerComponents:
@@ -113,6 +143,8 @@ class LayerComponents:
     layer: str
     values: Float32[np.ndarray, "column layer_h layer_w"]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionSummary:
@@ -122,6 +154,8 @@ class AttentionSummary:
     components: tuple[LayerComponents, ...]
     maps: Mapping[str, TokenMaps]
     affinity: Affinity | None = None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +170,8 @@ class Clusters:
     clusters: Int32[np.ndarray, "trial grid_h grid_w"]
     segments: Int32[np.ndarray, "trial grid_h grid_w"]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassEvidence:
@@ -147,6 +183,8 @@ class ClassEvidence:
     present: tuple[bool, ...]
     """False where a map was constant and therefore cannot speak (published code: skipped)."""
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VotedMask:
@@ -156,6 +194,8 @@ class VotedMask:
     labels: UInt8[np.ndarray, "grid_h grid_w"]
     agreement: Float32[np.ndarray, "grid_h grid_w"]
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefinedMask:
@@ -163,6 +203,8 @@ class RefinedMask:
 
     labels: UInt8[np.ndarray, "image_h image_w"]
     agreement: Float32[np.ndarray, "image_h image_w"]
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +230,8 @@ class Trace:
     voted: VotedMask | None = None
     unrefined: UInt8[np.ndarray, "image_h image_w"] | None = None
     """The labels before pixel refinement, nearest-upsampled to the image."""
+
+    __repr__ = brief
 
 
 Mask = UInt8[np.ndarray, "image_h image_w"]

@@ -22,6 +22,7 @@ from segmint.artifacts import (
     PromptSpec,
     RefinedMask,
     Trace,
+    brief,
 )
 from segmint.attention import CaptureRequest, joined
 from segmint.backbone.base import Backbone, Callback, Outcome
@@ -33,7 +34,8 @@ from segmint.masks.presence import present_classes
 from segmint.masks.settings import MaskSettings
 from segmint.plan.photos.reading import drawing_size, resized, to_size
 from segmint.recipe import Recipe
-from segmint.vocabulary import IGNORE
+from segmint.runs.codec import encode_image
+from segmint.vocabulary import IGNORE, voc_colour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,14 @@ class Item:
     statistics: MaskStatistics
     seconds: Mapping[str, float]
     prompt_truncated: bool = False
+
+    __repr__ = brief
+
+    def _repr_png_(self) -> bytes:
+        """The image beside its mask's colours, for notebooks."""
+        colours = np.asarray([voc_colour(label) for label in range(256)], np.uint8)
+        beside = np.concatenate([self.image, colours[self.trace.mask.labels]], axis=1)
+        return encode_image(beside, "png")
 
 
 def mint(

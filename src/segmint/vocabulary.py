@@ -61,7 +61,7 @@ class Vocabulary:
         """A vocabulary with ids 1, 2, … in the order of `names`.
 
         Args:
-            names: class names; blanks at the ends are dropped.
+            names: class names; blanks at the ends are dropped. A lone text is one class.
             phrases: words that stand for a class in text, for classes that are not called by their name.
             colours: RGB 0–255; the rest take the PASCAL VOC palette at their id.
             name: what to call the vocabulary in records.
@@ -70,6 +70,7 @@ class Vocabulary:
             VocabularyError: no name, an empty or doubled name (capitals aside), the name "background", over
                 254 names, phrases or colours for an unknown class, an empty phrase, one phrase for two
                 classes, an invisible character, or a colour that is not three integers in 0–255.
+            TypeError: a name is no text.
         """
         clean = _clean_names(names)
         phrases, colours = dict(phrases or {}), dict(colours or {})
@@ -171,7 +172,11 @@ def voc_colour(label_id: int) -> Colour:
 
 
 def _clean_names(names: Iterable[str]) -> list[str]:
-    clean = [" ".join(each.split()) for each in names]
+    listed = [names] if isinstance(names, str) else list(names)
+    strange = next((each for each in listed if not isinstance(each, str)), None)
+    if strange is not None:
+        raise TypeError(f"a class name is text, found {type(strange).__name__} {strange!r}")
+    clean = [" ".join(each.split()) for each in listed]
     if not clean:
         raise VocabularyError('no class is named; give at least one, for example --classes "boat, tree"')
     if len(clean) > MAX_CLASSES:

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 from huggingface_hub.errors import OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
 from tiny_models import EVERYTHING
 
+import segmint
 from segmint.artifacts import Generation, PromptSpec
 from segmint.attention import NOTHING
 from segmint.backbone import loading
 from segmint.backbone.base import Backbone
 from segmint.backbone.known import is_on_disk, known_model, known_models
-from segmint.backbone.loading import load
+from segmint.backbone.loading import load, sampled_digest
 from segmint.backbone.loras import parse_lora
 from segmint.backbone.schedulers import SCHEDULERS, build_scheduler
 from segmint.backbone.settings import ModelSettings, ObserveSettings, SamplingSettings
@@ -252,3 +254,27 @@ def test_scheduler_keeps_the_models_noise(tiny: Tiny) -> None:
     config = load(ModelSettings(id=str(tiny("sd2v"))), "cpu").pipe.scheduler.config
     other = build_scheduler("dpm++", config).config
     assert (other.prediction_type, other.beta_end) == ("v_prediction", 0.012)
+
+
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # schedulers of diffusers with numpy 2
+def test_a_pipeline_that_is_made_already_draws_as_one_that_is_loaded(tiny: Tiny) -> None:
+    folder = tiny("sd1")
+    pipe = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None)
+    given, loaded = segmint.load(pipe), segmint.load(str(folder))
+    settings = {"sampling.steps": 2, "sampling.height_px": 32, "sampling.width_px": 32}
+    ours, theirs = (segmint.mint(each, "a boat", "boat", settings=settings) for each in (given, loaded))
+    assert np.array_equal(ours.image, theirs.image)
+    assert np.array_equal(ours.trace.mask.labels, theirs.trace.mask.labels)
+    assert given.settings.id == str(folder)
+    assert given.settings.revision == given.backbone.info.revision == sampled_digest(pipe)
+    with torch.no_grad():
+        next(pipe.unet.parameters()).add_(1)
+    assert sampled_digest(pipe) != given.settings.revision
+    assert "disable" not in getattr(pipe, "_progress_bar_config", {})
+
+
+def test_what_is_no_pipeline_and_what_a_pipeline_fixes_are_refused(tiny: Tiny) -> None:
+    pipe = StableDiffusionPipeline.from_pretrained(tiny("sd1"), safety_checker=None)
+    with pytest.raises(ConfigError, match=r"model\.scheduler cannot be set on a pipeline"):
+        segmint.load(pipe, scheduler="ddim")
+    assert segmint.load(pipe, id="mine", revision="3").backbone.info.id == "mine"

@@ -3,6 +3,7 @@
 Weights are read from safetensors only, and no code that comes with a model is ever run.
 """
 
+import copy
 import hashlib
 import re
 from collections.abc import Iterator
@@ -28,11 +29,13 @@ from segmint.backbone.schedulers import build_scheduler, trained_timesteps
 from segmint.backbone.settings import ModelSettings
 from segmint.backbone.weights import load_part
 from segmint.devices import find_device
-from segmint.errors import ModelError
+from segmint.errors import ConfigError, ModelError
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _DTYPE = "dtype" if hasattr(pipeline_utils, "_resolve_dtype") else "torch_dtype"
 """Keyword of `from_pretrained`: newer diffusers warns of the old one, older does not know the new one."""
+SAMPLED_VALUES = 64
+"""Values of each weight that stand for it in a pipeline's digest."""
 _CARD_LICENCE = re.compile(r"^license(?:_name)?:\s*(\S.*?)\s*$", re.MULTILINE)
 _LOADING_ERRORS = (
     OSError,
@@ -79,6 +82,53 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     return DiffusersBackbone(
         pipe=pipe, info=describe(pipe, settings, folder, place), trained_timesteps=timesteps
     )
+
+
+def adopt(pipe: Any, *, device: str = "auto", **said: Any) -> tuple[ModelSettings, DiffusersBackbone]:
+    """A pipeline that somebody has made, ready to draw, and the settings that stand for it in records.
+
+    Its scheduler, weights and adapters are taken as they are. The pipeline itself stays as it was, but for
+    the place of its weights where a device is named.
+
+    Args:
+        pipe: a diffusers pipeline of a supported family.
+        device: as `find_device` takes it; "auto" leaves it where it is.
+        said: `id` and `revision` for the records; by default where it came from, and a digest of its weights.
+
+    Raises:
+        ModelError: its family is not supported.
+        ConfigError: another setting is given.
+        DeviceError: the device is not there.
+    """
+    strange = next((each for each in said if each not in ("id", "revision")), None)
+    if strange is not None:
+        raise ConfigError(
+            f"model.{strange} cannot be set on a pipeline that is made already; set it on the pipeline itself"
+        )
+    family_of(pipe.config)
+    came_from = str(getattr(pipe.config, "_name_or_path", "") or pipe.config.get("_name_or_path") or "")
+    fields = {"id": came_from or type(pipe).__name__, "revision": sampled_digest(pipe)}
+    settings = ModelSettings.parse({**fields, **said}, source="model")
+    own = copy.copy(pipe)  # the parts are shared; what is set on the pipeline is not
+    own.set_progress_bar_config(disable=True)
+    if device != "auto":
+        own.to(find_device(device))
+    info = describe(own, settings, Path(came_from), own._execution_device)
+    timesteps = _timesteps(own, settings)
+    return settings, DiffusersBackbone(pipe=own, info=info, trained_timesteps=timesteps)
+
+
+def sampled_digest(pipe: Any) -> str:
+    """Tells pipelines apart by the shapes of all their weights and a few values of each: cheap, and not proof
+    against who wants to be mistaken.
+    """
+    digest = hashlib.sha256()
+    for name, part in sorted(pipe.components.items()):
+        weights = part.state_dict() if isinstance(part, torch.nn.Module) else {}
+        for key, tensor in weights.items():
+            few = tensor.detach().flatten()[:SAMPLED_VALUES].to("cpu", torch.float32)
+            digest.update(f"{name}.{key} {tuple(tensor.shape)}".encode() + few.numpy().tobytes())
+    return f"sampled:{digest.hexdigest()[:12]}"
 
 
 def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.device) -> ModelInfo:

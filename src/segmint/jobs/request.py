@@ -11,7 +11,8 @@ from segmint.errors import ConfigError, VocabularyError
 from segmint.plan.classes import parse_classes
 from segmint.plan.photos.plan import fingerprint, plan_photos
 from segmint.plan.photos.sources import Source, find_sources
-from segmint.plan.prompts.readers import read_prompts
+from segmint.plan.prompts.given import GIVEN, GivenPrompts, check_ids
+from segmint.plan.prompts.readers import parse_prompts, read_prompts
 from segmint.plan.prompts.sources import make_plan, settle, vocabulary_of
 from segmint.plan.prompts.templates import SETS
 from segmint.plan.settings import VocabularySettings
@@ -45,7 +46,7 @@ def request(
     base: Mapping[str, Any] | None = None,
     changes: Mapping[str, Any] | None = None,
     classes: Classes = None,
-    prompts_file: Path | None = None,
+    prompts_file: Path | GivenPrompts | None = None,
     count: int | None = None,
     source: str = "settings",
 ) -> Request:
@@ -55,7 +56,7 @@ def request(
         base: what a recipe file says, as plain data.
         changes: dotted fields laid over it, such as `{"sampling.steps": 20}`.
         classes: None takes the recipe's, or those of the prompts file.
-        prompts_file: prompts to use instead of planned ones.
+        prompts_file: prompts to use instead of planned ones, from a file or given.
         count: number of items; None takes all prompts of the file.
         source: where base comes from, for messages.
 
@@ -67,9 +68,9 @@ def request(
         raise ConfigError(f"--count is {count}; expected 1 or more")
     base = base or {}
     recipe = compose(base, changes or {}, source=source)
-    vocabulary = _named(classes)
+    vocabulary = named_classes(classes)
     if vocabulary is None and prompts_file is not None and "vocabulary" not in base:
-        vocabulary = vocabulary_of(read_prompts(prompts_file))
+        vocabulary = _of_prompts(prompts_file)
     if vocabulary is not None:
         recipe = recipe.model_copy(update={"vocabulary": VocabularySettings.from_vocabulary(vocabulary)})
     templates = recipe.prompts.templates
@@ -86,6 +87,8 @@ def request(
         prompts_file=prompts_file,
         templates_file=templates_file,
     )
+    if isinstance(prompts_file, GivenPrompts):
+        check_ids(prompts_file.specs, recipe.vocabulary.to_vocabulary())
     return Request(recipe=recipe, plan=plan)
 
 
@@ -112,7 +115,7 @@ def label_request(
     sources = find_sources(images)
     base = base or {}
     recipe = compose(base, changes or {}, source=source)
-    vocabulary = _named(classes)
+    vocabulary = named_classes(classes)
     if vocabulary is None and "vocabulary" not in base:
         vocabulary = _of_lists(sources)
     vocabulary = vocabulary or recipe.vocabulary.to_vocabulary()
@@ -134,10 +137,22 @@ def standing_request(run: Run) -> Request:
     return Request(recipe=recipe, plan=run.plan())
 
 
-def _named(classes: Classes) -> Vocabulary | None:
+def named_classes(classes: Classes) -> Vocabulary | None:
+    """The vocabulary that is meant; None where nothing is said.
+
+    Raises:
+        VocabularyError: no class, an unknown or doubled one.
+        TypeError: a name is no text.
+    """
     if classes is None or isinstance(classes, Vocabulary):
         return classes
     return parse_classes(classes) if isinstance(classes, str) else Vocabulary.of(classes)
+
+
+def _of_prompts(prompts: Path | GivenPrompts) -> Vocabulary:
+    if not isinstance(prompts, GivenPrompts):
+        return vocabulary_of(read_prompts(prompts))
+    return prompts.vocabulary() or vocabulary_of(parse_prompts(prompts.text, GIVEN, None, form="jsonl"))
 
 
 def _of_lists(sources: Sequence[Source]) -> Vocabulary:

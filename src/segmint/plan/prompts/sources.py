@@ -7,6 +7,7 @@ from segmint.artifacts import PromptSpec
 from segmint.errors import PromptError
 from segmint.plan.classes import PRESETS, preset_vocabulary
 from segmint.plan.prompts.formats import detect_format
+from segmint.plan.prompts.given import GIVEN, GivenPrompts
 from segmint.plan.prompts.planning import check_digest, class_names_suffix, make_spec, plan
 from segmint.plan.prompts.readers import PromptEntry, classes_of_suffix, parse_prompts
 from segmint.plan.prompts.templates import load_templates
@@ -21,7 +22,7 @@ def settle(
     settings: PromptSettings,
     *,
     model: str,
-    prompts_file: Path | None = None,
+    prompts_file: Path | GivenPrompts | None = None,
     templates_file: Path | None = None,
 ) -> PromptSettings:
     """Settings in which nothing is left open, so that a recipe's digest fixes every prompt.
@@ -29,7 +30,8 @@ def settle(
     Args:
         settings: as the user gave them; what they already fix must agree with the files.
         model: the model's id; "toybox" takes the toybox templates where `templates` is "auto".
-        prompts_file: read prompts from here; None looks for a file that `settings` names at that name.
+        prompts_file: read prompts from here, or take these; None looks for a file that `settings` names at
+            that name.
         templates_file: plan with these templates.
 
     Raises:
@@ -37,7 +39,8 @@ def settle(
     """
     if prompts_file is not None or settings.source == "file":
         text, data, path = _read(settings, prompts_file)
-        form = detect_format(path, text) if settings.format == "auto" else settings.format
+        unsaid = settings.format == "auto" or isinstance(prompts_file, GivenPrompts)
+        form = detect_format(path, text) if unsaid else settings.format
         changes = {
             "source": "file",
             "file": path.name,
@@ -59,7 +62,7 @@ def make_plan(
     *,
     count: int | None,
     seed: int,
-    prompts_file: Path | None = None,
+    prompts_file: Path | GivenPrompts | None = None,
     templates_file: Path | None = None,
 ) -> list[PromptSpec]:
     """The items of a run.
@@ -150,9 +153,11 @@ def vocabulary_of(entries: list[PromptEntry]) -> Vocabulary:
 
 
 def _read(
-    settings: PromptSettings, prompts_file: Path | None, *, check: bool = False
+    settings: PromptSettings, prompts_file: Path | GivenPrompts | None, *, check: bool = False
 ) -> tuple[str, bytes, Path]:
     """The prompts file; if `check`, or if only the settings name it, it must be the one of their digest."""
+    if isinstance(prompts_file, GivenPrompts):
+        return prompts_file.text, prompts_file.text.encode(), GIVEN
     path = prompts_file if prompts_file is not None else Path(settings.file or "")
     if prompts_file is None and not settings.file:
         raise PromptError(
