@@ -82,3 +82,14 @@ def test_readmes_five_lines_run(tmp_path, monkeypatch) -> None:
     )
     exec(compile(code, "README.md", "exec"), {})
     assert len(segmint.open_run(tmp_path / "demo-run").done_ids()) == 12
+
+
+def test_the_python_page_runs(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    said: dict[str, object] = {}
+    exec("\n".join(blocks), said)
+    image, mask = said["data"][3]  # type: ignore[index]
+    assert (image.shape[0], mask.shape) == (3, image.shape[1:])
+    assert (tmp_path / "python-coco" / "annotations" / "instances_val.json").exists()

@@ -6,14 +6,14 @@ for pair in run:
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segmint.artifacts import Image, Mask
 from segmint.errors import RunError, StorageError
-from segmint.export.source import DEFAULT_SPLITS, open_source
+from segmint.export.source import open_source
 from segmint.export.write import Report
 from segmint.export.write import export as write_export
 from segmint.runs import layout
@@ -123,27 +123,15 @@ class Run(StoredRun):
         except (RunError, StorageError):
             return None
 
-    def export(
-        self,
-        name: str,
-        out: str | os.PathLike[str],
-        *,
-        splits: Mapping[str, int | float] = DEFAULT_SPLITS,
-        seed: int = 0,
-        mask_set: str = layout.DEFAULT_MASK_SET,
-        kept_only: bool = False,
-        force: bool = False,
-    ) -> Report:
+    def export(self, name: str, out: str | os.PathLike[str], *, force: bool = False, **chosen: Any) -> Report:
         """The accepted items in another library's layout. As `segmint export`.
 
         Args:
             name: the format, such as `coco`; see docs/export.md.
             out: folder to write; it must be empty.
-            splits: parts and their proportions.
-            seed: another one deals the items out differently.
-            mask_set: a set made by `segmint remask`.
-            kept_only: only items that were kept by hand or by rule.
             force: write into a folder that is not empty; replaces an earlier export.
+            chosen: as `segmint.export.source.open_source` has them: `splits`, `seed`, `mask_set`,
+                `kept_only`, `change`, `objects`.
 
         Returns:
             What was written, and in `notes` what the format could not hold.
@@ -151,8 +139,7 @@ class Run(StoredRun):
         Raises:
             ConfigError, ExportError, MissingDependency: as `segmint.export.write.export`.
         """
-        source = open_source(self, splits=splits, seed=seed, mask_set=mask_set, kept_only=kept_only)
-        return write_export(source, name, Path(out), force=force)
+        return write_export(open_source(self, **chosen), name, Path(out), force=force)
 
     def to_torch(
         self, transform: Transform | None = None, *, mask_set: str = layout.DEFAULT_MASK_SET
