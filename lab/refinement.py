@@ -20,11 +20,13 @@ from rich.table import Table
 from scipy import ndimage
 
 from lab.damage import DAMAGES, VARIANTS, damaged_shares
-from segmint.benchmark.samples import read_mask, toybox_samples
+from segmint.benchmark.samples import toybox_samples
 from segmint.cli.main import tell_error
 from segmint.cli.options import whole_numbers
 from segmint.cli.watching import counter
 from segmint.errors import DatasetError, ImageError, SegmintError
+from segmint.labels.legend import plain_legend
+from segmint.labels.maskfile import read_mask
 from segmint.masks.guided import guided_filter
 from segmint.masks.meanfield import field_mask
 from segmint.masks.resample import bilinear
@@ -32,7 +34,6 @@ from segmint.masks.settings import CompetitionSettings, MeanFieldSettings
 from segmint.masks.specks import regions_of
 from segmint.plan.photos.reading import read_photo
 from segmint.scores import Confusion, confusion, score
-from segmint.vocabulary import Vocabulary
 
 Image = UInt8[np.ndarray, "image_h image_w 3"]
 Mask = UInt8[np.ndarray, "image_h image_w"]
@@ -194,7 +195,7 @@ def read_photos(pairs: Sequence[tuple[Path, Path]]) -> Iterator[Sample]:
     Raises:
         ImageError: a file cannot be read, or the two differ in size.
     """
-    anything = Vocabulary.of([f"label {number}" for number in range(1, LABELS)])
+    anything = plain_legend({number: f"label {number}" for number in range(1, LABELS)})
     for photo, mask in pairs:
         image, truth = read_photo(photo).rgb, read_mask(mask, anything)
         if truth.shape != image.shape[:2]:

@@ -65,7 +65,7 @@ def same_but_layers(then: bytes, now: bytes) -> bool:
     left, right = (dict(np.load(io.BytesIO(each))) for each in (then, now))
     said = [json.loads(each.pop("header").tobytes()) | {"layers": None} for each in (left, right)]
     arrays = left.keys() == right.keys() and all(np.array_equal(left[key], right[key]) for key in left)
-    return arrays and said[0] == said[1]
+    return bool(arrays and said[0] == said[1])
 
 
 def same_but_size_of_features(then: bytes, now: bytes) -> bool:
@@ -73,7 +73,7 @@ def same_but_size_of_features(then: bytes, now: bytes) -> bool:
     left, right = (_parsed(each.decode()) for each in (then, now))
     for each in (left, right):
         each["files"]["features"] = None
-    return left == right
+    return bool(left == right)
 
 
 ACCEPTED = (

@@ -74,7 +74,7 @@ def test_training(tmp_path: Path) -> None:
         (["store", "--sizes", "20, 5"], "growing"),
         (["store", "--sizes", "1"], "at least 2"),
         (["store", "--folder", "nowhere"], "is no folder"),
-        (["masks", "--shapes", "sd15"], "expected sd21, sdxl, toybox"),
+        (["masks", "--shapes", "sd15"], "expected sd21, sdxl, flux, toybox"),
         (["overhead", "--dtype", "int8"], "expected auto, float32"),
         (["overhead", "--method", "guess"], "guess"),
         (["memory", "--steps", "few"], "whole numbers"),

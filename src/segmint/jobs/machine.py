@@ -46,6 +46,15 @@ FOOTPRINTS: Mapping[str, Footprint] = {
     "sd1": Footprint(image_px=512, parameters=1_066_000_000, values_an_image=216_000_000),
     "sd2": Footprint(image_px=512, parameters=1_290_000_000, values_an_image=216_000_000),
     "sdxl": Footprint(image_px=1024, parameters=3_470_000_000, values_an_image=1_722_000_000),
+    # Transformers: published sizes of network, text encoders and VAE; an image as SDXL decodes it, once, with
+    # the features of docs/models.md. None of these is measured.
+    "pixart-alpha": Footprint(image_px=1024, parameters=5_460_000_000, values_an_image=936_000_000),
+    "pixart-sigma": Footprint(image_px=1024, parameters=5_460_000_000, values_an_image=936_000_000),
+    "sd3": Footprint(image_px=1024, parameters=7_700_000_000, values_an_image=924_000_000),
+    "sd3.5": Footprint(image_px=1024, parameters=13_730_000_000, values_an_image=1_021_000_000),
+    "flux1-schnell": Footprint(image_px=1024, parameters=16_870_000_000, values_an_image=949_000_000),
+    "flux1-dev": Footprint(image_px=1024, parameters=16_870_000_000, values_an_image=949_000_000),
+    "qwen-image": Footprint(image_px=1024, parameters=28_850_000_000, values_an_image=1_163_000_000),
 }
 USABLE = 0.6
 """Share of the free memory to plan with: shapes do not show the libraries' workspaces and fragmentation."""

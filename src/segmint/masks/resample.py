@@ -38,7 +38,7 @@ def bilinear_in_double(
 ) -> Float64[np.ndarray, "token high_h high_w"]:
     """The same, not rounded to float32."""
     on_rows, on_columns = _bilinear_matrix(maps.shape[1], size[0]), _bilinear_matrix(maps.shape[2], size[1])
-    return np.matmul(np.matmul(on_rows, maps), on_columns.T)
+    return np.asarray(np.matmul(np.matmul(on_rows, maps), on_columns.T))
 
 
 def bicubic(

@@ -122,7 +122,7 @@ def test_a_worker_of_another_machine_sees_that_the_lock_has_passed_on(tmp_path, 
     assert json.loads((files.root / layout.LOCK).read_text())["pid"] == os.getpid()
 
 
-@pytest.mark.parametrize("pid", [None, "1", 0, -1, 2**40, os.getpid(), True])
+@pytest.mark.parametrize("pid", [None, "1", 0, -1, 2**40, pytest.param(os.getpid(), id="this process"), True])
 def test_only_a_known_process_of_this_machine_is_taken_for_dead(pid):
     assert not is_dead({**sign(), "pid": pid})
     assert not is_dead({**sign(), "machine": "another", "pid": 2**22 + 1})
