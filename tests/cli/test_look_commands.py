@@ -46,6 +46,15 @@ def minted(capsys, tmp_path, monkeypatch) -> Path:
     return tmp_path / "minted"
 
 
+def test_curate_tells_how_things_stand_as_json(capsys, run):
+    code, said, told = call(capsys, "curate", run, "--reject", "area(star) > 1%", "--json")
+    assert code == 0
+    states = json.loads(said)
+    assert sorted(states["rejected"]) == sorted(i for i, s in read_states(run).items() if s == "rejected")
+    assert sum(map(len, states.values())) == 12
+    assert "reject 'area(star) > 1%' takes" in told
+
+
 def test_curate_counts_decides_and_takes_back(capsys, run):
     rules = ["--reject", "area(star) > 1%", "--reject", "uncertain > 2.5%"]
     code, said, _ = call(capsys, "curate", run, *rules, "--dry-run")

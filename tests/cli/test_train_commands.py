@@ -95,3 +95,11 @@ def test_a_plan_tells_what_a_recipe_needs(capsys, tmp_path):
     assert "GB" in out
     assert "segmint generate --out" in out
     assert not (tmp_path / "x").exists()
+
+
+def test_a_plan_is_plain_data_for_programs(capsys, tmp_path):
+    code, out, _ = segmint(capsys, "recipe", "syntagen", "--out", tmp_path / "x", "--plan", "--json")
+    assert code == 0
+    first = json.loads(out.splitlines()[0])
+    assert first["words"][0] == "generate"
+    assert first["denoising_steps"] == 800_000

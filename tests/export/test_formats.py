@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from segmint.errors import ConfigError, ExportError, MissingDependency, RunError
 from segmint.export import source as sources
 from segmint.export.formats import FORMATS
-from segmint.export.source import ObjectRule, deal, open_source, parse_min_area, parse_splits
+from segmint.export.source import ObjectRule, deal, open_source, parse_min_area, parse_splits, shares_note
 from segmint.export.write import MARKER, export
 from segmint.labels.relabelling import parse_relabelling
 from segmint.runs import codec, layout
@@ -516,3 +516,17 @@ def test_nothing_is_written_through_a_link(tmp_path, format_, marked):
         with suppress(ExportError):
             export(open_source(run), format_, out, force=True)
         assert secret.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("train=0.9,val=0.1", None),
+        ("train=8,val=2", None),
+        ("train=0.9,val=0.3", "the shares of --split sum to 1.2, not to 1; taken as proportions: train 75 %"),
+        ("train=0.3,val=0.1", "sum to 0.4"),
+    ],
+)
+def test_shares_that_do_not_sum_to_one_are_said(text: str, told: str | None) -> None:
+    note = shares_note(parse_splits(text))
+    assert (note is None) if told is None else (note is not None and told in note)

@@ -4,6 +4,7 @@ Any other diffusers model of a supported layout works too. Nothing here imports 
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -206,6 +207,17 @@ def known_models() -> tuple[KnownModel, ...]:
 def known_model(model_id: str) -> KnownModel | None:
     """The known model of this id, if it is one."""
     return next((each for each in KNOWN if each.id == model_id), None)
+
+
+def near(model_id: str) -> str:
+    """What may have been meant by an id that is none: a sentence for messages."""
+    by_name = {each.id.rpartition("/")[2]: each.id for each in KNOWN}
+    close = get_close_matches(model_id, [each.id for each in KNOWN], n=1) or [
+        by_name[name] for name in get_close_matches(model_id.rpartition("/")[2], by_name, n=1)
+    ]
+    if close == [model_id]:
+        return "see docs/models.md"
+    return f"did you mean {close[0]}?" if close else "see segmint models for those that are known"
 
 
 def is_on_disk(model_id: str) -> bool:

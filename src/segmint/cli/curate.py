@@ -1,13 +1,14 @@
 """`segmint curate RUN`: keep and reject by rule, undo, and tell how things stand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segmint.cli import options as opt
-from segmint.cli.telling import say
+from segmint.cli.telling import say, say_json
 
 if TYPE_CHECKING:
     from segmint.runs.curation.decisions import State
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from segmint.runs.store import Run
 
 AUTHOR = "curate"
+Tell = Callable[[str], None]
 
 
 def curate(
@@ -32,6 +34,9 @@ def curate(
         bool, typer.Option("--override", help="Change items that are kept or rejected already, too.")
     ] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take the newest group of decisions back.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="How things stand as one JSON object, the items by state.")
+    ] = False,
 ) -> None:
     """Decide by rule which items a dataset made of the run holds; without rules, tell how things stand.
 
@@ -53,17 +58,24 @@ def curate(
     if undo and rules:
         raise ConfigError("--undo goes alone; run it first, then the rules")
     opened = open_run(run)
+    tell = partial(say, err=as_json)
     if undo:
-        _undo(run, opened)
+        _undo(run, opened, tell)
     elif rules:
-        _apply(run, opened, rules, dry_run=dry_run, override=override)
+        _apply(run, opened, rules, tell, dry_run=dry_run, override=override)
     if not dry_run:
         heal_image_sets(opened)
-    _tell_states(run, opened)
+    _tell_states(run, opened, as_json=as_json)
 
 
 def _apply(
-    folder: Path, run: "Run", rules: Sequence[tuple["State", str]], *, dry_run: bool, override: bool
+    folder: Path,
+    run: "Run",
+    rules: Sequence[tuple["State", str]],
+    tell: Tell,
+    *,
+    dry_run: bool,
+    override: bool,
 ) -> None:
     from segmint.runs.curation.decisions import decide_all, read_states
     from segmint.runs.curation.rules import parse_rule
@@ -78,12 +90,12 @@ def _apply(
         left = [i for i in taken if i in before and before[i] != state and not override]
         verb = {"kept": "keep", "rejected": "reject"}[state]
         spared = f", {len(left)} of them decided otherwise before and left" if left else ""
-        say(f"{verb} {rule.text!r} takes {len(taken)} items: {len(new)} new{spared}")
+        tell(f"{verb} {rule.text!r} takes {len(taken)} items: {len(new)} new{spared}")
         before |= dict.fromkeys(new, state)
         if new:
             groups.append((dict.fromkeys(new, state), f"{verb} {rule.text}"))
     if dry_run:
-        say("nothing is changed (--dry-run)")
+        tell("nothing is changed (--dry-run)")
     elif groups:
         decide_all(folder, groups, by=AUTHOR, then=lambda: write_image_sets(run))
 
@@ -101,24 +113,27 @@ def _taken(run: "Run", rule: "Rule") -> list[str]:
     return taken
 
 
-def _undo(folder: Path, run: "Run") -> None:
+def _undo(folder: Path, run: "Run", tell: Tell) -> None:
     from segmint.runs.curation.decisions import undo
     from segmint.runs.store import write_image_sets
 
     undone = undo(folder, then=lambda: write_image_sets(run))
     if undone is None:
-        say("nothing left to undo")
+        tell("nothing left to undo")
         return
     what = f" ({undone.event.why})" if undone.event.why else ""
-    say(f"took back {len(undone.event.decisions)} decisions of {undone.event.time}{what}")
+    tell(f"took back {len(undone.event.decisions)} decisions of {undone.event.time}{what}")
 
 
-def _tell_states(folder: Path, run: "Run") -> None:
+def _tell_states(folder: Path, run: "Run", *, as_json: bool) -> None:
     from segmint.runs.curation.decisions import CurationLog
 
     log = CurationLog(folder)
-    done = run.done_ids()
-    counts = {state: sum(log.state(i) == state for i in done) for state in ("kept", "rejected", "undecided")}
-    say(f"{folder}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    done = sorted(run.done_ids())
+    items = {state: [i for i in done if log.state(i) == state] for state in ("kept", "rejected", "undecided")}
+    if as_json:
+        say_json(items)
+    else:
+        say(f"{folder}: " + ", ".join(f"{len(ids)} {state}" for state, ids in items.items()))
     if log.damaged_lines:
         say(f"note: {log.damaged_lines} damaged lines of the record were skipped", err=True)

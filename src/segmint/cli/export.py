@@ -49,15 +49,16 @@ def export(
     """
     from rich.progress import Progress
 
-    from segmint.export.source import ObjectRule, open_source, parse_min_area, parse_splits
+    from segmint.export.source import ObjectRule, open_source, parse_min_area, parse_splits, shares_note
     from segmint.export.write import export as write
     from segmint.runs.store import open_run
 
+    splits = parse_splits(split)
     with Progress(console=terminal(stderr=True), transient=True, disable=quiet) as bar:
         task = bar.add_task(f"export to {to}", total=None)
         source = open_source(
             open_run(run),
-            splits=parse_splits(split),
+            splits=splits,
             seed=seed,
             mask_set=masks,
             kept_only=kept_only,
@@ -67,7 +68,7 @@ def export(
         )
         bar.update(task, total=sum(map(len, source.splits.values())))
         told = write(source, to, out, force=force)
-    for note in told.notes:
+    for note in filter(None, (shares_note(splits), *told.notes)):
         say(f"note: {note}", err=True)
     if not quiet:
         counts = ", ".join(f"{name}: {count}" for name, count in told.written.items())

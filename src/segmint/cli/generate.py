@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from segmint.runs.files.local import Files
     from segmint.runs.store import Run
 
+EXIT_NOTHING = 1
+"""Every item failed."""
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -123,6 +125,8 @@ def carry_out(job: "Job", engine: "Engine", progress: opt.ProgressOptions) -> "R
             )
             raise typer.Exit(EXIT_TERMINATED if isinstance(stop, Terminated) else EXIT_INTERRUPTED) from None
     _tell_end(run, listener, quiet=progress.quiet)
+    if run.failed_ids() and not run.done_ids():
+        raise typer.Exit(EXIT_NOTHING)
     return run
 
 
@@ -205,7 +209,8 @@ def _tell_end(run: "Run", listener: Quiet, *, quiet: bool) -> None:
     if quiet:
         return
     summary = summarise_run(run)
-    sheet = f"{run.files.address}/{layout.CONTACT_SHEET}"
+    drawn = run.files.exists(layout.CONTACT_SHEET)
+    sheet = f"{run.files.address}/{layout.CONTACT_SHEET}" if drawn else None
     if isinstance(listener, JsonLines):
         spent = None if listener.pace_of_stages is None else asdict(listener.pace_of_stages)
         listener.tell(
@@ -213,4 +218,5 @@ def _tell_end(run: "Run", listener: Quiet, *, quiet: bool) -> None:
         )
         return
     print_summary(summary, title=run.files.address, pace=listener.pace_of_stages)
-    say(f"look at {sheet}")
+    if sheet:
+        say(f"look at {sheet}")

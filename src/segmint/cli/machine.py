@@ -42,24 +42,32 @@ def doctor(
     _show(machine, advice)
 
 
-def models() -> None:
+def models(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, a model each.")] = False,
+) -> None:
     """List the models that segmint knows, and which of them are on this machine.
 
-    Any other Stable Diffusion model (1.x, 2.x, XL and what was distilled from them) in diffusers' form works
-    too: give its hub id or its folder as --model.
+    Any other model of a family that segmint knows, in diffusers' form, works too: give its hub id or its
+    folder as --model.
     """
-    from rich.table import Table
+    from dataclasses import asdict
 
     from segmint.backbone.known import is_on_disk, known_models
 
-    table = Table(
-        "model", "size", "licence", "steps", "guidance", "here", "note", box=None, header_style="bold"
-    )
+    console = terminal()
     for each in known_models():
-        here = "[green]yes[/]" if is_on_disk(each.id) else "no"
-        steps, guidance = str(each.steps), f"{each.guidance:g}"
-        table.add_row(each.id, f"{each.size_px}²", each.licence, steps, guidance, here, each.note)
-    terminal().print(table)
+        here = is_on_disk(each.id)
+        if as_json:
+            say_json({**asdict(each), "here": here})
+            continue
+        console.print(f"[bold]{each.id}[/]", highlight=False, soft_wrap=True)
+        place = "[green]on this machine[/]" if here else "not on this machine"
+        facts = f"{each.size_px}² px, {each.steps} steps, guidance {each.guidance:g}, {each.licence}"
+        note = f"; {each.note}" if each.note else ""
+        console.print(f"  {place}; {facts}{note}", highlight=False, soft_wrap=True)
+    if as_json:
+        return
     say("\nA model that is not here is fetched from huggingface.co at its first use; mind its licence.")
 
 

@@ -4,6 +4,7 @@ What goes wrong is told in one line on stderr with exit code 2. A traceback mean
 """
 
 import ast
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +43,8 @@ ON_URLS = frozenset({"generate", "label", "verify", "export", "remask", "doctor"
 """Commands that take `s3://…` where they take a run folder; the others read many small files at random and
 need the run on a disk of this machine.
 """
+_WRAP = re.compile(r"(?<!\n)\n(?!\n|\[cyan\])")
+"""A line break within a paragraph."""
 _URL = re.compile(r"(?!https?:|file:)[a-z][a-z0-9+.-]+://\S+", re.IGNORECASE)
 
 
@@ -75,6 +78,10 @@ def application(asked: str | None = None) -> typer.Typer:
     return app
 
 
+def _names() -> set[str]:
+    return {name for _, name, _ in _rows()}
+
+
 def _rows() -> Iterator[tuple[str, str, str]]:
     for panel, names in COMMANDS.items():
         for name, module in names.items():
@@ -89,7 +96,8 @@ def _add(app: typer.Typer, panel: str, name: str, module: str) -> None:
         app.add_typer(loaded.app, name=name, rich_help_panel=panel)
         return
     command: Callable[..., Any] = with_options(getattr(loaded, _function(name)))
-    app.command(name, rich_help_panel=panel, no_args_is_help=panel != "Machine")(command)
+    text = unwrapped(inspect.getdoc(command) or "")
+    app.command(name, rich_help_panel=panel, no_args_is_help=panel != "Machine", help=text)(command)
 
 
 def _function(name: str) -> str:
@@ -105,7 +113,12 @@ def _help_of(name: str, module: str) -> str:
         for each in ast.parse(source).body
         if isinstance(each, ast.FunctionDef) and each.name == _function(name)
     )
-    return next((ast.get_docstring(each) or "" for each in found), "")
+    return unwrapped(next((ast.get_docstring(each) or "" for each in found), ""))
+
+
+def unwrapped(text: str) -> str:
+    """A help text whose paragraphs are lines, for a terminal of any width; an example keeps its own line."""
+    return _WRAP.sub(" ", text)
 
 
 def _not_loaded() -> None:
@@ -160,7 +173,8 @@ def run(
         tell_error(str(error))
         code = EXIT_BAD_INPUT
     except usage_error as error:
-        tell_error(f"{error.format_message()} (see {name} {' '.join(words[:1])} --help)")  # type: ignore[attr-defined]
+        known = " ".join([name, *(each for each in words[:1] if each in _names())])
+        tell_error(f"{error.format_message()} (see {known} --help)")  # type: ignore[attr-defined]
         code = EXIT_BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         tell_error("interrupted")

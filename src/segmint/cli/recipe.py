@@ -14,7 +14,7 @@ from rich.table import Table
 from segmint.cli import options as opt
 from segmint.cli.datasets import DataOptions, Val, open_dataset
 from segmint.cli.flags import Changes, Flags
-from segmint.cli.telling import terminal
+from segmint.cli.telling import say_json, terminal
 from segmint.cli.train import ViewOptions, leads, report
 from segmint.cli.watching import Watcher, watched
 from segmint.training.settings import TrainSettings
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from segmint.training.recipes import Planned, TrainingRecipe
     from segmint.training.selftrain import Relabelling
 
+COSTS = ("items", "denoising_steps", "iterations", "disk_bytes", "memory_bytes")
+
 
 def recipe(
     name: Annotated[str, typer.Argument(help="syntagen, dataset-diffusion, toybox, or a .toml file.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder of everything that the recipe makes.")],
     plan: Annotated[bool, typer.Option("--plan", help="Say what it will do and need, and stop.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --plan: one JSON object a line, a step each.")
+    ] = False,
     data: Annotated[
         str | None, typer.Option(metavar="DATASET", help="Judge on this. [default: the recipe's own]")
     ] = None,
@@ -50,6 +55,10 @@ def recipe(
     chosen = load_training_recipe(name)
     planned = make_plan(chosen, out, data=data, prompts=prompts, backbone=backbone, device=device)
     console = terminal()
+    if plan and as_json:
+        for step in planned:
+            say_json({"title": step.title, "words": step.words, **_costs(step)})
+        return
     if plan:
         show(console, chosen, planned)
         return
@@ -57,6 +66,10 @@ def recipe(
         if step.settings is not None and step.settings_file is not None:
             put_text(step.settings_file, step.settings.to_toml())
     follow(console, planned)
+
+
+def _costs(step: "Planned") -> dict[str, int]:
+    return {name: getattr(step, name) for name in COSTS}
 
 
 def show(console: Console, chosen: "TrainingRecipe", planned: "Sequence[Planned]") -> None:

@@ -221,6 +221,15 @@ def parse_splits(text: str) -> dict[str, int | float]:
     return splits
 
 
+def shares_note(splits: Mapping[str, int | float]) -> str | None:
+    """What to say of shares that are written as parts of one and sum to something else; None of others."""
+    whole = sum(splits.values())
+    if all(float(share).is_integer() for share in splits.values()) or math.isclose(whole, 1, abs_tol=1e-6):
+        return None
+    meant = ", ".join(f"{name} {100 * share / whole:.0f} %" for name, share in splits.items())
+    return f"the shares of --split sum to {whole:g}, not to 1; taken as proportions: {meant}"
+
+
 def deal(ids: Sequence[str], splits: Mapping[str, int | float], seed: int) -> dict[str, tuple[str, ...]]:
     """Ids by split: exact proportions, in an order that depends on the seed and each id alone.
 
