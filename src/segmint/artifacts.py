@@ -203,6 +203,8 @@ class RefinedMask:
 
     labels: UInt8[np.ndarray, "image_h image_w"]
     agreement: Float32[np.ndarray, "image_h image_w"]
+    specks: int = 0
+    """Regions too small to be meant that were given to what surrounds them."""
 
     __repr__ = brief
 

@@ -2,7 +2,7 @@
 
     start-token map ─ regression on self-attention ─ Otsu's threshold ─> how far each position is foreground
     class maps ─ standardised in the foreground ─ regression ─ softmax ─> which class it would then be
-    product ─ bilinear ─ guided filter on the image's colours ─ argmax ─> mask
+    product ─ mean field on the image's colours ─ argmax, no specks ─> mask
 
 Cross-attention says roughly where, and roughly what; self-attention features say exactly which positions
 belong together. Regressing the one on the other keeps of a map what the image's own structure bears out.
@@ -18,6 +18,7 @@ from scipy.special import expit
 from segmint.artifacts import AttentionSummary, RefinedMask, Trace
 from segmint.masks.evidence import SOT_ROW, ClassQuery, class_map, maps_of, scaled_evidence
 from segmint.masks.guided import guided_filter
+from segmint.masks.meanfield import field_mask
 from segmint.masks.resample import bilinear
 from segmint.masks.ridge import Features, Positions, Scores, features_of, regressed
 from segmint.masks.settings import CompetitionSettings, MaskSettings
@@ -39,10 +40,10 @@ def segmint(
         attention: components, and class maps of the grids that `settings.competition.texts` names.
         image: RGB, any size.
         classes: what to look for; everything else is background.
-        settings: section `competition`.
+        settings: sections `competition` and `meanfield`.
 
     Returns:
-        The mask; its agreement is the winner's share of the filtered evidence.
+        The mask; its agreement is the share that the winner holds of the pixel.
 
     Raises:
         ConfigError: maps were not captured, or lack a class's phrase.
@@ -60,7 +61,7 @@ def segmint(
     label_ids = (BACKGROUND, *(each.label_id for each in ordered))
     return Trace(
         method=settings.method,
-        mask=drawn(soft, image, label_ids, rules),
+        mask=carried(soft, image, label_ids, settings),
         evidence=scaled_evidence(raw, label_ids),
         unrefined=drawn(soft, image, label_ids, rules, filtered=False).labels,
     )
@@ -138,6 +139,22 @@ def otsu(values: Positions) -> float:
     gap = mass[-1] / len(values) * below - mass[:-1]
     between = gap**2 / np.maximum(below * above, 1)
     return float(edges[1:-1][between.argmax()])
+
+
+def carried(
+    soft: Float32[np.ndarray, "label grid_h grid_w"],
+    image: UInt8[np.ndarray, "image_h image_w 3"],
+    label_ids: Sequence[int],
+    settings: MaskSettings,
+) -> RefinedMask:
+    """Soft labels as a mask that follows the image's colours, by the step that the settings name."""
+    rules = settings.competition
+    if rules.to_pixels == "guided":
+        return drawn(soft, image, label_ids, rules)
+    found = field_mask(soft, image, settings.meanfield)
+    labels = np.array(label_ids, np.uint8)[found.winner]
+    labels = np.where(found.agreement < rules.uncertain_below, np.uint8(IGNORE), labels)
+    return RefinedMask(labels=labels, agreement=found.agreement, specks=found.specks)
 
 
 def drawn(

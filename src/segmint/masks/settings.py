@@ -137,6 +137,8 @@ class CompetitionSettings(Settings):
     """Softness of the foreground's edge, in standard deviations of its map."""
     temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
     """Of the softmax among classes, in standard deviations of a class's map within the foreground."""
+    to_pixels: Literal["meanfield", "guided"] = "meanfield"
+    """What carries shares to pixels: the mean field (section `meanfield`) or a guided filter."""
     radius_cells: Annotated[float, Field(ge=0.0, le=64.0)] = 4.0
     """Radius of the guided filter's windows, in positions of the largest grid."""
     smoothness: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-4
@@ -225,6 +227,7 @@ class MaskSettings(Settings):
     thresholding: ThresholdSettings = Field(default_factory=ThresholdSettings)
     dataset_diffusion: DatasetDiffusionSettings = Field(default_factory=DatasetDiffusionSettings)
     competition: CompetitionSettings = Field(default_factory=CompetitionSettings)
+    meanfield: MeanFieldSettings = Field(default_factory=MeanFieldSettings)
     presence: PresenceSettings = Field(default_factory=PresenceSettings)
 
     @model_validator(mode="before")
