@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAI
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format exam bench sameness passes docs clean
+.PHONY: help install install-dev demo test lint format exam bench sameness passes size docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ sameness: install-dev  ## show that this tree makes what commit BASE made, byte 
 
 passes: install-dev  ## count the functions, files and rooms that one prompt passes
 	$(ONE_THREAD) $(BIN)/python -m lab.passes
+
+size: install-dev  ## count lines and files of the package, by the issue that brought them
+	$(BIN)/python -m lab.size
 
 docs: install-dev  ## write the generated pages of docs/
 	$(BIN)/python docs/generate.py
