@@ -192,7 +192,12 @@ def flagged(model: type[Settings], prefix: str = "") -> list[Flagged]:
             found += flagged(annotation, f"{prefix}{name}.")
         for flag in field.metadata:
             if isinstance(flag, Flag):
-                kind, rules = _plain(annotation, field.metadata)
+                kind, rules = annotation, field.metadata
+                if optional(kind):
+                    kind = next(each for each in typing.get_args(kind) if each is not type(None))
+                if typing.get_origin(kind) is typing.Annotated:
+                    kind, *inner = typing.get_args(kind)
+                    rules = [*_flat(inner), *rules]
                 found.append(
                     Flagged(
                         field=prefix + name,
@@ -205,16 +210,6 @@ def flagged(model: type[Settings], prefix: str = "") -> list[Flagged]:
                     )
                 )
     return found
-
-
-def _plain(kind: Any, rules: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
-    """An annotation without None and without bounds of its own, which go to the rules."""
-    if optional(kind):
-        kind = next(each for each in typing.get_args(kind) if each is not type(None))
-    if typing.get_origin(kind) is typing.Annotated:
-        kind, *inner = typing.get_args(kind)
-        rules = [*_flat(inner), *rules]
-    return kind, rules
 
 
 def optional(kind: Any) -> bool:

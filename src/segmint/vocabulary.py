@@ -101,17 +101,8 @@ class Vocabulary:
         """
         ordered = sorted(entries, key=lambda entry: entry.label_id)
         names = _clean_names(entry.name for entry in ordered)
-        _check_ids(ordered)
-        clean = tuple(
-            ClassEntry(
-                name=each,
-                label_id=entry.label_id,
-                phrases=_clean_phrases(each, entry.phrases),
-                colour=_clean_colour(each, entry.colour),
-            )
-            for each, entry in zip(names, ordered, strict=True)
-        )
-        _check_phrases(clean)
+        clean = tuple(_clean_entry(each, entry) for each, entry in zip(names, ordered, strict=True))
+        _check_told_apart(clean)
         return cls(name=name, entries=clean)
 
     @property
@@ -196,32 +187,31 @@ def _clean_names(names: Iterable[str]) -> list[str]:
     return clean
 
 
-def _check_ids(ordered: Sequence[ClassEntry]) -> None:
-    holders: dict[int, str] = {}
-    for entry in ordered:
-        if not 1 <= entry.label_id <= MAX_CLASSES:
-            raise VocabularyError(f"class {entry.name!r} has id {entry.label_id}; ids are 1 to {MAX_CLASSES}")
-        if entry.label_id in holders:
-            other = holders[entry.label_id]
-            raise VocabularyError(f"classes {other!r} and {entry.name!r} share the id {entry.label_id}")
-        holders[entry.label_id] = entry.name
-
-
-def _clean_phrases(name: str, phrases: Sequence[str]) -> tuple[str, ...]:
-    clean = tuple(dict.fromkeys(" ".join(phrase.split()) for phrase in phrases))
-    if not clean or not all(clean):
+def _clean_entry(name: str, entry: ClassEntry) -> ClassEntry:
+    phrases = tuple(dict.fromkeys(" ".join(phrase.split()) for phrase in entry.phrases))
+    colour: Sequence[int] = entry.colour
+    if not 1 <= entry.label_id <= MAX_CLASSES:
+        raise VocabularyError(f"class {name!r} has id {entry.label_id}; ids are 1 to {MAX_CLASSES}")
+    if not phrases or not all(phrases):
         raise VocabularyError(f"class {name!r} has an empty phrase; give words for it, or no phrases at all")
-    for phrase in clean:
+    for phrase in phrases:
         _check_visible(phrase, f"a phrase of class {name!r}")
-    return clean
+    if len(colour) != 3 or not all(isinstance(channel, int) and 0 <= channel <= 255 for channel in colour):
+        raise VocabularyError(f"class {name!r} has colour {colour!r}; expected three integers 0–255 (RGB)")
+    rgb = colour[0], colour[1], colour[2]
+    return ClassEntry(name=name, label_id=entry.label_id, phrases=phrases, colour=rgb)
 
 
-def _check_phrases(entries: Sequence[ClassEntry]) -> None:
-    """One phrase for two classes would give both the same evidence."""
-    holders: dict[str, str] = {}
+def _check_told_apart(entries: Sequence[ClassEntry]) -> None:
+    """No two classes share an id, nor a phrase, which would give both the same evidence."""
+    by_id: dict[int, str] = {}
+    by_phrase: dict[str, str] = {}
     for entry in entries:
+        other = by_id.setdefault(entry.label_id, entry.name)
+        if other != entry.name:
+            raise VocabularyError(f"classes {other!r} and {entry.name!r} share the id {entry.label_id}")
         for phrase in entry.phrases:
-            other = holders.setdefault(phrase.casefold(), entry.name)
+            other = by_phrase.setdefault(phrase.casefold(), entry.name)
             if other != entry.name:
                 raise VocabularyError(
                     f"classes {other!r} and {entry.name!r} share the phrase {phrase!r}; give each its own"
@@ -231,9 +221,3 @@ def _check_phrases(entries: Sequence[ClassEntry]) -> None:
 def _check_visible(text: str, what: str) -> None:
     if not text.isprintable():
         raise VocabularyError(f"{what}, {text!r}, holds an invisible character; retype it")
-
-
-def _clean_colour(name: str, colour: Sequence[int]) -> Colour:
-    if len(colour) != 3 or not all(isinstance(channel, int) and 0 <= channel <= 255 for channel in colour):
-        raise VocabularyError(f"class {name!r} has colour {colour!r}; expected three integers 0–255 (RGB)")
-    return colour[0], colour[1], colour[2]

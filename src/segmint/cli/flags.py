@@ -69,11 +69,14 @@ class Flags:
         Raises:
             ConfigError: a list or a `--set` cannot be read.
         """
-        changes = {each.field: _value(each, given.pop(_name(each))) for each in self._options}
+        changes: Changes = {}
+        for each in self._options:
+            value = given.pop(_name(each))
+            if value is not None and value != []:
+                number = _numbers(each.kind)
+                changes[each.field] = numbers(value, each.flag.name, number) if number else value
         words = given.pop("set_", None) if self._rest else None
-        return {field: value for field, value in changes.items() if value is not None} | parse_settings(
-            words or []
-        )
+        return changes | parse_settings(words) if words else changes
 
     def build(self, given: dict[str, Any]) -> Settings:
         """The settings themselves, from the options' values.
@@ -114,12 +117,17 @@ def _parameter(each: Flagged) -> Parameter:
     number; the settings check what is allowed.
     """
     choices = typing.get_args(each.kind) if typing.get_origin(each.kind) is typing.Literal else ()
+    default = "" if each.default is None else str(each.default)
+    if isinstance(each.default, bool):
+        default = "on" if each.default else "off" if "/" in each.flag.name else ""
+    elif isinstance(each.default, tuple):
+        default = ", ".join(map(str, each.default))
     option = typer.Option(
         each.flag.name,
         *filter(None, (each.flag.short,)),
         help=_help(each),
         metavar=each.flag.metavar or "|".join(map(str, choices)) or None,
-        show_default=_default(each) or False,
+        show_default=default or False,
         rich_help_panel=each.panel or None,
     )
     kind: Any = each.kind if each.kind in (bool, int, float) else str
@@ -133,14 +141,6 @@ def _parameter(each: Flagged) -> Parameter:
 def _name(each: Flagged) -> str:
     """As typer calls an option: `--gpus-per-worker` is gpus_per_worker."""
     return each.flag.name.partition("/")[0].removeprefix("--").replace("-", "_")
-
-
-def _value(each: Flagged, given: Any) -> Any:
-    """What a field is to hold; None where its option was not given."""
-    if given is None or given == []:
-        return None
-    number = _numbers(each.kind)
-    return numbers(given, each.flag.name, number) if number else given
 
 
 def _numbers(kind: Any) -> Any:
@@ -160,14 +160,6 @@ def _help(each: Flagged) -> str:
     if typing.get_origin(each.kind) is tuple and typing.get_args(each.kind)[0] is str:
         sentence = f"{sentence.removesuffix('.')}; repeatable."
     return re.sub(r"`([^`]*)`", r"[cyan]\1[/cyan]", sentence)
-
-
-def _default(each: Flagged) -> str:
-    if isinstance(each.default, bool):
-        return "on" if each.default else "off" if "/" in each.flag.name else ""
-    if isinstance(each.default, tuple):
-        return ", ".join(map(str, each.default))
-    return "" if each.default is None else str(each.default)
 
 
 def _group(annotation: Any) -> tuple[Flags, bool] | None:

@@ -7,7 +7,7 @@ import ast
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from keyword import iskeyword
@@ -70,22 +70,14 @@ def application(asked: str | None = None) -> typer.Typer:
     )
     app.callback()(_main)
     known = any(asked in names for names in COMMANDS.values())
-    for panel, name, module in _rows():
-        if asked in (None, name):
-            _add(app, panel, name, module)
-        elif not known:
-            app.command(name, rich_help_panel=panel, help=_help_of(name, module))(_not_loaded)
-    return app
-
-
-def _names() -> set[str]:
-    return {name for _, name, _ in _rows()}
-
-
-def _rows() -> Iterator[tuple[str, str, str]]:
     for panel, names in COMMANDS.items():
         for name, module in names.items():
-            yield panel, name, f"segmint.cli.{module}"
+            if asked in (None, name):
+                _add(app, panel, name, f"segmint.cli.{module}")
+            elif not known:
+                text = _help_of(name, f"segmint.cli.{module}")
+                app.command(name, rich_help_panel=panel, help=text)(_not_loaded)
+    return app
 
 
 def _add(app: typer.Typer, panel: str, name: str, module: str) -> None:
@@ -95,13 +87,10 @@ def _add(app: typer.Typer, panel: str, name: str, module: str) -> None:
     if hasattr(loaded, "app"):
         app.add_typer(loaded.app, name=name, rich_help_panel=panel)
         return
-    command: Callable[..., Any] = with_options(getattr(loaded, _function(name)))
+    function = f"{name}_" if iskeyword(name) else name
+    command: Callable[..., Any] = with_options(getattr(loaded, function))
     text = unwrapped(inspect.getdoc(command) or "")
     app.command(name, rich_help_panel=panel, no_args_is_help=panel != "Machine", help=text)(command)
-
-
-def _function(name: str) -> str:
-    return f"{name}_" if iskeyword(name) else name
 
 
 def _help_of(name: str, module: str) -> str:
@@ -111,7 +100,7 @@ def _help_of(name: str, module: str) -> str:
     found = (
         each
         for each in ast.parse(source).body
-        if isinstance(each, ast.FunctionDef) and each.name == _function(name)
+        if isinstance(each, ast.FunctionDef) and each.name.removesuffix("_") == name
     )
     return unwrapped(next((ast.get_docstring(each) or "" for each in found), ""))
 
@@ -173,7 +162,9 @@ def run(
         tell_error(str(error))
         code = EXIT_BAD_INPUT
     except usage_error as error:
-        known = " ".join([name, *(each for each in words[:1] if each in _names())])
+        known = " ".join(
+            [name, *(each for each in words[:1] if any(each in names for names in COMMANDS.values()))]
+        )
         tell_error(f"{error.format_message()} (see {known} --help)")  # type: ignore[attr-defined]
         code = EXIT_BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):

@@ -54,12 +54,16 @@ def parse_classes(text: str) -> Vocabulary:
         VocabularyError: no class, an unknown or doubled one, an unknown preset, or an unreadable file.
     """
     text = text.strip()
-    if _names_a_file(text):
+    if text.casefold().endswith(_SUFFIXES) or (("/" in text or "\\" in text) and "," not in text):
         return read_classes(Path(text))
     head, colon, rest = text.partition(":")
     preset = head.strip().casefold()
+    if not colon and preset in PRESETS:
+        return preset_vocabulary(preset)
     if not colon:
-        return preset_vocabulary(preset) if preset in PRESETS else _custom_list(text)
+        pieces = [piece.partition("=") for piece in text.split(",")] if text else []
+        phrases = {" ".join(name.split()): given.split("|") for name, equals, given in pieces if equals}
+        return Vocabulary.of([name for name, _, _ in pieces], phrases=phrases)
     if preset not in PRESETS:
         known = ", ".join(PRESETS)
         raise VocabularyError(
@@ -92,16 +96,6 @@ def read_classes(path: Path) -> Vocabulary:
         raise VocabularyError(f"{path}: {problem}") from None
 
 
-def _names_a_file(text: str) -> bool:
-    return text.casefold().endswith(_SUFFIXES) or (("/" in text or "\\" in text) and "," not in text)
-
-
-def _custom_list(text: str) -> Vocabulary:
-    pieces = [piece.partition("=") for piece in text.split(",")] if text else []
-    phrases = {" ".join(name.split()): given.split("|") for name, equals, given in pieces if equals}
-    return Vocabulary.of([name for name, _, _ in pieces], phrases=phrases)
-
-
 def _from_lines(lines: Iterable[str], *, name: str) -> Vocabulary:
     kept = [line.partition("#")[0].strip() for line in lines]
     pieces = [line.partition(":") for line in kept if line]
@@ -117,7 +111,10 @@ def classes_from_data(data: Any, *, name: str) -> Vocabulary:
     """
     listed = data.get("classes") if isinstance(data, dict) else data
     if isinstance(listed, dict):
-        listed = [_with_name(each, value) for each, value in listed.items()]
+        listed = [
+            {"name": each, **(value if isinstance(value, dict) else {"phrases": value})}
+            for each, value in listed.items()
+        ]
     if not isinstance(listed, list):
         raise VocabularyError(f'expected a list or table "classes", found {shown(data)}')
     given = [each if isinstance(each, dict) else {"name": each} for each in listed]
@@ -128,10 +125,6 @@ def classes_from_data(data: Any, *, name: str) -> Vocabulary:
         raise VocabularyError(f"{numbered} of {len(given)} classes have an id; give one to all or to none")
     entries = [_entry(each, position) for position, each in enumerate(given, start=1)]
     return Vocabulary.of_entries(entries, name=name)
-
-
-def _with_name(name: str, value: Any) -> dict[str, Any]:
-    return {"name": name, **(value if isinstance(value, dict) else {"phrases": value})}
 
 
 def _check_keys(given: Mapping[str, Any], position: int) -> None:

@@ -30,7 +30,9 @@ class VocabularySettings(Settings):
         if not isinstance(data, dict):
             return data
         given = data.get("classes")
-        if isinstance(given, list | tuple) and all(_is_full(each) for each in given):
+        if isinstance(given, list | tuple) and all(
+            isinstance(each, ClassEntry) or (isinstance(each, dict) and "label_id" in each) for each in given
+        ):
             return {"name": "custom", **data}
         if given is None:
             vocabulary = preset_vocabulary(str(data.get("name", "toybox")))
@@ -112,7 +114,3 @@ class PhotoSettings(Settings):
         if "{" in rest or "}" in rest:
             raise ValueError("only {classes} can stand in a caption")
         return text
-
-
-def _is_full(given: Any) -> bool:
-    return isinstance(given, ClassEntry) or (isinstance(given, dict) and "label_id" in given)

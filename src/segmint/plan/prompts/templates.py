@@ -163,15 +163,10 @@ class Wording:
             if key in given:
                 pieces[place] = given[key]
             else:
-                options = self._choices(key, entries, random)
-                pieces[place] = self._pick(options, entries, random, otherwise="")
+                by_class, entry = self._templates.lists[key], choice(entries, random)
+                own = next((name for name in (entry.name, *entry.phrases) if name in by_class), ANY)
+                pieces[place] = self._pick(by_class[own], entries, random, otherwise="")
         return " ".join("".join(pieces).split())
-
-    def _choices(self, key: str, entries: Sequence[ClassEntry], random: Random) -> Sequence[str]:
-        by_class = self._templates.lists[key]
-        entry = choice(entries, random)
-        own = next((name for name in (entry.name, *entry.phrases) if name in by_class), ANY)
-        return by_class[own]
 
     def _pick(
         self,

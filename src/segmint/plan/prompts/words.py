@@ -40,8 +40,15 @@ def article(text: str) -> str:
 
 def word_table(vocabulary: Vocabulary) -> WordTable:
     """Every way to write each class: its name, phrases and known synonyms, in singular and plural."""
+    entries, synonyms = vocabulary.entries, _words()["synonyms"]
+    spellings = [  # those first that count most
+        *((entry.name, entry.name) for entry in entries),
+        *((phrase, entry.name) for entry in entries for phrase in entry.phrases),
+        *((other, entry.name) for entry in entries for other in synonyms.get(entry.name.casefold(), ())),
+        *((expression, "") for expression in _words()["decoys"]["expressions"]),
+    ]
     ways: dict[tuple[str, ...], str] = {}
-    for text, name in _spellings(vocabulary):
+    for text, name in spellings:
         for words in _forms(_split(text)):
             ways.setdefault(words, name)
     table: dict[str, list[tuple[tuple[str, ...], str]]] = {}
@@ -81,20 +88,6 @@ def _matches(words: tuple[str, ...], table: WordTable) -> Iterator[tuple[str, st
         else:
             yield "", words[at]
             at += 1
-
-
-def _spellings(vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
-    """Texts and the classes that they name, those first that count most; a decoy's class is ""."""
-    for entry in vocabulary.entries:
-        yield entry.name, entry.name
-    for entry in vocabulary.entries:
-        for phrase in entry.phrases:
-            yield phrase, entry.name
-    for entry in vocabulary.entries:
-        for synonym in _words()["synonyms"].get(entry.name.casefold(), ()):
-            yield synonym, entry.name
-    for expression in _words()["decoys"]["expressions"]:
-        yield expression, ""
 
 
 def _split(text: str) -> tuple[str, ...]:
