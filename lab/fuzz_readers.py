@@ -14,7 +14,6 @@ from PIL import Image
 
 from segmint.artifacts import AttentionSummary, LayerComponents, PromptSpec, TokenMaps
 from segmint.backbone.parts import check_folder
-from segmint.export.source import parse_splits
 from segmint.labels.labelmap import read_label_map
 from segmint.labels.legend import legend_of
 from segmint.labels.maskfile import read_mask
@@ -27,6 +26,7 @@ from segmint.recipe import Recipe, load_recipe
 from segmint.runs import codec
 from segmint.runs.curation.decisions import CurationLog
 from segmint.runs.records import ItemRecord, RunHeader, decode_record, encode_record
+from segmint.runs.splits import parse_splits
 from segmint.specs import spec_from_json, spec_to_json
 from segmint.training.data.datasets import match, read_pair
 from segmint.training.data.readers.coco import read_coco

@@ -1,6 +1,8 @@
 """The commands that train and judge, in this process."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -12,7 +14,7 @@ from small_runs import fill
 from tiny_datasets import write_voc
 
 TINY = (
-    *("--arch", "toynet", "--backbone", "none", "--crop", "32", "--iterations", "2", "--batch-size", "2"),
+    *("--arch", "toynet", "--crop", "32", "--iterations", "2", "--batch-size", "2"),
     *("--validate-every", "2", "--device", "cpu", "--workers", "0", "--set", "optimiser.backbone_factor=1.0"),
 )
 
@@ -103,3 +105,50 @@ def test_a_plan_is_plain_data_for_programs(capsys, tmp_path):
     first = json.loads(out.splitlines()[0])
     assert first["words"][0] == "generate"
     assert first["denoising_steps"] == 800_000
+
+
+def test_a_score_on_images_that_were_learnt_from_is_told_as_one(tmp_path, capsys):
+    minted = fill(LocalFiles(tmp_path / "run"), planned=4, done=4).folder
+    assert segmint(capsys, "export", minted, "--format", "voc", "--out", tmp_path / "voc")[0] == 0
+    words = ("--val", f"{tmp_path / 'voc'}@val", "--out", tmp_path / "training")
+    code, out, _ = segmint(capsys, "train", minted, *words, *TINY)
+    assert code == 0
+    said = "1 of the 1 validation images are among the training images"
+    assert f"warning: {said}" in " ".join(out.split())
+    assert " ".join(out.split()).count(said) == 2  # when they are found, and with the score
+    assert "training: iteration 1 of 2, loss" in out
+
+
+def test_whole_prompts_are_held_out_to_judge_on(tmp_path, capsys):
+    minted = fill(LocalFiles(tmp_path / "run"), planned=4, done=4).folder
+    words = ("--split", "0.25", "--out", tmp_path / "training")
+    code, out, _ = segmint(capsys, "train", minted, *words, *TINY)
+    assert code == 0
+    assert "training on 3 images of run" in out
+    assert "validating on 1 images of run, held out" in out
+    assert "among the training images" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "say what to judge on: --val DATASET"),
+        (("--val", "a", "--split", "0.1"), "say what to judge on: --val DATASET"),
+        (("--split", "1"), "--split 1: expected a share above 0 and below 1"),
+        (("--val", "nowhere"), "no dataset at nowhere"),
+        (("--val", "a", "--backbone", "weights.pth"), "weights.pth is a pickle"),
+        (("--val", "a", "--arch", "toynet", "--backbone", "imagenet"), "no ImageNet weights for toynet"),
+    ],
+)
+def test_a_training_is_refused_before_torch_is_loaded(tmp_path, words, message):
+    minted = fill(LocalFiles(tmp_path / "run"), planned=4, done=4).folder
+    code = (
+        "import sys\nfrom segmint.cli.main import run\n"
+        "try:\n    run(sys.argv[1:])\nexcept SystemExit as end:\n"
+        "    print(end.code, [name for name in ('torch', 'matplotlib') if name in sys.modules])"
+    )
+    asked = [sys.executable, "-c", code, "train", str(minted), "--out", str(tmp_path / "x"), *words]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert message in done.stderr
+    assert done.stdout.strip() == "2 []"
+    assert not (tmp_path / "x").exists()

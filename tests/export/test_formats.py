@@ -18,11 +18,12 @@ from PIL import Image, ImageDraw
 from segmint.errors import ConfigError, ExportError, MissingDependency, RunError
 from segmint.export import source as sources
 from segmint.export.formats import FORMATS
-from segmint.export.source import ObjectRule, deal, open_source, parse_min_area, parse_splits, shares_note
+from segmint.export.source import ObjectRule, open_source, parse_min_area
 from segmint.export.write import MARKER, export
 from segmint.labels.relabelling import parse_relabelling
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import decide
+from segmint.runs.splits import deal, parse_splits, shares_note
 from segmint.runs.store import open_run
 from synthetic_runs import CLASSES, scene, write_mask_set, write_record, write_run
 

@@ -21,6 +21,9 @@ def export(
     split: Annotated[
         str, typer.Option(metavar="NAME=SHARE,…", help="Parts and their proportions.")
     ] = "train=0.9,val=0.1",
+    split_by: Annotated[
+        str, typer.Option("--split-by", metavar="item|prompt", help="Keep all items of a prompt together.")
+    ] = "item",
     seed: Annotated[int, typer.Option(help="Another seed deals the items out differently.")] = 0,
     masks: opt.MaskSet = "",
     kept_only: Annotated[
@@ -49,8 +52,9 @@ def export(
     """
     from rich.progress import Progress
 
-    from segmint.export.source import ObjectRule, open_source, parse_min_area, parse_splits, shares_note
+    from segmint.export.source import ObjectRule, open_source, parse_min_area
     from segmint.export.write import export as write
+    from segmint.runs.splits import parse_splits, shares_note
     from segmint.runs.store import open_run
 
     splits = parse_splits(split)
@@ -59,6 +63,9 @@ def export(
         source = open_source(
             open_run(run),
             splits=splits,
+            split_by="prompt"
+            if opt.one_of(split_by, "--split-by", ("item", "prompt")) == "prompt"
+            else "item",
             seed=seed,
             mask_set=masks,
             kept_only=kept_only,

@@ -9,13 +9,18 @@ import typer
 from rich.console import Console
 
 from segmint.cli import options as opt
+from segmint.cli.datasets import HELP as DATASET_HELP
 from segmint.cli.datasets import DataOptions, Val, downloaded, open_dataset
 from segmint.cli.flags import Changes, Flags
 from segmint.cli.telling import cell, terminal
 from segmint.cli.watching import percent, watched
+from segmint.errors import ConfigError
+from segmint.settings import read_toml, with_changes
 from segmint.training.settings import TrainSettings
+from segmint.training.starting import check_folder, check_weights
 
 if TYPE_CHECKING:
+    from segmint.training.data.datasets import LabelledSet
     from segmint.training.fit.train import TrainingResult
 
 from typing import TYPE_CHECKING
@@ -35,7 +40,15 @@ def train(
         list[str], typer.Argument(metavar="RUN...", help="Runs to learn from, or other datasets.")
     ],
     *,
-    val: Val,
+    val: Annotated[
+        str | None, typer.Option(metavar="DATASET", help=f"What to judge on: {DATASET_HELP}.")
+    ] = None,
+    split: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Without --val: hold out this share of RUN, whole prompts, to judge on."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of this training.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
     settings: Annotated[Path | None, typer.Option(help="TOML file of settings; flags go over it.")] = None,
@@ -52,19 +65,19 @@ def train(
     Writes best.safetensors with its checksum, last.safetensors, log.jsonl, TensorBoard logs and loss.png.
     For several GPUs: accelerate launch --no_python segmint train …
     """
-    from segmint.training.data.renaming import renamed
+    chosen = TrainSettings.parse(
+        with_changes(read_toml(settings) if settings else {}, changes), source=str(settings or "settings")
+    )
+    check_folder(out, resume=resume)
+    check_weights(chosen.network)
+    sets, judge = _datasets(runs, val, split, mask_set=mask_set, reading=reading, naming=naming)
     from segmint.training.fit.train import train as run
 
-    chosen = (TrainSettings.load(settings) if settings else TrainSettings()).merged(changes)
-    names = opt.split_list(reading.dataset_classes)
     console = terminal()
     with watched(console, quiet=quiet or not leads()) as watcher:
         result = run(
-            [renamed(open_dataset(each, classes=names, mask_set=mask_set), naming.change) for each in runs],
-            renamed(
-                open_dataset(downloaded(val) if reading.download else val, classes=names),
-                partial(naming.change, known_only=True),
-            ),
+            sets,
+            judge,
             out,
             chosen,
             subset=opt.split_list(reading.subset),
@@ -80,6 +93,31 @@ def train(
         report(console, result)
 
 
+def _datasets(
+    runs: list[str],
+    val: str | None,
+    split: float | None,
+    *,
+    mask_set: str,
+    reading: DataOptions,
+    naming: opt.NameOptions,
+) -> "tuple[list[LabelledSet], LabelledSet]":
+    """What to learn from and what to judge on."""
+    from segmint.training.data.holdout import hold_out
+    from segmint.training.data.renaming import renamed
+
+    if (val is None) == (split is None):
+        raise ConfigError(
+            "say what to judge on: --val DATASET, best of real images, or --split 0.1 to hold out a tenth"
+        )
+    names = opt.split_list(reading.dataset_classes)
+    sets = [renamed(open_dataset(each, classes=names, mask_set=mask_set), naming.change) for each in runs]
+    if split is not None:
+        return hold_out(sets, split)
+    judge = open_dataset(downloaded(str(val)) if reading.download else str(val), classes=names)
+    return sets, renamed(judge, partial(naming.change, known_only=True))
+
+
 def leads() -> bool:
     """Whether this process speaks, of those that train together."""
     return os.environ.get("RANK", "0") == "0"
@@ -89,6 +127,10 @@ def report(console: Console, result: "TrainingResult") -> None:
     """Print the result of a training."""
     kind = {"raw": "the weights", "ema": "their running mean"}[result.weights]
     console.print(f"best: mean IoU {percent(result.mean_iou)} of {kind} at iteration {result.iteration}")
+    if result.shared:
+        from segmint.training.data.inspection import shared_note
+
+        console.print(shared_note(result.shared, result.judged), style="yellow", highlight=False)
     console.print(f"checkpoint: {result.best}", soft_wrap=True, highlight=False)
     console.print(f"sha256: {result.sha256}", soft_wrap=True, highlight=False)
 
@@ -126,6 +168,10 @@ def evaluate(
     naming: opt.NameOptions,
     views: ViewOptions,
     device: opt.Device = "auto",
+    worst: Annotated[
+        int,
+        typer.Option(min=0, max=200, help="How many of the worst images to name and to draw in worst.png."),
+    ] = 12,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read.")] = 2,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -136,7 +182,7 @@ def evaluate(
     from segmint.training.data.datasets import match
     from segmint.training.data.inspection import inspect
     from segmint.training.data.renaming import renamed
-    from segmint.training.judge.evaluate import evaluate_model, write_evaluation
+    from segmint.training.judge.evaluate import evaluate_model, ranked, write_evaluation
     from segmint.training.judge.inference import load_segmenter
 
     if reading.download:
@@ -155,11 +201,14 @@ def evaluate(
             segmenter.model, judged, device=segmenter.device, views=views.to_views(), listener=watcher
         )
     folder = out or beside(checkpoint, judged.name)
-    write_evaluation(folder, evaluation, judged, segmenter, views=views.to_views())
+    write_evaluation(folder, evaluation, judged, segmenter, views=views.to_views(), worst=worst)
     console.print(table(evaluation.scores, title=f"{cell(judged.name)}, {len(evaluation.by_image)} images"))
+    least = ", ".join(f"{cell(item_id)} {percent(value)}" for item_id, value in ranked(evaluation, worst)[1])
+    if least:
+        console.print(f"worst: {least}", highlight=False)
     console.print(
         f"written to {cell(str(folder))}: metrics.json, metrics.csv, confusion.csv, images.csv, "
-        "evaluation.png"
+        f"evaluation.png{', worst.png' if least else ''}"
     )
 
 

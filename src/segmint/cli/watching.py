@@ -1,6 +1,7 @@
 """Long work on a terminal: one line of progress, notes above it, Ctrl-C that ends cleanly."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from segmint.cli.progress import LOG_EVERY_S
 from segmint.cli.telling import terminal
 from segmint.listening import Silent, Stage, Step, Validated
 
@@ -19,6 +21,7 @@ class Watcher(Silent):
         self._console, self._progress = console, progress
         self._tasks: dict[str, TaskID] = {}
         self._stopping = False
+        self._told_at: dict[str, float] = {}
 
     def noted(self, text: str) -> None:
         """Print a line above the progress."""
@@ -30,11 +33,13 @@ class Watcher(Silent):
         match what:
             case Stage():
                 self._update(what.name, what.done, what.total, "")
+                self._log(what.name, f"{what.done} of {what.total}")
                 if what.done >= what.total:
                     self._progress.remove_task(self._tasks.pop(what.name))
             case Step():
                 said = f"loss {what.loss:.4f}  lr {what.rate:.2e}  {what.images_per_s:.1f} images/s"
                 self._update("training", what.iteration, what.iterations, said)
+                self._log("training", f"iteration {what.iteration} of {what.iterations}, {said}")
             case Validated():
                 names = {"raw": "weights", "ema": "running mean"}
                 said = ", ".join(f"{names[kind]} {percent(value)}" for kind, value in what.mean_iou.items())
@@ -50,6 +55,13 @@ class Watcher(Silent):
             raise KeyboardInterrupt
         self._stopping = True
         self.noted("stopping after this step, with a checkpoint; --resume goes on (Ctrl-C again: at once)")
+
+    def _log(self, name: str, said: str) -> None:
+        """A line now and then, the first at once, where no terminal shows a bar."""
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._told_at.get(name, float("-inf")) >= LOG_EVERY_S:
+            self._told_at[name] = now
+            self.noted(f"{name}: {said}")
 
     def _update(self, name: str, done: int, total: int, said: str) -> None:
         if name not in self._tasks:

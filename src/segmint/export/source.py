@@ -1,9 +1,7 @@
 """What every export reads: the accepted items of a run, split, one at a time."""
 
-import hashlib
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -16,13 +14,9 @@ from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.masksets import check_mask_set
 from segmint.runs.records import ItemRecord
+from segmint.runs.splits import DEFAULT_SPLITS, SplitBy, deal
 from segmint.runs.store import Run, heal_image_sets
 from segmint.vocabulary import IGNORE, Vocabulary
-
-DEFAULT_SPLITS: Mapping[str, int | float] = {"train": 0.9, "val": 0.1}
-"""Nine of ten to train on, the rest to watch over the training."""
-
-_SPLIT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +121,7 @@ def open_source(
     run: Run,
     *,
     splits: Mapping[str, int | float] = DEFAULT_SPLITS,
+    split_by: SplitBy = "item",
     seed: int = 0,
     mask_set: str = layout.DEFAULT_MASK_SET,
     kept_only: bool = False,
@@ -139,6 +134,7 @@ def open_source(
     Args:
         run: an open run.
         splits: share of each split, by name; only their proportions count.
+        split_by: items one by one, or all of a prompt together.
         seed: another one deals the items out differently.
         mask_set: whose masks to take.
         kept_only: take only items that were kept by hand.
@@ -149,6 +145,7 @@ def open_source(
     Raises:
         RunError: the run has no such mask set.
         ExportError: no item is left to export.
+        ConfigError: a prompt has more items than any split takes.
         VocabularyError: a class of `change` or `objects.stuff` is unknown.
     """
     check_mask_set(run, mask_set)
@@ -157,7 +154,8 @@ def open_source(
     if not ids:
         kind = "kept item" if kept_only else "item that is not rejected"
         raise ExportError(f"{run.files.address} has no {kind} to export")
-    parts = deal(ids, splits, seed)
+    prompts = {spec.item_id: spec.prompt for spec in run.plan()} if split_by == "prompt" else {}
+    parts = deal(ids, splits, seed, groups=prompts)
     before = run.vocabulary()
     changed = change(before)
     source = Source(
@@ -193,66 +191,3 @@ def parse_min_area(text: str) -> float:
     if not 0 <= value < math.inf or (percent and value > 100) or (not percent and 0 < value < 1):
         raise ConfigError(f"--min-area {text!r}: expected a share such as 0.1% or whole pixels such as 50")
     return min(value / 100, 0.999999) if percent else value
-
-
-def parse_splits(text: str) -> dict[str, int | float]:
-    """Splits from text such as `train=0.8,val=0.2`.
-
-    Raises:
-        ConfigError: a name or share cannot be read, a name is doubled, or no share is above 0.
-    """
-    splits: dict[str, int | float] = {}
-    for word in text.split(","):
-        name, _, share = (each.strip() for each in word.partition("="))
-        if not _SPLIT_NAME.fullmatch(name) or name in splits:
-            raise ConfigError(
-                f"--split {text!r}: {name!r} cannot name a split; write it as train=0.8,val=0.2"
-            )
-        try:
-            splits[name] = float(share)
-        except ValueError:
-            splits[name] = math.nan
-        if not 0 <= splits[name] < math.inf:
-            raise ConfigError(
-                f"--split {text!r}: expected a share such as 0.8 after {name}=, found {share!r}"
-            )
-    if not sum(splits.values()) > 0:
-        raise ConfigError(f"--split {text!r}: every share is 0")
-    return splits
-
-
-def shares_note(splits: Mapping[str, int | float]) -> str | None:
-    """What to say of shares that are written as parts of one and sum to something else; None of others."""
-    whole = sum(splits.values())
-    if all(float(share).is_integer() for share in splits.values()) or math.isclose(whole, 1, abs_tol=1e-6):
-        return None
-    meant = ", ".join(f"{name} {100 * share / whole:.0f} %" for name, share in splits.items())
-    return f"the shares of --split sum to {whole:g}, not to 1; taken as proportions: {meant}"
-
-
-def deal(ids: Sequence[str], splits: Mapping[str, int | float], seed: int) -> dict[str, tuple[str, ...]]:
-    """Ids by split: exact proportions, in an order that depends on the seed and each id alone.
-
-    Every split of a share above 0 gets an item where there are enough of them.
-    """
-    shuffled = sorted(ids, key=lambda each: hashlib.sha256(f"{seed}/{each}".encode()).digest())
-    counts = _counts(len(ids), splits)
-    parts, start = {}, 0
-    for name, count in counts.items():
-        parts[name] = tuple(sorted(shuffled[start : start + count]))
-        start += count
-    return parts
-
-
-def _counts(total: int, splits: Mapping[str, int | float]) -> dict[str, int]:
-    whole = sum(splits.values())
-    exact = {name: total * share / whole for name, share in splits.items()}
-    counts = {name: int(each) for name, each in exact.items()}
-    for name in sorted(splits, key=lambda name: counts[name] - exact[name])[: total - sum(counts.values())]:
-        counts[name] += 1
-    wanted = [name for name, share in splits.items() if share > 0]
-    for name in wanted:
-        largest = max(counts, key=lambda each: counts[each])
-        if counts[name] == 0 and counts[largest] > 1:
-            counts[name], counts[largest] = 1, counts[largest] - 1
-    return counts

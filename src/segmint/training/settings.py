@@ -4,7 +4,8 @@ All of them decide what comes out, so all of them are in the digest that a check
 decides how fast it comes (device, loader workers) is an argument of `train`.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,11 +22,26 @@ class NetworkSettings(Settings):
     architecture: Annotated[Architecture, Flag("--arch")] = "deeplabv3_resnet50"
     """DeepLabv3 as torchvision builds it (ResNets at stride 8), or `toynet`, for 128 px images on a CPU."""
     backbone: Annotated[str, Flag("--backbone")] = "imagenet"
-    """`imagenet` (torchvision's weights, downloaded), `none` (random), or a .safetensors file."""
+    """`imagenet` (torchvision's weights, downloaded), `none` (random), or a .safetensors file; of `toynet`
+    always random."""
     auxiliary: bool = True
     """Train an auxiliary head on the backbone's middle layer (DeepLabv3 only; not used in prediction)."""
     auxiliary_weight: Annotated[float, Field(ge=0.0)] = 0.4
     """Weight of the auxiliary head's loss (Dataset Diffusion, PSPNet)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_its_own(cls, data: Any) -> Any:
+        """ToyNet has no weights of anybody's, so nobody has to say so."""
+        if isinstance(data, dict) and data.get("architecture") == "toynet":
+            return {"backbone": "none", **data}
+        return data
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> "NetworkSettings":
+        if self.architecture == "toynet" and self.backbone == "imagenet":
+            raise ValueError("there are no ImageNet weights for toynet; leave backbone out, or say none")
+        return self
 
 
 class AugmentSettings(Settings):
@@ -111,3 +127,9 @@ class TrainSettings(Settings):
     augment: AugmentSettings = Field(default_factory=AugmentSettings)
     optimiser: OptimiserSettings = Field(default_factory=OptimiserSettings)
     schedule: ScheduleSettings = Field(default_factory=ScheduleSettings)
+
+    def merged(self, changes: Mapping[str, Any]) -> "TrainSettings":
+        """These settings with dotted fields replaced; ToyNet then begins at random unless a file is named."""
+        if changes.get("network.architecture") == "toynet":
+            changes = {"network.backbone": "none", **changes}
+        return super().merged(changes)

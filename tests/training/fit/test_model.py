@@ -4,10 +4,10 @@ from safetensors.torch import save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models import mobilenet_v3_large
 
-from segmint.errors import ModelError
+from segmint.errors import ConfigError, ModelError
 from segmint.training.fit.model import build, load_backbone, loss, normalise, parameter_groups
 from segmint.training.fit.optim import RunningMean, make_optimiser, rate_at, set_rate
-from segmint.training.settings import NetworkSettings, OptimiserSettings
+from segmint.training.settings import NetworkSettings, OptimiserSettings, TrainSettings
 
 
 @pytest.mark.parametrize("architecture", ["deeplabv3_mobilenet_v3_large", "toynet"])
@@ -73,9 +73,11 @@ def test_imagenet_without_a_network_says_what_to_pass(monkeypatch):
         load_backbone(torch.nn.Module(), NetworkSettings())
 
 
-def test_there_are_no_imagenet_weights_of_toynet():
-    with pytest.raises(ModelError, match="--backbone none"):
-        load_backbone(torch.nn.Module(), NetworkSettings(architecture="toynet"))
+def test_toynet_begins_at_random_without_being_told():
+    assert NetworkSettings(architecture="toynet").backbone == "none"
+    assert TrainSettings().merged({"network.architecture": "toynet"}).network.backbone == "none"
+    with pytest.raises(ConfigError, match="no ImageNet weights for toynet"):
+        NetworkSettings.parse({"architecture": "toynet", "backbone": "imagenet"})
 
 
 def test_ignored_pixels_have_no_part_in_the_loss():

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from segmint.errors import DatasetError
@@ -80,6 +81,11 @@ def test_everything_is_written(tmp_path, data):
     assert [[int(cell) for cell in row[1:]] for row in table[1:]] == evaluation.matrix.tolist()
     assert len(list(csv.reader((out / "images.csv").read_text().splitlines()))) == 7
     assert (out / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    assert not (out / "worst.png").exists()
+    write_evaluation(out, evaluation, data, segmenter(), worst=2)
+    with Image.open(out / "worst.png") as picture:
+        assert picture.size == (4 + 3 * 132, 16 + 2 * 132)  # image, truth, prediction; two rows
+    assert len(ranked(evaluation, 2)[1]) == 2
 
 
 def test_best_and_worst_are_ranked_and_never_the_same(data):

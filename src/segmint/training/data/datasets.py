@@ -44,6 +44,8 @@ class Sample:
     mask: Path | Drawable
     legend: Legend | None = None
     """What the values of a mask file mean; of regions, None."""
+    group: str | None = None
+    """The prompt of a minted image: what is alike of it, and stays on one side of a split."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

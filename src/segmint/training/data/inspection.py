@@ -4,6 +4,7 @@ It costs one decoding of each image (about 1 % of a training) and saves a run of
 at its end.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ class Inspected:
     """For each sample the labels that it shows, ascending, without the ignored."""
     broken: tuple[str, ...]
     """What is wrong with each broken sample, where those are skipped."""
+    pixels: tuple[bytes, ...] = ()
+    """For each sample a digest of its image's pixels, whatever file they lie in."""
     notes: Mapping[str, int] = field(default_factory=dict)
     """How many images something had to be decided about, such as the frame to read, by what it was."""
 
@@ -56,6 +59,7 @@ class _Look:
     uncertain: bool
     """Whether some pixels are ignored."""
     notes: tuple[str, ...]
+    pixels: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,11 @@ class TrainingData:
 
     train: Inspected
     val: Inspected
+
+    def shared(self) -> int:
+        """How many images to judge on are among those to learn from, pixel by pixel."""
+        learnt = set(self.train.pixels)
+        return sum(each in learnt for each in self.val.pixels)
 
     def fingerprint(self) -> str:
         """The same for the same classes and items, wherever they lie."""
@@ -90,7 +99,18 @@ def prepare(
     train = unite([match(each, classes) for each in sets])
     judge = match(val, classes, subset=subset, others=others)
     look = partial(inspect, skip_broken=skip_broken, workers=workers, listener=listener)
-    return TrainingData(train=look(train, "training on", skip_empty=True), val=look(judge, "validating on"))
+    data = TrainingData(train=look(train, "training on", skip_empty=True), val=look(judge, "validating on"))
+    if data.shared():
+        listener.noted(f"warning: {shared_note(data.shared(), len(data.val.pixels))}")
+    return data
+
+
+def shared_note(shared: int, judged: int) -> str:
+    """What to say of a score on images that were learnt from."""
+    return (
+        f"{shared} of the {judged} validation images are among the training images; the score says in part "
+        "how well they are remembered, not how new ones are segmented"
+    )
 
 
 def inspect(
@@ -139,7 +159,8 @@ def _look(sample: MatchedSample) -> _Look | SegmintError:
         return error
     shown = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
     kept = tuple(label for label in shown if label != IGNORE)
-    return _Look(labels=kept, uncertain=IGNORE in shown, notes=photo.notes)
+    pixels = hashlib.sha256(f"{photo.rgb.shape}".encode() + photo.rgb.tobytes()).digest()
+    return _Look(labels=kept, uncertain=IGNORE in shown, notes=photo.notes, pixels=pixels)
 
 
 def _with_advice(error: SegmintError) -> SegmintError:
@@ -160,6 +181,7 @@ def _sorted_out(data: MatchedSet, outcomes: Sequence[_Look | ImageError], *, ski
         data=replace(data, samples=tuple(s for s, _ in kept), skipped=skipped),
         present=tuple(o.labels for _, o in kept),
         broken=tuple(broken),
+        pixels=tuple(o.pixels for _, o in kept),
         notes=Counter(note for _, look in kept for note in look.notes),
     )
 

@@ -20,6 +20,7 @@ from torchvision.models import (
 from segmint.errors import ModelError
 from segmint.training.fit.toynet import ToyNet
 from segmint.training.settings import Architecture, NetworkSettings
+from segmint.training.starting import check_weights
 from segmint.vocabulary import IGNORE
 
 MEAN_RGB = (0.485, 0.456, 0.406)
@@ -66,6 +67,7 @@ def load_backbone(model: nn.Module, settings: NetworkSettings) -> None:
     if settings.backbone == "imagenet":
         weights, source = _imagenet(settings.architecture), "ImageNet weights"
     else:
+        check_weights(settings)
         weights, source = _from_file(Path(settings.backbone)), settings.backbone
     _fit(model.backbone, _backbone_keys(weights), source)  # type: ignore[arg-type]
 
@@ -103,16 +105,6 @@ def _imagenet(architecture: Architecture) -> dict[str, Tensor]:
 
 
 def _from_file(path: Path) -> dict[str, Tensor]:
-    if path.suffix in (".pth", ".pt", ".bin", ".ckpt"):
-        raise ModelError(
-            f"{path} is a pickle, which can run code when it is read; convert it once, where you trust it: "
-            f'python -c "import torch, safetensors.torch as s; '
-            f"s.save_file(torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')\""
-        )
-    if not path.is_file():
-        raise ModelError(
-            f"--backbone {path}: expected imagenet, none, or a .safetensors file; there is no such file"
-        )
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:

@@ -3,14 +3,14 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from segmint.atomic import put_text
-from segmint.errors import ConfigError, DeviceError, TrainingError
+from segmint.errors import ConfigError, DeviceError
 from segmint.listening import Listener, Silent
 from segmint.training.data.datasets import LabelledSet, Others
 from segmint.training.data.inspection import prepare
@@ -20,6 +20,7 @@ from segmint.training.fit.log import TrainingLog, board_missing
 from segmint.training.fit.loop import iterate
 from segmint.training.fit.session import Best, Session, open_session, reload
 from segmint.training.settings import TrainSettings
+from segmint.training.starting import check_folder
 
 SETTINGS = "train.toml"
 CHECKSUM = f"{BEST}.sha256"
@@ -39,6 +40,10 @@ class TrainingResult:
     """Whether that was the trained weights (`raw`) or their running mean (`ema`)."""
     iteration: int
     """Iterations behind it."""
+    judged: int = 0
+    """Images of the validation set."""
+    shared: int = 0
+    """Those of them that are among the training images."""
 
 
 def train(
@@ -88,7 +93,7 @@ def train(
         KeyboardInterrupt: `stopping` said so; the same call with `resume` goes on.
     """
     settings, listener = settings or TrainSettings(), listener or Silent()
-    _check_folder(out, resume=resume)
+    check_folder(out, resume=resume)
     data = prepare(
         sets, val, subset=subset, others=others, skip_broken=skip_broken, workers=workers, listener=listener
     )
@@ -107,16 +112,7 @@ def train(
         log = TrainingLog(session.out, iteration=session.iteration, writes=session.leads)
         with _explained_memory(), log:
             iterate(session, data, log, workers=workers, listener=listener, stopping=stopping)
-    return _result(out, session.best)
-
-
-def _check_folder(out: Path, *, resume: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise TrainingError(f"--out {out} is a file; expected a folder")
-    if not resume and out.is_dir() and any(out.iterdir()):
-        raise TrainingError(
-            f"{out} is not empty; pass --resume to go on with the training in it, or another --out"
-        )
+    return replace(_result(out, session.best), judged=len(data.val.pixels), shared=data.shared())
 
 
 def _check_portions(session: Session) -> None:

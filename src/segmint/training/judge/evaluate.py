@@ -12,12 +12,15 @@ import torch
 from jaxtyping import UInt8
 from torch import nn
 
-from segmint.atomic import put_text
+from segmint.atomic import put, put_text
+from segmint.errors import StorageError
 from segmint.listening import Listener, Stage
+from segmint.pictures.sheets import side_by_side
 from segmint.scores import Confusion, Scores, confusion, score
 from segmint.training.data.datasets import MatchedSample, MatchedSet, read_pair
 from segmint.training.judge.figures import Example, draw_evaluation
 from segmint.training.judge.inference import Segmenter, Views, predict, predict_batch
+from segmint.vocabulary import Vocabulary
 
 BATCH_IMAGES = 8
 """Images of one size that are predicted together."""
@@ -97,8 +100,10 @@ def write_evaluation(
     segmenter: Segmenter,
     *,
     views: Views | None = None,
+    worst: int = 0,
 ) -> None:
-    """Write `metrics.json`, `metrics.csv`, `confusion.csv`, `images.csv` and `evaluation.png`.
+    """Write `metrics.json`, `metrics.csv`, `confusion.csv`, `images.csv` and `evaluation.png`; and of so many
+    of the worst images `worst.png`: image, truth and prediction, the worst on top.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -112,24 +117,44 @@ def write_evaluation(
     table = [[name, *row] for name, row in zip(scores.label_names, evaluation.matrix.tolist(), strict=True)]
     put_text(folder / "confusion.csv", _csv([["truth \\ predicted", *scores.label_names], *table]))
     put_text(folder / "images.csv", _csv([("item", "mean_iou"), *evaluation.by_image]))
-    best, worst = ranked(evaluation)
+    best, least = ranked(evaluation)
     by_id = {sample.item_id: sample for sample in data.samples}
     examples = [
         [_example(segmenter, by_id[item_id], views, value) for item_id, value in side]
-        for side in (best, worst)
+        for side in (best, least)
     ]
     draw_evaluation(
         folder / "evaluation.png", evaluation.scores, evaluation.matrix, best=examples[0], worst=examples[1]
     )
+    shown = ranked(evaluation, worst)[1]
+    if shown:
+        pairs = [_example(segmenter, by_id[item_id], views, value) for item_id, value in shown]
+        _write_worst(folder / "worst.png", pairs, data.label_names)
 
 
-def ranked(evaluation: Evaluation) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+def _write_worst(path: Path, examples: Sequence[Example], label_names: Sequence[str]) -> None:
+    vocabulary = Vocabulary.of(label_names[1:])
+    columns = {
+        "truth": [each.truth for each in examples],
+        "predicted": [each.predicted for each in examples],
+    }
+    picture = io.BytesIO()
+    side_by_side([each.image for each in examples], columns, vocabulary).save(picture, "PNG")
+    try:
+        put(path, picture.getvalue())
+    except OSError as error:
+        raise StorageError(f"{path} could not be written: {error.strerror}") from None
+
+
+def ranked(
+    evaluation: Evaluation, count: int = EXAMPLES
+) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
     """The best images, best first, and the worst, worst first, with their own mean IoU; none is in both."""
     known = sorted(
         ((i, v) for i, v in evaluation.by_image if v is not None), key=lambda pair: (-pair[1], pair[0])
     )
-    worst = known[max(len(known) - EXAMPLES, (len(known) + 1) // 2) :]
-    return known[: min(EXAMPLES, (len(known) + 1) // 2)], worst[::-1]
+    worst = known[max(len(known) - count, (len(known) + 1) // 2) :]
+    return known[: min(count, (len(known) + 1) // 2)], worst[::-1]
 
 
 def as_json(

@@ -66,6 +66,7 @@ def _sample(folder: Path, record: ItemRecord, mask_set: str, legend: Legend) -> 
         image=files.inside(PurePosixPath(record.files["image"].path)),
         mask=files.inside(PurePosixPath(record.files["mask"].path)),
         legend=legend,
+        group=record.prompt,
     )
 
 
