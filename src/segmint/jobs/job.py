@@ -57,13 +57,6 @@ class Job:
     wait: bool = False
     repair: bool = False
 
-    def work(self, batches: tuple[Batch, ...]) -> Work:
-        """What is to be done of it, for the engine."""
-        asked = self.request
-        return Work(
-            files=self.files, recipe=asked.recipe, batches=batches, photos=asked.photos, retries=self.retries
-        )
-
 
 def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
     """Make what the run does not have yet, and bring its lists up to date, however the work ends.
@@ -91,7 +84,14 @@ def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
             if batches:
                 specs = [spec for batch in batches for spec in batch.specs]
                 check_same_model(run, info or engine.prepare(job.request.recipe, specs))
-                engine.run(job.work(batches), listener)
+                work = Work(
+                    files=job.files,
+                    recipe=job.request.recipe,
+                    batches=batches,
+                    photos=job.request.photos,
+                    retries=job.retries,
+                )
+                engine.run(work, listener)
                 job.files.sweep()  # a worker that died may have left half a file
         except BaseException:
             with suppress(StorageError):  # the first error is the one to hear about

@@ -24,7 +24,18 @@ def create(
     files: Files, recipe: Recipe, plan: Sequence[PromptSpec], info: ModelInfo, *, kind: Kind = "generate"
 ) -> Run:
     """A new run at a place where `find` found none. The caller holds the lock."""
-    header = header_of(recipe, info, kind=kind)
+    vocabulary = recipe.vocabulary.to_vocabulary()
+    header = RunHeader(
+        segmint_version=__version__,
+        digest=recipe.digest(),
+        kind=kind,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=info.id,
+        revision=info.revision,
+        model_licence=info.licence,
+        vocabulary=vocabulary.name,
+        classes=vocabulary.entries,
+    )
     return write_run(files, header=header, recipe_toml=recipe.to_toml(), plan=plan)
 
 
@@ -138,25 +149,6 @@ def check_extends(run: Run, wanted: bytes, standing: bytes) -> None:
     raise RunError(
         f"the prompts are not those of {run.files.address}: item {at} differs; "
         "give the same prompts to go on with it, or choose another --out"
-    )
-
-
-def header_of(
-    recipe: Recipe, info: ModelInfo, *, kind: Kind = "generate", parent: str | None = None
-) -> RunHeader:
-    """The header of a new run."""
-    vocabulary = recipe.vocabulary.to_vocabulary()
-    return RunHeader(
-        segmint_version=__version__,
-        digest=recipe.digest(),
-        kind=kind,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=info.id,
-        revision=info.revision,
-        model_licence=info.licence,
-        vocabulary=vocabulary.name,
-        classes=vocabulary.entries,
-        parent=parent,
     )
 
 

@@ -91,7 +91,7 @@ def draw(batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> li
     seen = see(batch, work, backbone, listener.stepped)
     for each in seen:
         for note in each.photo.notes if each.photo else ():
-            listener.noted(f"{_source(work, each.spec.item_id)} {note}")
+            listener.noted(f"{(work.photos or {})[each.spec.item_id].as_posix()} {note}")
     return seen
 
 
@@ -117,7 +117,10 @@ def see(batch: Batch, work: Work, backbone: Backbone, callback: Callback | None 
     Raises:
         DeviceError: out of memory.
     """
-    view = _View(work=work, backbone=backbone, callback=callback, photos=_read_photos(batch, work))
+    # Also those of the items that are done, which keep the others company.
+    paths = {} if work.photos is None else {each.item_id: work.photos[each.item_id] for each in batch.specs}
+    photos = {item_id: _read(path) for item_id, path in paths.items()}
+    view = _View(work=work, backbone=backbone, callback=callback, photos=photos)
     first = view.outcomes(batch.specs)
     return [_retried(view, spec, first[spec.item_id]) for spec in batch.specs if spec.item_id in batch.wanted]
 
@@ -137,22 +140,20 @@ class _View:
             item_id: photo for item_id, photo in self.photos.items() if isinstance(photo, ImageError)
         }
         readable = [spec for spec in specs if spec.item_id not in found]
-        size = self.work.most or len(specs)
+        size, recipe = self.work.most or len(specs), self.work.recipe
         for at in range(0, len(readable), size):
             part = readable[at : at + size]
-            found |= {spec.item_id: each for spec, each in zip(part, self._ask(part), strict=True)}
+            if self.work.photos is None:
+                made = self.backbone.generate(part, recipe.sampling, capture_for(recipe), self.callback)
+            else:
+                images = [photo.rgb for spec in part if (photo := self.photo(spec.item_id)) is not None]
+                made = look(self.backbone, images, part, recipe, self.callback)
+            found |= {spec.item_id: each for spec, each in zip(part, made, strict=True)}
         return found
 
     def photo(self, item_id: str) -> Photo | None:
         photo = self.photos.get(item_id)
         return photo if isinstance(photo, Photo) else None
-
-    def _ask(self, specs: Sequence[PromptSpec]) -> list[Outcome]:
-        recipe = self.work.recipe
-        if self.work.photos is None:
-            return self.backbone.generate(specs, recipe.sampling, capture_for(recipe), self.callback)
-        images = [photo.rgb for spec in specs if (photo := self.photo(spec.item_id)) is not None]
-        return look(self.backbone, images, specs, recipe, self.callback)
 
 
 def further_seed(spec: PromptSpec, attempt: int) -> int:
@@ -170,12 +171,6 @@ def _retried(view: _View, spec: PromptSpec, outcome: Outcome | ImageError) -> Se
     return Seen(spec=last, outcome=outcome, attempts=attempts, photo=view.photo(spec.item_id))
 
 
-def _read_photos(batch: Batch, work: Work) -> dict[str, Photo | ImageError]:
-    """Those of all its items: also of the ones that are done, which keep the others company."""
-    paths = {} if work.photos is None else {each.item_id: work.photos[each.item_id] for each in batch.specs}
-    return {item_id: _read(path) for item_id, path in paths.items()}
-
-
 def _read(path: Path) -> Photo | ImageError:
     try:
         return read_photo(path)
@@ -190,9 +185,5 @@ def give_up(spec: PromptSpec, error: str, work: Work, info: ModelInfo, *, attemp
 
 
 def _of_source(draft: Draft, work: Work) -> Draft:
-    source = _source(work, draft.record.id)
+    source = None if work.photos is None else work.photos[draft.record.id].as_posix()
     return replace(draft, record=draft.record.model_copy(update={"source": source}))
-
-
-def _source(work: Work, item_id: str) -> str | None:
-    return None if work.photos is None else work.photos[item_id].as_posix()

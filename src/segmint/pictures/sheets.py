@@ -1,7 +1,7 @@
 """Sheets of many pictures: a run's contact sheet, methods side by side, plain rows."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from segmint.artifacts import AnyImage, Image, Mask
 from segmint.pictures import paint
 from segmint.runs import layout
 from segmint.runs.store import Run
-from segmint.vocabulary import IGNORE, ClassEntry, Colour, Vocabulary, voc_colour
+from segmint.vocabulary import IGNORE, Colour, Vocabulary, voc_colour
 
 ITEMS = 12
 """Items on a sheet, spread evenly over the run."""
@@ -64,8 +64,8 @@ def contact_sheet(panels: Sequence[Panel], vocabulary: Vocabulary, *, title: str
     across = min(ACROSS, len(panels))
     panel_width = 3 * TILE_PX + 2 * GAP_PX
     width = 2 * MARGIN_PX + across * panel_width + (across - 1) * MARGIN_PX
-    shown = _shown(panels, vocabulary)
-    legend = _legend_rows(shown, width - 2 * MARGIN_PX)
+    present = set(np.unique(np.concatenate([np.unique(panel.mask) for panel in panels])).tolist())
+    legend = _legend_rows(present, vocabulary, width - 2 * MARGIN_PX)
     top = MARGIN_PX + 34 + 24 * len(legend) + 14
     rows = -(-len(panels) // across)
     row_height = TILE_PX + CAPTION_PX + ROW_GAP_PX
@@ -119,14 +119,14 @@ def spread(ids: Sequence[str], count: int) -> list[str]:
     return [ids[place * len(ids) // count] for place in range(count)]
 
 
-def _shown(panels: Sequence[Panel], vocabulary: Vocabulary) -> list[tuple[str, Colour]]:
-    present = set(np.unique(np.concatenate([np.unique(panel.mask) for panel in panels])).tolist())
-    entries: list[ClassEntry] = [each for each in vocabulary.entries if each.label_id in present]
-    names = [("background", (0, 0, 0)), *((each.name, each.colour) for each in entries)]
-    return [*names, (UNCERTAIN_NAME, voc_colour(IGNORE))] if IGNORE in present else names
-
-
-def _legend_rows(names: Sequence[tuple[str, Colour]], width: int) -> list[list[tuple[int, str, Colour]]]:
+def _legend_rows(
+    present: Set[int], vocabulary: Vocabulary, width: int
+) -> list[list[tuple[int, str, Colour]]]:
+    """Place, name and colour of each label that is present, as many side by side as there is room for."""
+    names = [("background", (0, 0, 0))]
+    names += [(each.name, each.colour) for each in vocabulary.entries if each.label_id in present]
+    if IGNORE in present:
+        names.append((UNCERTAIN_NAME, voc_colour(IGNORE)))
     rows: list[list[tuple[int, str, Colour]]] = [[]]
     at = 0
     for name, colour in names:

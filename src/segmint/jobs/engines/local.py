@@ -42,13 +42,11 @@ class LocalEngine:
     def run(self, work: Work, listener: Listener) -> None:
         """As `Engine.run`."""
         self.backbone = self.backbone or self.load()
-        with pool_for(work, self.backbone.info, self.mask_workers or usual_mask_workers()) as pool:
+        info, workers = self.backbone.info, self.mask_workers or usual_mask_workers()
+        with MaskPool(
+            lambda seen: make(seen, work, info), partial(commit, work.files), workers=workers
+        ) as pool:
             do_all(work, self.backbone, listener, pool)
-
-
-def pool_for(work: Work, info: ModelInfo, workers: int) -> MaskPool:
-    """The second stage of some work: its items' masks, and its batches put in place."""
-    return MaskPool(lambda seen: make(seen, work, info), partial(commit, work.files), workers=workers)
 
 
 def in_process(make: Callable[[], Task], rows: Sequence[Any]) -> Iterator[Any]:

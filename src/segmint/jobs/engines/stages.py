@@ -64,7 +64,7 @@ class MaskPool:
         """Records of each batch once it is in place, while the next ones are drawn; raises as `ready`."""
         drawn = iter(batches)
         while True:
-            with self.drawing():
+            with self.counted("drawing"):
                 seen = next(drawn, None)
             if seen is None:
                 break
@@ -72,12 +72,6 @@ class MaskPool:
             del seen  # what the model captured is freed as its masks are made
             yield from self.ready()
         yield from self.rest()
-
-    @contextmanager
-    def drawing(self) -> Iterator[None]:
-        """Around the first stage, for its time to be counted."""
-        with self._counted("drawing"):
-            yield
 
     def give(self, seen: Sequence[Seen]) -> Future[list[ItemRecord]]:
         """Hand over a batch that has been drawn; its records are there once it is in place."""
@@ -95,7 +89,7 @@ class MaskPool:
         """
         room = BATCHES_AHEAD * max(self._workers, self._largest)
         while self._underway and (self._underway[0][1].done() or sum(n for n, _ in self._underway) > room):
-            with self._counted("waiting"):
+            with self.counted("waiting"):
                 records = self._next()
             yield records
 
@@ -121,11 +115,12 @@ class MaskPool:
             raise
 
     def _made(self, seen: Seen) -> Draft:
-        with self._counted("masks"):
+        with self.counted("masks"):
             return self._make(seen)
 
     @contextmanager
-    def _counted(self, stage: str) -> Iterator[None]:
+    def counted(self, stage: str) -> Iterator[None]:
+        """Around a part of the work, for its time to be counted: "drawing", "waiting" or "masks"."""
         start = time.perf_counter()
         try:
             yield

@@ -131,7 +131,7 @@ class Worker:
         again = files.exists(marker_of(name))
         if again:
             self._settle(self.pool.rest())
-        with self.pool.drawing():
+        with self.pool.counted("drawing"):
             seen = self.drawer.batch(left)
         if seen is None:
             self._finish(name, records + self._one_by_one(left))

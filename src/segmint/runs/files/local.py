@@ -9,13 +9,14 @@ import errno
 import os
 import shutil
 import stat
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NoReturn, Protocol, runtime_checkable
 
-from segmint.atomic import make_folder, put_all
+from segmint import atomic
 from segmint.errors import StorageError
 from segmint.limits import limits, variable
 from segmint.runs import layout
@@ -123,10 +124,12 @@ class LocalFiles:
             self._check_held()
             target = self.inside(path)
             try:
-                put_all({target: data}, drafts=drafts, make=self._make)
+                for folder in (drafts, target.parent):
+                    self._make(folder)
+                atomic.put(target, data, draft=drafts / f"{uuid.uuid4().hex}.{target.name}")
             except OSError as error:
                 self._check_held()
-                _refuse("write", Path(error.filename), error)
+                _refuse("write", target, error)
 
     def settle(self, folders: Iterable[PurePosixPath]) -> None:
         """Flush the folder entries that renames changed; the content was flushed before each rename."""
@@ -193,9 +196,11 @@ class LocalFiles:
         return Path(at)
 
     def _make(self, folder: Path) -> None:
-        """Make a folder of the run; of one that is held and was moved away none is made again."""
+        """Make a folder of the run where it is missing; of a run that is held and was moved away none is."""
+        if folder.is_dir():
+            return
         if self.fence is None:
-            make_folder(folder)
+            folder.mkdir(parents=True, exist_ok=True)
             return
         self._check_held()
         for each in reversed([folder, *folder.parents]):

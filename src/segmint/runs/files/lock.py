@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from segmint.errors import RunError, StorageError
-from segmint.runs.files.holder import Fence, Signature, fence_of, holder, read_signature, sign
+from segmint.runs.files.holder import Fence, fence_of, holder, read_signature, sign
 
 POLL_S = 0.2
 """How often a waiting process asks again."""
@@ -41,8 +41,11 @@ def hold(path: Path, *, owner: str, wait: bool = False) -> Iterator[Fence]:
     lock = FileLock(path, timeout=-1 if wait else 0, poll_interval=POLL_S, fallback_to_soft=False)
     _acquire(lock, path, owner)
     try:
-        signature = sign()
-        yield fence_of(path.parent, signature, signed=_write(path, signature))
+        signature, signed = sign(), False
+        with suppress(OSError):  # a full disk must not hide behind the lock: the first item will report it
+            path.write_text(json.dumps(signature), encoding="utf-8")
+            signed = True
+        yield fence_of(path.parent, signature, signed=signed)
     finally:
         with suppress(OSError):  # the folder may have been moved
             if new and os.listdir(path.parent) == [path.name]:
@@ -55,7 +58,12 @@ def _acquire(lock: FileLock, path: Path, owner: str) -> None:
     while not lock.is_locked:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _check_own(path)
+            with suppress(FileNotFoundError):
+                facts = path.lstat()
+                if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:  # it is emptied and written
+                    raise StorageError(
+                        f"{path} is not a file of its own (a link, a pipe or the like); delete it"
+                    )
             with suppress(FileNotFoundError):  # its holder took an empty folder away: make it again
                 lock.acquire()
         except Timeout:
@@ -67,14 +75,6 @@ def _acquire(lock: FileLock, path: Path, owner: str) -> None:
             raise StorageError(lock_refusal(path, error)) from None
 
 
-def _check_own(path: Path) -> None:
-    """Refuse a lock file that leads to another file: it is emptied and written."""
-    with suppress(FileNotFoundError):
-        facts = path.lstat()
-        if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
-            raise StorageError(f"{path} is not a file of its own (a link, a pipe or the like); delete it")
-
-
 def lock_refusal(path: Path, error: OSError | NotImplementedError) -> str:
     """Why a file could not be locked or opened for it, and what to do."""
     if isinstance(error, NotImplementedError) or error.errno in NO_LOCKS:
@@ -84,11 +84,3 @@ def lock_refusal(path: Path, error: OSError | NotImplementedError) -> str:
         )
     reason = error.strerror or str(error)
     return f"cannot write in {path.parent} ({reason}); choose a folder that you can write"
-
-
-def _write(path: Path, signature: Signature) -> bool:
-    try:
-        path.write_text(json.dumps(signature), encoding="utf-8")
-    except OSError:  # a full disk must not hide behind the lock: the first item will report it
-        return False
-    return True
