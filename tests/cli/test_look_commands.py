@@ -55,6 +55,51 @@ def test_curate_tells_how_things_stand_as_json(capsys, run):
     assert "reject 'area(star) > 1%' takes" in told
 
 
+def test_curate_lists_draws_and_rejects_the_worst(capsys, run, tmp_path):
+    sheet = tmp_path / "worst.png"
+    code, said, _ = call(capsys, "curate", run, "--worst", "3", "--sheet", sheet)
+    assert code == 0
+    opened = open_run(run)
+    worst = sorted(opened.records(), key=lambda record: (record.agreement, record.id))[:3]
+    assert [line.split()[0] for line in said.splitlines()[:3]] == [record.id for record in worst]
+    assert read_states(run) == {}
+    with Image.open(sheet) as picture:
+        assert picture.format == "PNG"
+    code, said, _ = call(capsys, "curate", run, "--worst", "3", "--then", "reject", "--json")
+    assert code == 0
+    assert [each["id"] for each in json.loads(said)["chosen"]] == [record.id for record in worst]
+    assert {i for i, state in read_states(run).items() if state == "rejected"} == {r.id for r in worst}
+    assert worst[0].id not in (run / layout.image_set("train")).read_text()
+    code, said, _ = call(capsys, "curate", run, "--undo")
+    assert "(reject worst 3 by agreement)" in said
+    assert read_states(run) == {}
+
+
+def test_curate_leaves_duplicates_out(capsys, run):
+    code, said, _ = call(capsys, "curate", run, "--duplicates", "0", "--then", "reject")
+    assert code == 0
+    [count] = map(int, re.findall(r"reject duplicates 0 takes (\d+) items", said))
+    assert f"{count} rejected" in said
+    assert " bits from " in said or count == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--worst", "3", "--best", "3"], "--worst and --best: choose by one of them at a time"),
+        (["--then", "reject"], "--then and --sheet need a choice"),
+        (["--worst", "3", "--by", "beauty"], "expected a number or one of uncertain"),
+        (["--worst", "0"], "worst"),
+        (["--worst", "3", "--undo"], "--undo goes alone"),
+    ],
+)
+def test_an_odd_choice_is_refused(capsys, run, words, message):
+    code, _, told = call(capsys, "curate", run, *words)
+    assert code == 2
+    assert message in told
+    assert read_states(run) == {}
+
+
 def test_curate_counts_decides_and_takes_back(capsys, run):
     rules = ["--reject", "area(star) > 1%", "--reject", "uncertain > 2.5%"]
     code, said, _ = call(capsys, "curate", run, *rules, "--dry-run")

@@ -1,6 +1,7 @@
 """`segmint curate RUN`: keep and reject by rule, undo, and tell how things stand."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.choosing import VERDICTS, ChoiceOptions, draw, line, pick
 from segmint.cli.telling import say, say_json
 
 if TYPE_CHECKING:
+    from segmint.jobs.choice import Chosen
     from segmint.runs.curation.decisions import State
     from segmint.runs.curation.rules import Rule
     from segmint.runs.store import Run
@@ -29,6 +32,7 @@ def curate(
     keep: Annotated[
         list[str] | None, typer.Option("--keep", metavar="RULE", help="Keep what the rule takes; repeatable.")
     ] = None,
+    choice: ChoiceOptions,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and change nothing.")] = False,
     override: Annotated[
         bool, typer.Option("--override", help="Change items that are kept or rejected already, too.")
@@ -49,13 +53,18 @@ def curate(
     [cyan]segmint curate demo --reject "uncertain > 0.4" --reject "area(boat) < 1%" --dry-run[/cyan]
 
     [cyan]segmint curate demo --keep "agreement > 0.9 and not prompt contains 'two'"[/cyan]
+
+    [cyan]segmint curate demo --worst 20 --by agreement --sheet worst.png[/cyan]
+
+    [cyan]segmint curate demo --duplicates 6 --then reject[/cyan]
     """
     from segmint.errors import ConfigError
     from segmint.runs.store import heal_image_sets, open_run
 
     rules: list[tuple[State, str]] = [("kept", each) for each in keep or []]
     rules += [("rejected", each) for each in reject or []]
-    if undo and rules:
+    asked = choice.asked()
+    if undo and (rules or asked):
         raise ConfigError("--undo goes alone; run it first, then the rules")
     opened = open_run(run)
     tell = partial(say, err=as_json)
@@ -63,9 +72,37 @@ def curate(
         _undo(run, opened, tell)
     elif rules:
         _apply(run, opened, rules, tell, dry_run=dry_run, override=override)
+    chosen = [] if asked is None else _choose(run, opened, choice, asked, tell, dry_run=dry_run)
     if not dry_run:
         heal_image_sets(opened)
-    _tell_states(run, opened, as_json=as_json)
+    _tell_states(run, opened, as_json=as_json, chosen=None if asked is None else chosen)
+
+
+def _choose(
+    folder: Path, run: "Run", choice: ChoiceOptions, asked: str, tell: Tell, *, dry_run: bool
+) -> "list[Chosen]":
+    """Pick, list, draw and decide."""
+    from segmint.runs.curation.decisions import decide, read_states
+    from segmint.runs.store import write_image_sets
+
+    before = read_states(folder)
+    ids = [each for each in sorted(run.done_ids()) if before.get(each) != "rejected"]
+    chosen = pick(run, ids, choice, partial(say, err=True))
+    for each in chosen:
+        tell(line(run, each))
+    if choice.sheet:
+        draw(run, chosen, Path(choice.sheet), title=f"{asked}: {len(chosen)} of {len(ids)} items")
+    state: State | None = VERDICTS.get(choice.then)
+    new = [each.id for each in chosen if before.get(each.id) != state]
+    if state is None:
+        return chosen
+    tell(f"{choice.then} {asked} takes {len(chosen)} items: {len(new)} new")
+    if dry_run:
+        tell("nothing is changed (--dry-run)")
+    elif new:
+        why = f"{choice.then} {asked}"
+        decide(folder, dict.fromkeys(new, state), by=AUTHOR, why=why, then=lambda: write_image_sets(run))
+    return chosen
 
 
 def _apply(
@@ -125,14 +162,17 @@ def _undo(folder: Path, run: "Run", tell: Tell) -> None:
     tell(f"took back {len(undone.event.decisions)} decisions of {undone.event.time}{what}")
 
 
-def _tell_states(folder: Path, run: "Run", *, as_json: bool) -> None:
+def _tell_states(
+    folder: Path, run: "Run", *, as_json: bool, chosen: "Sequence[Chosen] | None" = None
+) -> None:
     from segmint.runs.curation.decisions import CurationLog
 
     log = CurationLog(folder)
     done = sorted(run.done_ids())
     items = {state: [i for i in done if log.state(i) == state] for state in ("kept", "rejected", "undecided")}
     if as_json:
-        say_json(items)
+        picked = {} if chosen is None else {"chosen": [asdict(each) for each in chosen]}
+        say_json({**items, **picked})
     else:
         say(f"{folder}: " + ", ".join(f"{len(ids)} {state}" for state, ids in items.items()))
     if log.damaged_lines:

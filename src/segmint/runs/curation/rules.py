@@ -101,6 +101,18 @@ def parse_rule(text: str, classes: Collection[str] | None = None) -> Rule:
     return Rule(text=text, test=test)
 
 
+def parse_number(text: str, classes: Collection[str] | None = None) -> Number:
+    """What a number of the language is of an item's record, such as `agreement` or `area(boat)`.
+
+    Raises:
+        ConfigError: the text is no number of the language.
+    """
+    parser = _Parser(text=text, classes=classes)
+    number = parser.number()
+    parser.finish()
+    return number
+
+
 def smallest_named_area(record: ItemRecord) -> float | None:
     """Share of the image that its smallest named class covers; None where none is named."""
     return min((record.areas.get(name, 0.0) for name in record.classes), default=None)
