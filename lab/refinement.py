@@ -20,7 +20,7 @@ from rich.table import Table
 from scipy import ndimage
 
 from lab.damage import DAMAGES, VARIANTS, damaged_shares
-from segmint.benchmark.samples import toybox_samples
+from segmint.benchmark.samples import rendered_samples
 from segmint.cli.main import tell_error
 from segmint.cli.options import whole_numbers
 from segmint.cli.watching import counter
@@ -34,6 +34,7 @@ from segmint.masks.settings import CompetitionSettings, MeanFieldSettings
 from segmint.masks.specks import regions_of
 from segmint.plan.photos.reading import read_photo
 from segmint.scores import Confusion, confusion, score
+from segmint.toybox.worlds import WORLDS
 
 Image = UInt8[np.ndarray, "image_h image_w 3"]
 Mask = UInt8[np.ndarray, "image_h image_w"]
@@ -209,7 +210,7 @@ def read_photos(pairs: Sequence[tuple[Path, Path]]) -> Iterator[Sample]:
 def renders(seeds: Sequence[int], count: int) -> Iterator[Sample]:
     """Toybox renders of the validation split."""
     for seed in seeds:
-        for each in toybox_samples("val", seed=seed, count=count):
+        for each in rendered_samples(WORLDS["toybox"], "val", seed=seed, count=count):
             yield Sample(image=each.image, truth=each.truth)
 
 

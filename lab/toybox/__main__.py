@@ -10,11 +10,6 @@ from segmint.cli.main import run
 app = typer.Typer(no_args_is_help=True, help="The making of the model that segmint ships.")
 
 
-@app.callback()
-def _commands() -> None:
-    """Keeps `train` a word of its own while it is the only command."""
-
-
 @app.command()
 def train(
     *,
@@ -31,7 +26,6 @@ def train(
     stage: Annotated[
         list[str] | None, typer.Option(help="Only this stage (render, vae, encode, unet); may be repeated.")
     ] = None,
-    oracle: Annotated[bool, typer.Option("--oracle", help="Train the judge instead.")] = False,
     install: Annotated[
         bool, typer.Option("--install", help="Put the result in the place of the shipped weights.")
     ] = False,
@@ -47,15 +41,27 @@ def train(
 
     plan = Plan()
     plan = replace(plan, unet=replace(plan.unet, minutes=minutes))
-    if oracle:
-        result, target = training.run_oracle(plan, work), training.ORACLE_FOLDER
-    else:
-        stages = tuple(stage) if stage else training.STAGES
-        result = training.run(plan, work, processes=processes, device=device, stages=stages)
-        target = training.WEIGHTS_FOLDER
+    stages = tuple(stage) if stage else training.STAGES
+    result = training.run(plan, work, processes=processes, device=device, stages=stages)
     if install:
-        training.install(result, target)
-    typer.echo(f"the trained model is in {target if install else result}")
+        training.install(result, training.WEIGHTS_FOLDER)
+    typer.echo(f"the trained model is in {training.WEIGHTS_FOLDER if install else result}")
+
+
+@app.command()
+def oracle(
+    *,
+    work: Annotated[Path, typer.Option(help="Folder of the model's training.")] = Path("toybox-work"),
+    install: Annotated[
+        bool, typer.Option("--install", help="Put the result in the place of the shipped weights.")
+    ] = False,
+) -> None:
+    """Train the judge: a segmenter of renders with exact masks."""
+    from lab.toybox.plan import Plan
+    from lab.toybox.train import run_oracle
+    from segmint.toybox.worlds import WORLDS
+
+    typer.echo(f"the judge is in {run_oracle(Plan().oracle, work, WORLDS['toybox'], install=install)}")
 
 
 if __name__ == "__main__":

@@ -15,15 +15,16 @@ from torch.nn import functional
 from lab.toybox.optim import MuonAdam
 from lab.toybox.plan import OraclePlan, decay
 from segmint.scores import confusion, score
-from segmint.toybox import oracle, world
-from segmint.toybox.world import CLASSES, Split
+from segmint.toybox import oracle
+from segmint.toybox.worlds import Split, World
 
 
-def train(plan: OraclePlan, *, autoencoder: AutoencoderKL | None, target: Path) -> float:
+def train(plan: OraclePlan, *, world: World, autoencoder: AutoencoderKL | None, target: Path) -> float:
     """Train an oracle and write its weights in half precision.
 
     Args:
         plan: Sizes and rates.
+        world: What is rendered.
         autoencoder: Sends part of the pictures through latents and back, as sampling does; None: skip that.
         target: The safetensors file to write.
 
@@ -31,9 +32,10 @@ def train(plan: OraclePlan, *, autoencoder: AutoencoderKL | None, target: Path) 
         Mean IoU on held-out renders.
     """
     torch.manual_seed(plan.seed)
-    images, masks = rendered(plan.scenes, start=plan.first_seed, split="train")
+    images, masks = rendered(world, plan.scenes, start=plan.first_seed, split="train")
     recoded = images if autoencoder is None else through_latents(autoencoder, images[: plan.recoded])
-    model = oracle.Oracle()
+    labels = ("background", *world.classes)
+    model = oracle.Oracle(len(labels))
     optimiser = MuonAdam(
         model.parameters(), rate=plan.rate, plain=[*model.downs[0].parameters(), *model.scores.parameters()]
     )
@@ -51,13 +53,15 @@ def train(plan: OraclePlan, *, autoencoder: AutoencoderKL | None, target: Path) 
             print(f"oracle step {step + 1}/{plan.steps} loss {total / plan.log_every:.4f}", flush=True)
             total = 0.0
     _write(model, target)
-    held_out, exact = rendered(plan.val_scenes, start=0, split="val")
-    found = confusion(exact, oracle.predict(oracle.load(target), held_out), count=len(CLASSES) + 1)
-    return score(found, label_names=("background", *CLASSES)).mean_iou or 0.0
+    held_out, exact = rendered(world, plan.val_scenes, start=0, split="val")
+    found = confusion(exact, oracle.predict(oracle.load(target), held_out), count=len(labels))
+    scores = score(found, label_names=labels)
+    print("oracle IoU", {name: round(iou or 0.0, 3) for name, iou in zip(labels, scores.iou, strict=True)})
+    return scores.mean_iou or 0.0
 
 
 def rendered(
-    count: int, *, start: int, split: Split
+    world: World, count: int, *, start: int, split: Split
 ) -> tuple[UInt8[np.ndarray, "picture row col 3"], UInt8[np.ndarray, "picture row col"]]:
     """Scenes and their masks."""
     scenes = [world.render(seed, split=split) for seed in range(start, start + count)]

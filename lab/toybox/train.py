@@ -11,16 +11,14 @@ from pathlib import Path
 from diffusers import AutoencoderKL
 
 from lab.toybox import dataset, diffusion, latents, oracle_training, vae, workers
-from lab.toybox.plan import Plan
+from lab.toybox.plan import OraclePlan, Plan
 from segmint.errors import TrainingError
 from segmint.toybox import oracle
-from segmint.toybox.world import Split
+from segmint.toybox.worlds import Split, World
 
 STAGES = ("render", "vae", "encode", "unet")
 WEIGHTS_FOLDER = Path(str(files("segmint"))) / "toybox" / "weights"
 """The shipped pipeline."""
-ORACLE_FOLDER = oracle.WEIGHTS.parent
-"""The shipped judge."""
 
 
 def run(plan: Plan, work: Path, *, processes: int, device: str, stages: tuple[str, ...] = STAGES) -> Path:
@@ -78,14 +76,20 @@ def _render(plan: Plan, work: Path, processes: int) -> None:
         dataset.render_all(work, name, count=count, close_up=close_up, split=split, workers=processes)
 
 
-def run_oracle(plan: Plan, work: Path) -> Path:
-    """Train the judge; takes the autoencoder of `work/vae` for round trips, if it is there.
+def run_oracle(plan: OraclePlan, work: Path, world: World, *, install: bool) -> Path:
+    """Train a world's judge; takes the autoencoder of `work/vae` for round trips, if it is there.
+
+    Args:
+        plan: Sizes and rates.
+        work: The work folder of the world's model.
+        world: What it is to see.
+        install: Whether to put the result in the place of the shipped weights.
 
     Returns:
-        The folder with the weights, `work/oracle`.
+        The file with the weights.
     """
     autoencoder = AutoencoderKL.from_pretrained(work / "vae") if (work / "vae").is_dir() else None
-    target = work / "oracle"
-    score = oracle_training.train(plan.oracle, autoencoder=autoencoder, target=target / oracle.WEIGHTS.name)
-    print(f"oracle mean IoU {score:.4f} on {plan.oracle.val_scenes} held-out renders", flush=True)
-    return target
+    target = work / "oracle" / f"{world.name}.safetensors"
+    found = oracle_training.train(plan, world=world, autoencoder=autoencoder, target=target)
+    print(f"oracle mean IoU {found:.4f} on {plan.val_scenes} held-out renders", flush=True)
+    return Path(shutil.copy2(target, oracle.WEIGHTS_FOLDER)) if install else target

@@ -44,6 +44,22 @@ def train(
 
 
 @app.command()
+def oracle(
+    *,
+    work: Annotated[Path, typer.Option(help="Folder of the model's training.")] = Path("yard-work"),
+    install: Annotated[
+        bool, typer.Option("--install", help="Put the result in the place of the shipped weights.")
+    ] = False,
+) -> None:
+    """Train the judge: a segmenter of renders with exact masks."""
+    from lab.toybox.train import run_oracle
+    from lab.yard.plan import Plan
+    from segmint.toybox.worlds import WORLDS
+
+    typer.echo(f"the judge is in {run_oracle(Plan().oracle, work, WORLDS['yard'], install=install)}")
+
+
+@app.command()
 def sheet(
     out: Annotated[Path, typer.Argument(help="PNG file to write.")],
     *,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from lab.toybox.plan import Phase, VaePlan, decay
+from lab.toybox.plan import OraclePlan, Phase, VaePlan, decay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +78,4 @@ class Plan:
     )
     """A little narrower than the first world's: both models together must weigh less than 30 MB."""
     transformer: TransformerPlan = field(default_factory=TransformerPlan)
+    oracle: OraclePlan = field(default_factory=lambda: OraclePlan(scenes=4500, recoded=1200, steps=2800))

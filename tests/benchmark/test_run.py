@@ -18,6 +18,7 @@ from segmint.errors import ConfigError
 from segmint.plan.settings import VocabularySettings
 from segmint.recipe import Recipe
 from segmint.scores import score
+from segmint.toybox.worlds import WORLDS
 from segmint.vocabulary import Vocabulary
 
 TOWN = Vocabulary.of(["boat", "tree"])
@@ -114,14 +115,17 @@ def test_generated_images_are_judged() -> None:
     assert all(row.class_iou["background"] is not None for row in rows)
 
 
-def test_seeds_and_splits_share_no_image() -> None:
-    first, second = (list(samples.toybox_samples("val", seed=seed, count=2)) for seed in (0, 1))
-    other = list(samples.toybox_samples("test", seed=0, count=2))
+@pytest.mark.parametrize("world", ["toybox", "yard"])
+def test_seeds_and_splits_share_no_image(world: str) -> None:
+    first, second = (
+        list(samples.rendered_samples(WORLDS[world], "val", seed=seed, count=2)) for seed in (0, 1)
+    )
+    other = list(samples.rendered_samples(WORLDS[world], "test", seed=0, count=2))
     pictures = {each.image.tobytes() for each in (*first, *second, *other)}
     assert len(pictures) == 6
     assert first[0].classes
     seeds = [
-        {each.seed for each in samples.toybox_specs(split, seed=seed, count=3)}  # type: ignore[arg-type]
+        {each.seed for each in samples.planned_specs(WORLDS[world], split, seed=seed, count=3)}  # type: ignore[arg-type]
         for split, seed in (("val", 0), ("val", 1), ("test", 0))
     ]
     assert len(set.union(*seeds)) == 9

@@ -96,7 +96,7 @@ def test_a_benchmark_of_a_folder(photos: Path) -> None:
 
 
 def test_a_benchmark_of_the_toybox(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged = lambda image: np.zeros(image.shape[:2], np.uint8)  # noqa: E731 - a judge in one line
+    judged = lambda world, image: np.zeros(image.shape[:2], np.uint8)  # noqa: E731 - a judge in one line
     monkeypatch.setattr("segmint.benchmark.samples.judge", judged)
     out = photos / "bench"
     words = ("benchmark", "toybox", "--out", out, "--seeds", "3", "--count", "2", "--generated", "1")

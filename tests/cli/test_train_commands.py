@@ -10,6 +10,7 @@ from segmint.cli import datasets
 from segmint.cli.main import run
 from segmint.errors import DatasetError
 from segmint.runs.files.local import LocalFiles
+from segmint.toybox.worlds import WORLDS
 from small_runs import fill
 from tiny_datasets import write_voc
 
@@ -74,19 +75,21 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys, monkeypatch, wo
     assert len(err.strip().splitlines()) == 1
 
 
-def test_toybox_splits_are_rendered_once(monkeypatch):
-    found = datasets.open_dataset("toybox:val@3")
+@pytest.mark.parametrize("world", ["toybox", "yard"])
+def test_splits_of_a_world_are_rendered_once(monkeypatch, world):
+    found = datasets.open_dataset(f"{world}:val@3")
     assert len(found.samples) == 3
+    assert tuple(found.classes.values()) == WORLDS[world].classes
     monkeypatch.setattr(datasets, "_render", None)
-    assert datasets.open_dataset("toybox:val@3") == found
+    assert datasets.open_dataset(f"{world}:val@3") == found
     test = datasets.rendered
     monkeypatch.undo()
-    assert test("toybox:test@3") != test("toybox:val@3")
+    assert test(f"{world}:reserve@3") != test(f"{world}:val@3")
 
 
-@pytest.mark.parametrize("address", ["toybox:all", "toybox:val@0", "toybox:val@x", "toybox:"])
+@pytest.mark.parametrize("address", ["toybox:all", "yard:val@0", "toybox:val@x", "toybox:"])
 def test_there_is_no_such_split(address):
-    with pytest.raises(DatasetError, match="no toybox split"):
+    with pytest.raises(DatasetError, match=r"no (toybox|yard) split"):
         datasets.open_dataset(address)
 
 

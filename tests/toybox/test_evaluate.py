@@ -3,8 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segmint.toybox import evaluate, world
+from segmint.toybox import evaluate
 from segmint.toybox.evaluate import GateSettings, Report
+from segmint.toybox.worlds import WORLDS
 
 GOOD = Report(
     samples=1,
@@ -43,7 +44,7 @@ def test_agreement_counts_words_and_pictures() -> None:
     found[1, :10] = 3  # the car
     found[1, 12:14, :2] = 8  # and a tree that nobody asked for
     found[2, 0, :3] = 4  # too little of a fish
-    presence, unnamed, by_class = evaluate.agreement(specs, found)
+    presence, unnamed, by_class = evaluate.agreement(WORLDS["toybox"], specs, found)
     assert presence == 0.5
     assert unnamed == pytest.approx(1 / 3)
     assert by_class == {"balloon": 1.0, "boat": 0.0, "car": 1.0, "fish": 0.0}
@@ -57,6 +58,13 @@ def test_a_report_names_what_misses_its_bound() -> None:
     assert bad.as_json()["passed"] is False
 
 
+def test_the_yard_is_not_bound_by_where_attention_looks() -> None:
+    poor = replace(GOOD, world="yard", presence=0.86, oracle_miou=0.5, class_auc=0.5, background_auc=0.5)
+    assert poor.failures() == []
+    assert replace(poor, presence=0.84).failures() == ["presence"]
+    assert list(poor.as_json()["bounds"]) == ["presence", "unnamed"]
+
+
 def test_planned_prompts_name_their_classes_in_plain_words() -> None:
     for spec in evaluate.plan_samples(GateSettings(samples=20)):
-        assert set(spec.classes) == set(spec.prompt.replace(",", "").split()) & set(world.CLASSES)
+        assert set(spec.classes) == set(spec.prompt.replace(",", "").split()) & set(WORLDS["toybox"].classes)

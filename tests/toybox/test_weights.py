@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 
 from lab.toybox import tokenizer
-from lab.toybox.train import ORACLE_FOLDER, WEIGHTS_FOLDER
+from lab.toybox.train import WEIGHTS_FOLDER
 from segmint.toybox import oracle, world
 
 MEGABYTE = 1_000_000
@@ -24,7 +24,7 @@ def pipe() -> DiffusionPipeline:
 
 def test_the_folder_is_small_and_has_a_licence() -> None:
     assert sum(path.stat().st_size for path in WEIGHTS_FOLDER.rglob("*")) < 25 * MEGABYTE
-    assert sum(path.stat().st_size for path in ORACLE_FOLDER.rglob("*")) < 2 * MEGABYTE
+    assert sum(path.stat().st_size for path in oracle.WEIGHTS_FOLDER.rglob("*")) < 4 * MEGABYTE
     assert "Apache License" in (WEIGHTS_FOLDER / "LICENSE").read_text()
     assert "license: apache-2.0" in (WEIGHTS_FOLDER / "README.md").read_text()
 
@@ -52,7 +52,7 @@ def test_the_tokenizer_is_that_of_the_code(pipe: DiffusionPipeline) -> None:
 
 
 def test_the_autoencoder_gives_pictures_back(pipe: DiffusionPipeline) -> None:
-    images = np.stack([world.render(seed, split="test").image for seed in range(4)])
+    images = np.stack([world.render(seed, split="val").image for seed in range(4)])
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         latents = pipe.vae.encode(pixels).latent_dist.mean
@@ -63,7 +63,7 @@ def test_the_autoencoder_gives_pictures_back(pipe: DiffusionPipeline) -> None:
 
 
 def test_the_oracle_sees() -> None:
-    scenes = [world.render(seed, split="test") for seed in range(12)]
+    scenes = [world.render(seed, split="val") for seed in range(12)]
     found = oracle.judge(np.stack([scene.image for scene in scenes]))
     assert (found == np.stack([scene.mask for scene in scenes])).mean() > 0.97
 

@@ -66,7 +66,7 @@ class Report(BaseModel):
     schema_version: int = SCHEMA_VERSION
     segmint_version: str
     dataset: str
-    """`toybox val`, `toybox test`, or the folder of images."""
+    """`toybox val`, `yard test`, or the folder of images."""
     model: str
     settings: dict[str, Any]
     units: dict[str, str] = UNITS

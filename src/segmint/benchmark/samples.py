@@ -1,6 +1,6 @@
-"""Images with true masks to be scored on: labelled pictures of the user's, or the toybox's own scenes.
+"""Images with true masks to be scored on: labelled pictures of the user's, or a world's own scenes.
 
-The toybox has renders with exact masks, and prompts whose pictures its oracle judges.
+A world has renders with exact masks, and prompts whose pictures its oracle judges.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,8 @@ from segmint.plan.photos.sources import Source, find_sources
 from segmint.plan.prompts import planning
 from segmint.plan.prompts.templates import load_templates
 from segmint.plan.settings import PromptSettings
-from segmint.toybox import oracle, world
-from segmint.toybox.world import Split
+from segmint.toybox import oracle
+from segmint.toybox.worlds import SEEDS_PER_SPLIT, Split, World
 from segmint.vocabulary import Vocabulary
 
 
@@ -79,12 +79,12 @@ def read_sample(source: Source, mask: Path, vocabulary: Vocabulary) -> Sample:
 
 SEED_STRIDE = 10_000
 """Seed s of the benchmark owns scenes and noise s · SEED_STRIDE to (s + 1) · SEED_STRIDE − 1 of its split."""
-PROMPT_SEEDS = {"val": 1_000_000_000, "test": 2_000_000_000}
+PROMPT_SEEDS = {"val": 1_000_000_000, "test": 2_000_000_000, "reserve": 3_000_000_000}
 """Where the noise of generated images begins; no two splits share an image."""
-MOST_SEEDS = world.SEEDS_PER_SPLIT // SEED_STRIDE
+MOST_SEEDS = SEEDS_PER_SPLIT // SEED_STRIDE
 
 
-def toybox_samples(split: Split, *, seed: int, count: int) -> Iterator[Sample]:
+def rendered_samples(world: World, split: Split, *, seed: int, count: int) -> Iterator[Sample]:
     """Rendered scenes with exact masks; the classes of each are those that it shows.
 
     Raises:
@@ -96,28 +96,28 @@ def toybox_samples(split: Split, *, seed: int, count: int) -> Iterator[Sample]:
         yield Sample(item_id=f"{split}-{number}", image=scene.image, truth=scene.mask, classes=scene.classes)
 
 
-def toybox_specs(split: Split, *, seed: int, count: int) -> list[PromptSpec]:
+def planned_specs(world: World, split: Split, *, seed: int, count: int) -> list[PromptSpec]:
     """Planned prompts of one to three classes, as `segmint generate` plans them.
 
     Raises:
         ConfigError: the seed or the count is out of range.
     """
     return planning.plan(
-        preset_vocabulary("toybox"),
-        PromptSettings(templates="toybox"),
+        preset_vocabulary(world.name),
+        PromptSettings(templates=world.name),
         count=count,
         seed=PROMPT_SEEDS[split] + first_seed(seed, count),
-        templates=load_templates("toybox"),
+        templates=load_templates(world.name),
     )
 
 
-def judge(image: Image) -> Mask:
-    """The oracle segmenter's mask of a picture: what stands for the truth where no renderer knows it.
+def judge(world: World, image: Image) -> Mask:
+    """A picture's mask by the world's oracle: what stands for the truth where no renderer knows it.
 
     Raises:
         ModelError: the oracle's weights are missing.
     """
-    found: Mask = oracle.judge(image[None])[0]
+    found: Mask = oracle.judge(image[None], world.name)[0]
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from segmint.cli.options import Device, Quiet, one_of, parts, whole_numbers
+from segmint.cli.options import Device, Quiet, WorldName, one_of, parts, whole_numbers
 from segmint.cli.telling import cell, say, terminal
 from segmint.cli.watching import counter
 
@@ -41,7 +41,8 @@ RecipeOption = Annotated[
 def on_toybox(
     out: OutOption,
     *,
-    split: Annotated[str, typer.Option(help="val to choose by, test to report.")] = "val",
+    world: WorldName = "toybox",
+    split: Annotated[str, typer.Option(help="val to choose by; test and reserve to report, once.")] = "val",
     seeds: Annotated[str, typer.Option(help="Each seed has images and noise of its own.")] = "0, 1, 2",
     count: Annotated[int, typer.Option(min=1, help="Images of each seed.")] = 200,
     generated: Annotated[
@@ -49,43 +50,51 @@ def on_toybox(
     ] = None,
     modes: Annotated[str, typer.Option(help="What is scored.")] = "label, generate",
     methods: MethodsOption = "all",
-    model: ModelOption = "toybox",
+    model: Annotated[
+        str | None, typer.Option(help="A hub id or a local folder; by default the world's own.")
+    ] = None,
     recipe: RecipeOption = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Score methods on the toybox world: exact masks of renders, the oracle's masks of generated images.
+    """Score methods on a rendered world: exact masks of renders, the oracle's masks of generated images.
 
-    One row for each method, mode and seed. The same seeds give the same masks, image by image; val and test
-    share no scene and no noise. Choose settings on val, and look at test once.
+    One row for each method, mode and seed. The same seeds give the same masks, image by image; two splits
+    share no scene and no noise. Choose settings on val, and look at test or reserve once.
     """
-    from segmint.benchmark import samples as world
+    from functools import partial
+
+    from segmint.benchmark import samples
     from segmint.benchmark.run import draw, look, rows_of
+    from segmint.toybox.worlds import world_named
 
     kinds = parts(modes, "--modes", ("label", "generate"))
-    part = one_of(split, "--split", ("val", "test"))
+    part = one_of(split, "--split", ("val", "test", "reserve"))
+    place = world_named(world)
     numbers = whole_numbers(seeds, "--seeds")
     for number in numbers:
-        world.first_seed(number, count)
-    setup = _Setup(methods, model, recipe, device, vocabulary="toybox")
+        samples.first_seed(number, count)
+    setup = _Setup(methods, model or world, recipe, device, vocabulary=world)
     rows: list[Row] = []
     album = _Album()
     with counter(quiet=quiet) as bar:
         for number in numbers:
-            seed = world.first_seed(number, count)
+            seed = samples.first_seed(number, count)
             if "label" in kinds:
-                scenes = world.toybox_samples(part, seed=number, count=count)  # type: ignore[arg-type]
+                scenes = samples.rendered_samples(place, part, seed=number, count=count)  # type: ignore[arg-type]
                 cases = look(scenes, setup.backbone, setup.recipe, setup.capture, seed=seed)
                 watched = bar.track(cases, total=count, description=f"label, seed {number}")
                 keep = album.keep if not rows else None
                 rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
             if "generate" in kinds:
-                prompts = world.toybox_specs(part, seed=number, count=generated or count)  # type: ignore[arg-type]
-                drawn = draw(prompts, setup.backbone, setup.recipe, setup.capture, judge=world.judge)
+                prompts = samples.planned_specs(place, part, seed=number, count=generated or count)  # type: ignore[arg-type]
+                drawn = draw(
+                    prompts, setup.backbone, setup.recipe, setup.capture, judge=partial(samples.judge, place)
+                )
                 watched = bar.track(drawn, total=generated or count, description=f"generate, seed {number}")
                 rows += rows_of(watched, setup.methods, setup.recipe, mode="generate", seed=number)
     settings = {"split": split, "seeds": numbers, "count": count, "generated": generated or count}
-    _finish(out, rows, album, setup, dataset=f"toybox {split}", settings=settings, quiet=quiet)
+    _finish(out, rows, album, setup, dataset=f"{world} {split}", settings=settings, quiet=quiet)
 
 
 @app.command(name="folder")

@@ -1,4 +1,4 @@
-"""Datasets as a command line names them, the toybox's rendered splits among them."""
+"""Datasets as a command line names them, the rendered splits of the worlds among them."""
 
 import hashlib
 import json
@@ -15,13 +15,16 @@ from segmint.settings import Flag, Settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from segmint.toybox.worlds import World
     from segmint.training.data.datasets import LabelledSet
 
-DEFAULT_COUNT = {"train": 1000, "val": 300, "test": 300}
-"""Scenes of a toybox split, where the address names no other number."""
+WORLDS = ("toybox", "yard")
+DEFAULT_COUNT = {"train": 1000, "val": 300, "test": 300, "reserve": 300}
+"""Scenes of a rendered split, where the address names no other number."""
 HELP = (
     "a run, a folder in VOC layout (PATH or PATH@SPLIT), a COCO file (FILE.json or coco:FILE.json@IMAGES), "
-    "or toybox:val, toybox:test, toybox:train (toybox:test@500 for 500 scenes)"
+    "or toybox:val, toybox:test, toybox:train (toybox:test@500 for 500 scenes), "
+    "and the same of yard:"
 )
 
 Val = Annotated[str, typer.Option(metavar="DATASET", help=f"What to judge on: {HELP}.")]
@@ -45,14 +48,14 @@ class DataOptions(Settings):
 def open_dataset(text: str, *, classes: "Sequence[str] | None" = None, mask_set: str = "") -> "LabelledSet":
     """The dataset that a command line names.
 
-    Toybox splits are rendered once, into a folder in VOC layout of the user's cache.
+    Splits of a world are rendered once, into a folder in VOC layout of the user's cache.
 
     Raises:
         DatasetError: there is no such dataset, or it cannot be read.
     """
     from segmint.training.data.readers.opening import Address, open_set, parse_address
 
-    if text.startswith("toybox:"):
+    if text.partition(":")[0] in WORLDS and ":" in text:
         folder = rendered(text)
         found = open_set(Address(path=folder, kind="voc", part=folder.name.partition("-")[0]))
         return replace(found, name=text)
@@ -76,22 +79,24 @@ def downloaded(data: str) -> str:
 
 
 def rendered(text: str) -> Path:
-    """The folder of `toybox:SPLIT[@COUNT]`; renders it if the cache does not hold it.
+    """The folder of `WORLD:SPLIT[@COUNT]`; renders it if the cache does not hold it.
 
     Raises:
         DatasetError: there is no such split, or the count is no number from 1 on.
     """
     from segmint.errors import DatasetError
+    from segmint.toybox.worlds import world_named
 
-    split, _, count = text.removeprefix("toybox:").partition("@")
+    name, _, rest = text.partition(":")
+    split, _, count = rest.partition("@")
     if split not in DEFAULT_COUNT or (count and not (count.isdecimal() and int(count))):
         raise DatasetError(
-            f"no toybox split {text!r}; expected toybox:train, toybox:val or toybox:test, with @COUNT"
+            f"no {name} split {text!r}; expected {name}:train, {name}:val or {name}:test, with @COUNT"
         )
-    number = int(count or DEFAULT_COUNT[split])
-    folder = cache_folder() / "toybox" / f"{split}-{number}-{_world_version(split)}"
+    world, number = world_named(name), int(count or DEFAULT_COUNT[split])
+    folder = cache_folder() / name / f"{split}-{number}-{_version(world, split)}"
     if not folder.is_dir():
-        _render(folder, split, number)
+        _render(folder, world, split, number)
     return folder
 
 
@@ -100,34 +105,31 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segmint"
 
 
-def _world_version(split: str) -> str:
+def _version(world: "World", split: str) -> str:
     """Changes with what the renderer draws, so that a cached split never outlives its world."""
-    from segmint.toybox import world
-
     scenes = [world.render(seed, split=split) for seed in range(3)]  # type: ignore[arg-type]
-    said = json.dumps(world.CLASSES).encode()
+    said = json.dumps(world.classes).encode()
     return hashlib.sha256(said + b"".join(s.image.tobytes() + s.mask.tobytes() for s in scenes)).hexdigest()[
         :12
     ]
 
 
-def _render(folder: Path, split: str, count: int) -> None:
+def _render(folder: Path, world: "World", split: str, count: int) -> None:
     from segmint.plan.classes import preset_vocabulary
     from segmint.runs import layout
     from segmint.runs.codec import encode_image, encode_mask
-    from segmint.toybox import world
 
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     for part in (layout.IMAGES, layout.MASKS, layout.IMAGE_SETS):
         (draft / part).mkdir(parents=True)
     names = [f"{split}-{seed:06d}" for seed in range(count)]
-    palette = preset_vocabulary("toybox").palette()
+    palette = preset_vocabulary(world.name).palette()
     for seed, name in enumerate(names):
         scene = world.render(seed, split=split)  # type: ignore[arg-type]
         (draft / layout.image(name, "jpg")).write_bytes(encode_image(scene.image, "jpg"))
         (draft / layout.mask(name)).write_bytes(encode_mask(scene.mask, palette))
     (draft / layout.image_set(split)).write_text("\n".join([*names, ""]), encoding="utf-8")
-    lines = [f"{label_id}: {name}" for label_id, name in enumerate(("background", *world.CLASSES))]
+    lines = [f"{label_id}: {name}" for label_id, name in enumerate(("background", *world.classes))]
     (draft / layout.LABELS).write_text("\n".join([*lines, ""]), encoding="utf-8")
     try:
         draft.replace(folder)

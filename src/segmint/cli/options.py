@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import Field
@@ -32,7 +32,7 @@ Classes = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help='Classes, as "boat, tree"; a preset (voc, coco, toybox); part of one, "voc: cat, dog"; '
+        help='Classes, as "boat, tree"; a preset (voc, coco, toybox, yard); part of one, "voc: cat, dog"; '
         "or a file.",
         rich_help_panel=WHAT,
     ),
@@ -50,6 +50,10 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; it
 MaskSet = Annotated[str, typer.Option(metavar="NAME", help="Mask set; default: the original one.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 TrainWorkers = Annotated[int, typer.Option("--workers", min=0, help="Processes that read and augment.")]
+WorldName = Annotated[
+    Literal["toybox", "yard"],
+    typer.Option("--world", help="Which world: the first, or the second, on which nothing is tuned."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 
 

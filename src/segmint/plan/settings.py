@@ -19,7 +19,7 @@ class VocabularySettings(Settings):
     """
 
     name: str = "toybox"
-    """A preset (`voc`, `coco`, `toybox`), or what to call a list of your own."""
+    """A preset (`voc`, `coco`, `toybox`, `yard`), or what to call a list of your own."""
     classes: tuple[ClassEntry, ...]
     """The classes by ascending id; left out, they are those of the preset that `name` names."""
     _vocabulary: Vocabulary = PrivateAttr()
@@ -65,8 +65,8 @@ class PromptSettings(Settings):
     source: Literal["planned", "file"] = "planned"
     """`planned` writes prompts from the classes; `file` reads them."""
     templates: Annotated[str, Flag("--templates", metavar="SET")] = "auto"
-    """Wording of planned prompts: `photo`, `plain`, `toybox`, or a template file of your own.
-    `auto` follows the model: `toybox` for the toybox model, else `photo`."""
+    """Wording of planned prompts: `photo`, `plain`, `toybox`, `yard`, or a template file of your own.
+    `auto` follows the model: `toybox` and `yard` for the models of these names, else `photo`."""
     templates_sha256: str | None = None
     """Planned: SHA-256 of the template file, so that a change is noticed; filled in when the run starts."""
     class_counts: tuple[Weight, Weight, Weight] = (0.5, 0.35, 0.15)

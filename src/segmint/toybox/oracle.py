@@ -1,4 +1,4 @@
-"""The oracle: a small segmenter of toybox pictures, trained on exact masks. It judges, and makes no masks."""
+"""The oracles: a segmenter of each world's pictures, trained on exact masks. They judge, and mask nothing."""
 
 from functools import cache
 from itertools import pairwise
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from segmint.errors import ModelError
-from segmint.toybox.world import CLASSES
+from segmint.toybox.worlds import WorldName
 
-WEIGHTS = Path(__file__).parent / "oracle_weights" / "oracle.safetensors"
+WEIGHTS_FOLDER = Path(__file__).parent / "oracle_weights"
+"""One file a world, by its name."""
 WIDTHS = (24, 48, 96, 128)
 _BATCH = 32
 
@@ -36,7 +37,8 @@ class _Residual(nn.Module):
 class Oracle(nn.Module):
     """A U-shaped network from RGB in [-1, 1] to scores of background and classes at every pixel."""
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
+    def __init__(self, labels: int, widths: tuple[int, ...] = WIDTHS) -> None:
+        """A fresh network that scores so many labels, the background among them."""
         super().__init__()
         self.downs = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip((3, *widths), widths, strict=False)
@@ -45,7 +47,7 @@ class Oracle(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.merged = nn.ModuleList(_Residual(width) for width in widths[:-1])
         self.fine = nn.Conv2d(widths[0] + 3, 16, 3, padding=1)
-        self.scores = nn.Conv2d(16, len(CLASSES) + 1, 3, padding=1)
+        self.scores = nn.Conv2d(16, labels, 3, padding=1)
 
     def forward(self, images: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch label row col"]:
         """Scores before the softmax."""
@@ -59,16 +61,19 @@ class Oracle(nn.Module):
         return out
 
 
-def judge(images: UInt8[np.ndarray, "picture row col 3"]) -> UInt8[np.ndarray, "picture row col"]:
-    """Class ids (0 background, then `world.CLASSES`) of every pixel.
+def judge(
+    images: UInt8[np.ndarray, "picture row col 3"], world: WorldName = "toybox"
+) -> UInt8[np.ndarray, "picture row col"]:
+    """Class ids (0 background, then the world's classes) of every pixel.
 
     Args:
         images: RGB pictures whose sides are multiples of 16.
+        world: Whose things are looked for.
 
     Raises:
         ModelError: The oracle's weights are missing.
     """
-    return predict(_shipped(), images)
+    return predict(_shipped(world), images)
 
 
 @torch.no_grad()
@@ -89,16 +94,17 @@ def load(path: Path) -> Oracle:
     """Read an oracle's weights."""
     if not path.is_file():
         raise ModelError(
-            f"{path}: the oracle's weights are missing; make them with `python -m lab.toybox train --oracle`"
+            f"{path}: the oracle's weights are missing; make them with `python -m lab.{path.stem} oracle`"
         )
-    model = Oracle()
-    model.load_state_dict({key: value.float() for key, value in load_file(path).items()})
+    weights = {key: value.float() for key, value in load_file(path).items()}
+    model = Oracle(len(weights["scores.bias"]))
+    model.load_state_dict(weights)
     return model.eval()
 
 
 @cache
-def _shipped() -> Oracle:
-    return load(WEIGHTS)
+def _shipped(world: WorldName) -> Oracle:
+    return load(WEIGHTS_FOLDER / f"{world}.safetensors")
 
 
 def _grow(x: Tensor) -> Tensor:

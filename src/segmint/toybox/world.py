@@ -11,7 +11,7 @@ from numpy.random import Generator
 from segmint.errors import SegmintError
 from segmint.toybox import backgrounds, brush, captions, shapes
 
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "reserve"]
 
 SIDE_PX = 128
 """Side of a scene."""
@@ -19,7 +19,8 @@ CLOSE_UP_PX = 64
 """Side of a close-up."""
 CLASSES: tuple[str, ...] = tuple(shapes.KINDS)
 """Class names in the order of their ids, from 1; 0 is the background."""
-SPLIT_STARTS: dict[str, int] = {"train": 0, "val": 10_000_000, "test": 20_000_000}
+SPLIT_STARTS: dict[str, int] = {"train": 0, "val": 10_000_000, "test": 20_000_000, "reserve": 30_000_000}
+"""`reserve` is the second test range: gate, benchmark and experiment had looked at `test`."""
 SEEDS_PER_SPLIT = 10_000_000
 """Seeds 0 to SEEDS_PER_SPLIT - 1 of a split are its own: no two splits share a scene."""
 
@@ -49,6 +50,20 @@ class Scene:
     colours: tuple[str, ...]
     """The colour of the thing of each class."""
     ground: str
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """The class of every thing: each comes once."""
+        return self.classes
+
+    @property
+    def instances(self) -> UInt8[np.ndarray, "row col"]:
+        """Number of the thing at each pixel, from 1, in the order of `things`; 0 is the background."""
+        numbers = np.zeros(len(CLASSES) + 1, np.uint8)
+        for number, name in enumerate(self.things, start=1):
+            numbers[CLASSES.index(name) + 1] = number
+        found: UInt8[np.ndarray, "row col"] = numbers[self.mask]
+        return found
 
 
 def render(seed: int, *, split: Split) -> Scene:

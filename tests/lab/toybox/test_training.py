@@ -14,6 +14,7 @@ from lab.toybox import checkpoints, export, optim, oracle_training, train, unet
 from lab.toybox.plan import OraclePlan, Phase, Plan, UnetPlan, VaePlan
 from segmint.errors import TrainingError
 from segmint.toybox import oracle
+from segmint.toybox.worlds import WORLDS
 
 VAE = VaePlan(channels=(16, 16, 16), steps=2, batch_size=2, log_every=1, save_every=1, bf16=False)
 UNET = UnetPlan(
@@ -172,7 +173,7 @@ def test_shared_orthogonalising_takes_the_same_step() -> None:
 def test_the_oracle_trains_and_writes_half_precision(tmp_path: Path) -> None:
     plan = OraclePlan(scenes=4, val_scenes=2, recoded=2, batch_size=2, steps=2, log_every=1, bf16=False)
     target = tmp_path / "oracle.safetensors"
-    score = oracle_training.train(plan, autoencoder=None, target=target)
+    score = oracle_training.train(plan, world=WORLDS["toybox"], autoencoder=None, target=target)
     assert 0 <= score <= 1
     assert {tensor.dtype for tensor in load_file(target).values()} == {torch.float16}
     found = oracle.predict(oracle.load(target), np.zeros((1, 128, 128, 3), np.uint8))

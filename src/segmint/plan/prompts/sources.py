@@ -10,7 +10,7 @@ from segmint.plan.prompts.formats import detect_format
 from segmint.plan.prompts.given import GIVEN, GivenPrompts
 from segmint.plan.prompts.planning import check_digest, class_names_suffix, make_spec, plan
 from segmint.plan.prompts.readers import PromptEntry, classes_of_suffix, parse_prompts
-from segmint.plan.prompts.templates import load_templates
+from segmint.plan.prompts.templates import WORLDS, load_templates
 from segmint.plan.prompts.words import word_table
 from segmint.plan.settings import PromptSettings
 from segmint.specs import SEED_LIMIT, is_item_id
@@ -29,7 +29,7 @@ def settle(
 
     Args:
         settings: as the user gave them; what they already fix must agree with the files.
-        model: the model's id; "toybox" takes the toybox templates where `templates` is "auto".
+        model: the model's id; "toybox" and "yard" take their own templates where `templates` is "auto".
         prompts_file: read prompts from here, or take these; None looks for a file that `settings` names at
             that name.
         templates_file: plan with these templates.
@@ -48,7 +48,7 @@ def settle(
             "format": form,
         }
         return settings.model_copy(update=changes)
-    automatic = "toybox" if model == "toybox" else "photo"
+    automatic = model if model in WORLDS else "photo"
     chosen = templates_file or (automatic if settings.templates == "auto" else settings.templates)
     templates = load_templates(chosen)
     if templates_file is None:

@@ -15,7 +15,9 @@ from segmint.plan.prompts.words import article, find_classes, noun, word_table
 from segmint.textfile import parse_toml, read_text, shown
 from segmint.vocabulary import ClassEntry, Vocabulary
 
-SETS = ("photo", "plain", "toybox", "yard")
+WORLDS = ("toybox", "yard")
+"""Sets in the words of a shipped model, and called like it."""
+SETS = ("photo", "plain", *WORLDS)
 """Template sets that ship with segmint."""
 ANY = "*"
 """Key of a list's choices for classes that have none of their own."""
