@@ -108,12 +108,16 @@ def _install(network: Any, capture: Capture) -> Iterator[Any]:
     for layer in capture.layers:
         taps = [tap for tap in capture.maps if tap not in joint and layer in tap.layers]
         if taps:
-            yield layer.listen("queries", _timed(capture, _map_hook(capture, layer, taps)))
+            yield layer.listen("queries", partial(_timed, capture, _read_maps, capture, layer, _alike(taps)))
         if capture.affinity and layer in capture.affinity.layers:
-            yield layer.listen("queries", _timed(capture, _query_hook(capture, layer)))
-            yield layer.listen("keys", _timed(capture, _affinity_hook(capture, layer, capture.affinity)))
+            yield layer.listen("queries", partial(_timed, capture, _keep_queries, capture, layer))
+            yield layer.listen(
+                "keys", partial(_timed, capture, _read_affinity, capture, layer, capture.affinity)
+            )
         if capture.features and layer in capture.features.layers:
-            yield layer.listen("outputs", _timed(capture, _feature_hook(capture, layer, capture.features)))
+            yield layer.listen(
+                "outputs", partial(_timed, capture, _read_features, capture, layer, capture.features)
+            )
 
 
 def _alike(taps: Sequence[MapTap]) -> list[list[MapTap]]:
@@ -138,7 +142,7 @@ def _prompt_hooks(_: Any, capture: Capture, taps: Sequence[MapTap]) -> Iterator[
 
     for layer in _joint(capture):
         if any(layer in tap.layers for tap in taps):
-            yield layer.hear_all(_timed(capture, partial(hook, layer)))
+            yield layer.hear_all(partial(_timed, capture, hook, layer))
 
 
 def _stream_hooks(network: Any, capture: Capture, taps: Sequence[MapTap]) -> Iterator[Any]:
@@ -170,9 +174,9 @@ def _stream_hooks(network: Any, capture: Capture, taps: Sequence[MapTap]) -> Ite
         if total is not None:
             _add(capture, taps, layer, total)
 
-    yield network.register_forward_pre_hook(_timed(capture, begin), with_kwargs=True)
+    yield network.register_forward_pre_hook(partial(_timed, capture, begin), with_kwargs=True)
     for layer in ways[: ways.index(wanted[-1]) + 1]:
-        yield layer.hear_all(_timed(capture, partial(hook, layer)))
+        yield layer.hear_all(partial(_timed, capture, hook, layer))
 
 
 def _joint(capture: Capture) -> list[JointLayer]:
@@ -202,52 +206,37 @@ def _add(capture: Capture, taps: Sequence[MapTap], layer: AttentionLayer, shares
             tap.add(layer, layer.grid(capture.latent), shares, capture.step)
 
 
-def _map_hook(capture: Capture, layer: AttentionLayer, taps: Sequence[MapTap]) -> Callable[..., None]:
-    alike = _alike(taps)
-
-    def hook(output: Tensor) -> None:
-        queries, grid = _by_half(capture, layer, output)
-        for group in alike:
-            if capture.sees(group[0].request.half):
-                shares = group[0].attend(layer, queries)
-                for tap in group:
-                    tap.add(layer, grid, shares, capture.step)
-
-    return hook
+def _read_maps(
+    capture: Capture, layer: AttentionLayer, alike: Sequence[Sequence[MapTap]], output: Tensor
+) -> None:
+    queries, grid = _by_half(capture, layer, output)
+    for group in alike:
+        if capture.sees(group[0].request.half):
+            shares = group[0].attend(layer, queries)
+            for tap in group:
+                tap.add(layer, grid, shares, capture.step)
 
 
-def _feature_hook(capture: Capture, layer: AttentionLayer, tap: FeatureTap) -> Callable[..., None]:
-    def hook(output: Tensor) -> None:
-        if capture.sees(tap.request.half):
-            outputs, grid = _by_half(capture, layer, output)
-            tap.read(layer, grid, outputs, capture.half)
-
-    return hook
+def _read_features(capture: Capture, layer: AttentionLayer, tap: FeatureTap, output: Tensor) -> None:
+    if capture.sees(tap.request.half):
+        outputs, grid = _by_half(capture, layer, output)
+        tap.read(layer, grid, outputs, capture.half)
 
 
-def _query_hook(capture: Capture, layer: AttentionLayer) -> Callable[..., None]:
-    def hook(output: Tensor) -> None:
-        capture.queries[layer.name] = output
-
-    return hook
+def _keep_queries(capture: Capture, layer: AttentionLayer, output: Tensor) -> None:
+    capture.queries[layer.name] = output
 
 
-def _affinity_hook(capture: Capture, layer: AttentionLayer, tap: AffinityTap) -> Callable[..., None]:
-    def hook(output: Tensor) -> None:
-        queries, grid = _by_half(capture, layer, capture.queries.pop(layer.name))
-        if capture.sees(tap.request.half):
-            tap.read(layer, grid, queries, _by_half(capture, layer, output)[0])
-
-    return hook
+def _read_affinity(capture: Capture, layer: AttentionLayer, tap: AffinityTap, output: Tensor) -> None:
+    queries, grid = _by_half(capture, layer, capture.queries.pop(layer.name))
+    if capture.sees(tap.request.half):
+        tap.read(layer, grid, queries, _by_half(capture, layer, output)[0])
 
 
-def _timed(capture: Capture, hook: Callable[..., None]) -> Callable[..., None]:
-    def timed(*inputs: Any) -> None:
-        start = time.perf_counter()
-        hook(*inputs)
-        capture.seconds += time.perf_counter() - start
-
-    return timed
+def _timed(capture: Capture, hook: Callable[..., None], *inputs: Any) -> None:
+    start = time.perf_counter()
+    hook(*inputs)
+    capture.seconds += time.perf_counter() - start
 
 
 def _by_half(capture: Capture, layer: AttentionLayer, values: Tensor) -> tuple[Tensor, Grid]:

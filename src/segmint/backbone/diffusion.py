@@ -242,14 +242,11 @@ class DiffusersBackbone:
                 heads=heads[item],
                 maps=maps[item],
                 affinity=affinities[item],
-                prompt_truncated=self._truncates(spec.prompt),
+                prompt_truncated=self.reader.prompt_text(spec.prompt, ()).truncated,
                 seconds={"sampling": sampling / len(specs), "capture": spent / len(specs)},
             )
             for item, (spec, image) in enumerate(zip(specs, images, strict=True))
         ]
-
-    def _truncates(self, prompt: str) -> bool:
-        return self.reader.prompt_text(prompt, ()).truncated
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 
 from segmint.backbone.family import Embedding, Family
 from segmint.backbone.taps import TextBatch
@@ -28,7 +28,12 @@ class TextEncoder:
     def batch(self, texts: Sequence[tuple[Text, ...]]) -> TextBatch:
         """Encoded texts of a batch, several an item where an item has several."""
         flat = [(text, item) for item, own in enumerate(texts) for text in own]
-        embeds = [self._rows(text) for text, _ in flat]
+        embeds = [
+            torch.cat([self.encode(piece).tokens[:, list(rows)] for piece, rows in text.pieces], 1)
+            if text.pieces
+            else self.encode(text.text).tokens
+            for text, _ in flat
+        ]
         lengths = [
             rows.shape[1] if text.padded else text.length or len(text.tokens)
             for (text, _), rows in zip(flat, embeds, strict=True)
@@ -38,14 +43,11 @@ class TextEncoder:
         return TextBatch(
             texts=tuple(text for text, _ in flat),
             owner=tuple(item for _, item in flat),
-            embeds=torch.cat([_padded(rows[:, :longest], longest) for rows in embeds]),
+            embeds=torch.cat(
+                [F.pad(rows[:, :longest], (0, 0, 0, max(0, longest - rows.shape[1]))) for rows in embeds]
+            ),
             real=places[None] < torch.tensor(lengths, device=places.device)[:, None],
         )
-
-    def _rows(self, text: Text) -> Tensor:
-        if not text.pieces:
-            return self.encode(text.text).tokens
-        return torch.cat([self.encode(piece).tokens[:, list(rows)] for piece, rows in text.pieces], 1)
 
     def encode(self, text: str | None, *, negative: bool = False) -> Embedding:
         """One text's embedding; a negative None is what the pipeline makes of no negative prompt."""
@@ -55,8 +57,3 @@ class TextEncoder:
         if len(self.memory) > _REMEMBERED:
             del self.memory[next(iter(self.memory))]
         return found
-
-
-def _padded(rows: Tensor, length: int) -> Tensor:
-    short = length - rows.shape[1]
-    return torch.cat([rows, rows.new_zeros(1, short, rows.shape[2])], 1) if short else rows

@@ -78,7 +78,9 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     place = find_device(device)
     folder = _folder(settings)
     index = check_folder(folder, settings.id)
-    dtype = _dtype(settings.dtype, place)
+    dtype = torch.float16 if place.type == "cuda" else torch.float32
+    if settings.dtype != "auto":
+        dtype = _DTYPES[settings.dtype]
     pipe = _pipeline(folder, index, settings, dtype)
     timesteps = _timesteps(pipe, settings)
     fuse_loras(pipe, settings.loras)
@@ -260,12 +262,6 @@ def _quietly() -> Iterator[None]:
             each.enable_progress_bar()
         for each, before in loudness:
             each.set_verbosity(before)
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    return _DTYPES[name]
 
 
 def _revision(settings: ModelSettings, folder: Path) -> str | None:

@@ -1,7 +1,6 @@
 """A model folder's parts, looked over before anything is loaded, so that an error names the part at fault."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +57,7 @@ def _check_weights(folder: Path, what: str) -> None:
             f"{what} has no .safetensors weights in {folder}; other formats are not loaded, as they can run "
             "code"
         )
-    for path in [*found, *_listed(folder, what)]:
-        try:
-            with safe_open(path, framework="numpy") as weights:
-                weights.keys()
-        except (OSError, ValueError, SafetensorError) as error:
-            hint = "it is a Git LFS pointer: run `git lfs pull`" if _is_pointer(path) else "fetch it again"
-            raise ModelError(f"{what} has corrupt weights in {path}: {error}; {hint}") from None
-
-
-def _listed(folder: Path, what: str) -> Iterator[Path]:
+    shards: set[Path] = set()
     for index in folder.glob("*.safetensors.index.json"):
         names = read_json(index, what).get("weight_map")
         if not isinstance(names, dict) or not all(_is_shard(name) for name in names.values()):
@@ -75,7 +65,14 @@ def _listed(folder: Path, what: str) -> Iterator[Path]:
                 f"{what} has a corrupt {index.name} at {index}: expected a weight_map from tensors to files "
                 "of this folder"
             )
-        yield from sorted({folder / name for name in names.values()})
+        shards |= {folder / name for name in names.values()}
+    for path in [*found, *sorted(shards)]:
+        try:
+            with safe_open(path, framework="numpy") as weights:
+                weights.keys()
+        except (OSError, ValueError, SafetensorError) as error:
+            hint = "it is a Git LFS pointer: run `git lfs pull`" if _is_pointer(path) else "fetch it again"
+            raise ModelError(f"{what} has corrupt weights in {path}: {error}; {hint}") from None
 
 
 def _is_shard(name: object) -> bool:

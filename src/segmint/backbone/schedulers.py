@@ -73,7 +73,11 @@ def check_steps(scheduler: Any, steps: int) -> None:
     logging.set_verbosity_error()  # drawing itself will say it
     try:
         with torch.random.fork_rng(devices=[]):
-            _walk(own, steps)
+            own.set_timesteps(steps)
+            sample = torch.zeros(1, 1, 1, 1)
+            for step in own.timesteps:
+                seen = own.scale_model_input(sample, step)
+                sample = own.step(torch.zeros_like(seen), step, sample).prev_sample
     except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
@@ -82,14 +86,6 @@ def check_steps(scheduler: Any, steps: int) -> None:
         ) from None
     finally:
         logging.set_verbosity(loudness)
-
-
-def _walk(scheduler: Any, steps: int) -> None:
-    scheduler.set_timesteps(steps)
-    sample = torch.zeros(1, 1, 1, 1)
-    for step in scheduler.timesteps:
-        seen = scheduler.scale_model_input(sample, step)
-        sample = scheduler.step(torch.zeros_like(seen), step, sample).prev_sample
 
 
 def trained_timesteps(scheduler: Any, *, guided_inside: bool) -> tuple[int, ...]:

@@ -179,7 +179,9 @@ class MapTap:
             for head, values in enumerate(by_head):
                 number = head if "head" in self.request.group_by else None
                 key = group_key(self.request.name, layer=layer, step=step, head=number)
-                resized = _resize(values.reshape(*values.shape[:-1], *own), grid)
+                resized = values.reshape(*values.shape[:-1], *own)
+                if own != grid:
+                    resized = F.interpolate(resized, grid, mode="bilinear", align_corners=False)
                 grouped[key] = grouped[key] + resized if key in grouped else resized
         return grouped
 
@@ -221,12 +223,6 @@ def _means(texts: TextBatch) -> Float32[Tensor, "text concept token"]:
             found[place, concept, first : first + length] = 1 / length
             first += length
     return found
-
-
-def _resize(values: Tensor, grid: Grid) -> Tensor:
-    if tuple(values.shape[-2:]) == grid:
-        return values
-    return F.interpolate(values, grid, mode="bilinear", align_corners=False)
 
 
 def _merge(parts: Sequence[tuple[Text, np.ndarray]]) -> TokenMaps:

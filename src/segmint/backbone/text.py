@@ -176,7 +176,11 @@ def prompt_text(
     """
     ids = _ids(tokenizer, prompt)
     kept = ids[: limit - 2]
-    starts = [place for place in range(len(kept)) if place == 0 or _ends_word(tokenizer, kept[place - 1])]
+    added = tokenizer.added_tokens_decoder  # such a token ends where it ends
+    ends = [
+        each in added or str(tokenizer.convert_ids_to_tokens(each)).endswith("</w>") for each in kept[:-1]
+    ]
+    starts = [place for place in range(len(kept)) if place == 0 or ends[place - 1]]
     wanted = tuple(dict.fromkeys(phrases))
     rows = []
     for phrase in wanted:
@@ -248,8 +252,3 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
 
 def _names(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
     return (SOT, *(tokenizer.decode([each]).strip() for each in ids), EOT)
-
-
-def _ends_word(tokenizer: Any, token_id: int) -> bool:
-    added = token_id in tokenizer.added_tokens_decoder  # such a token ends where it ends
-    return added or str(tokenizer.convert_ids_to_tokens(token_id)).endswith("</w>")
