@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from lab.cost.synthetic_scene import Scene, Shape, scene
 from segmint.artifacts import Affinity, Generation, PromptSpec, TokenMaps
+from segmint.attention import CONCEPT_MAPS, EXPERT_MAPS
 from segmint.masks.evidence import ClassQuery
 from segmint.masks.features import summarise
 from segmint.masks.methods import METHODS
@@ -99,7 +100,7 @@ def generation_of(raw: Scene, count: int) -> tuple[Generation, tuple[ClassQuery,
             heads=raw.heads,
             maps={
                 "classes": whole, "prompt": whole, "classes@fine": whole, "classes@half": half,
-                "classes@1/4": quarter,
+                "classes@1/4": quarter, CONCEPT_MAPS: whole, EXPERT_MAPS: whole,
             },
             affinity=_affinity(raw, side // 2),
         ),

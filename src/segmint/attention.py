@@ -20,6 +20,10 @@ GroupBy = Literal["layer", "step", "head"]
 EVERYWHERE: tuple[Part, ...] = ("encoder", "middle", "decoder")
 CLASS_MAPS = "classes"
 """Name of the maps of the class phrases, where a request gives them no other (OVAM)."""
+CONCEPT_MAPS = "concepts"
+"""Name of the maps of class phrases that were sent along through joint attention (ConceptAttention)."""
+EXPERT_MAPS = "prompt@expert"
+"""Name of the maps of the prompt's own words in the one block that tells most of them (Seg4Diff)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,8 @@ class MapRequest:
     `half`: whose queries; without guidance the conditional half is all there is, and is taken.
     `parts`: of the model, whose layers are read.
     `layers`: instead of `parts`, shell patterns of layer names as the model's family has them.
+    `expert`: only the block of those that tells most of words, as the family knows it.
+    `only`: the kind of attention without which the request means nothing; None takes cross and joint.
     `downscale`: only layers at this fraction of the largest grid (4: a quarter of its side, the nearest there
     is), and the maps stay at that grid; None takes every grid and resizes to the largest.
     `group_by`: keep maps apart by layer, by call of the model ("step"), by head, or by several of them, under
@@ -48,6 +54,8 @@ class MapRequest:
     half: Half = "unconditional"
     parts: tuple[Part, ...] = ("encoder", "decoder")
     layers: tuple[str, ...] = ()
+    expert: bool = False
+    only: Literal["cross", "joint"] | None = None
     downscale: int | None = None
     group_by: tuple[GroupBy, ...] = ()
 
@@ -113,6 +121,19 @@ def joined(*requests: CaptureRequest) -> CaptureRequest:
         features=next((each.features for each in requests if each.features), None),
         maps=tuple(maps.values()),
         affinity=next((each.affinity for each in requests if each.affinity), None),
+    )
+
+
+def unserved(only: Literal["cross", "joint"]) -> str:
+    """Why a model of the other kind of attention cannot serve what asks for one."""
+    if only == "joint":
+        return (
+            "the method reads joint attention of text and image, which diffusion transformers such as SD 3, "
+            "FLUX and Qwen-Image have; this model has cross-attention: take segmint, pcc or ovam"
+        )
+    return (
+        "the method reads cross-attention, which UNets, PixArt and Sana have; in this model text and image "
+        "attend jointly: take segmint, pcc or concept-attention"
     )
 
 

@@ -24,14 +24,15 @@ from segmint.artifacts import (
     Trace,
     brief,
 )
-from segmint.attention import CaptureRequest, joined
+from segmint.attention import CaptureRequest, joined, unserved
 from segmint.backbone.base import Backbone, Callback, Outcome
-from segmint.errors import GenerationError
+from segmint.backbone.known import attention_of
+from segmint.errors import ConfigError, GenerationError
 from segmint.masks.evidence import ClassQuery
 from segmint.masks.features import summarise
 from segmint.masks.methods import METHODS, class_maps, competition_captures
 from segmint.masks.presence import present_classes
-from segmint.masks.settings import MaskSettings
+from segmint.masks.settings import MaskSettings, profile
 from segmint.plan.photos.reading import drawing_size, resized, to_size
 from segmint.recipe import Recipe
 from segmint.runs.codec import encode_image
@@ -180,6 +181,34 @@ def capture_for(recipe: Recipe, *, photos: bool = False) -> CaptureRequest:
     if photos and recipe.photos.absent == "suppress":
         own = joined(own, competition_captures(recipe.masks, reading))
     return own
+
+
+def check_method(recipe: Recipe) -> None:
+    """Refuse a method that the model's family cannot serve, where its id or folder tells the family.
+
+    Nothing is loaded for it, and nothing fetched.
+
+    Raises:
+        ConfigError: the method reads a kind of attention that the model has not.
+    """
+    wanted = [each.only for each in capture_for(recipe).maps if each.only]
+    has = attention_of(recipe.model.id) if wanted else None
+    if has is not None and any(only != has for only in wanted):
+        raise ConfigError(
+            f"method {recipe.masks.method!r} cannot be had of {recipe.model.id}: {unserved(wanted[0])}"
+        )
+
+
+def methods_of(recipe: Recipe) -> list[str]:
+    """All methods that the recipe's model can serve, as far as its id or folder tells."""
+    found = []
+    for name in METHODS:
+        try:
+            check_method(recipe.model_copy(update={"masks": profile(name)}))
+        except ConfigError:
+            continue
+        found.append(name)
+    return found
 
 
 def looks_for_absent(spec: PromptSpec, recipe: Recipe) -> bool:

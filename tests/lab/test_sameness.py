@@ -101,10 +101,11 @@ def test_steps_bring_what_they_need_in_order() -> None:
     assert all(known.issuperset(step.needs) for step in STEPS)
 
 
-def test_every_method_is_run() -> None:
-    from segmint.masks.methods import METHODS as KNOWN
+def test_every_method_that_the_toybox_serves_is_run() -> None:
+    from segmint.pipeline import methods_of
+    from segmint.recipe import Recipe
 
-    assert set(METHODS) == set(KNOWN)
+    assert set(METHODS) == set(methods_of(Recipe()))
 
 
 @pytest.mark.slow

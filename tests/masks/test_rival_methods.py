@@ -126,6 +126,8 @@ def test_what_was_not_captured_is_named() -> None:
         ("ovam", False, ["classes"], False),
         ("daam", False, ["prompt"], False),
         ("dataset-diffusion", False, ["classes@1/4"], True),
+        ("concept-attention", False, ["concepts"], False),
+        ("seg4diff", False, ["prompt@expert"], False),
     ],
 )
 def test_every_method_says_what_it_reads(

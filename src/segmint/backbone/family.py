@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from segmint.artifacts import Grid, Image
-from segmint.attention import AffinityRequest, FeatureRequest, Half, Kind, MapRequest, Part
+from segmint.attention import AffinityRequest, FeatureRequest, Half, Kind, MapRequest, Part, unserved
 from segmint.backbone.settings import ModelSettings
 from segmint.backbone.text import TextReader
 from segmint.errors import ConfigError
@@ -50,6 +50,11 @@ class AttentionLayer(Protocol):
     @property
     def heads(self) -> int:
         """Number of attention heads."""
+        ...
+
+    @property
+    def expert(self) -> bool:
+        """Whether published work names this layer for telling most of words."""
         ...
 
     @property
@@ -175,6 +180,11 @@ class Family(Protocol):
     @property
     def supported(self) -> str:
         """Which models it covers, for messages."""
+        ...
+
+    @property
+    def attends(self) -> Literal["cross", "joint"]:
+        """How its image attends to text."""
         ...
 
     def recognises(self, index: Mapping[str, Any]) -> bool:
@@ -340,6 +350,8 @@ def select(
         ConfigError: nothing matches.
     """
     fit = [each for each in layers if each.kind in (kind, "joint")]
+    if isinstance(wanted, MapRequest) and wanted.only and not any(each.kind == wanted.only for each in fit):
+        raise ConfigError(unserved(wanted.only))
     if wanted.layers:
         chosen = [each for each in fit if any(fnmatchcase(each.name, one) for one in wanted.layers)]
     else:
@@ -348,6 +360,8 @@ def select(
         asked = ", ".join(wanted.layers) or f"the parts {', '.join(wanted.parts)}"
         names = ", ".join(each.name for each in fit)
         raise ConfigError(f"no {kind}-attention layer matches {asked}; the model has {names}")
+    if isinstance(wanted, MapRequest) and wanted.expert and not wanted.layers:
+        chosen = [each for each in chosen if each.expert] or [chosen[len(chosen) // 2]]
     downscale = getattr(wanted, "downscale", None)
     if downscale is None:
         return tuple(chosen)

@@ -66,6 +66,7 @@ class DoubleLayer:
     follow: Callable[[Any, Stream, Joint], Tensor] | None
     rotate: Rotate = unrotated
     heads_first: bool = False
+    expert: bool = False
     kind: Kind = "joint"
 
     @property

@@ -3,12 +3,18 @@
 Any other diffusers model of a supported layout works too. Nothing here imports torch.
 """
 
+import json
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
+
+from segmint.errors import ModelError
 
 TOYBOX = "toybox"
+CROSS = ("toybox", "yard", "sd1", "sd2", "sdxl", "pixart", "sana")
+"""What families of cross-attention begin with; in the others text and image attend jointly."""
 _RAIL_M = "CreativeML Open RAIL-M"
 _RAIL_PLUS = "CreativeML Open RAIL++-M"
 _SAI_COMMUNITY = "Stability AI Community License"
@@ -238,6 +244,21 @@ def is_on_disk(model_id: str) -> bool:
         for part in ("unet", "transformer")
         for weights in Path(found).parent.glob(f"{part}/*.safetensors")
     )
+
+
+def attention_of(model_id: str) -> Literal["cross", "joint"] | None:
+    """How a model's image attends to text, as far as its id or folder tells unloaded."""
+    if known := known_model(model_id):
+        return "cross" if known.family.startswith(CROSS) else "joint"
+    index = Path(model_id).expanduser() / "model_index.json"
+    if not index.is_file():
+        return None
+    from segmint.backbone.families import family_of
+
+    try:
+        return family_of(json.loads(index.read_text(encoding="utf-8"))).attends
+    except (OSError, ValueError, AttributeError, ModelError):
+        return None  # what is wrong with it, loading says
 
 
 def toybox_folder() -> Path:

@@ -156,10 +156,10 @@ class _Setup:
         from segmint.settings import read_toml
 
         base = read_toml(recipe) if recipe else {}
-        self.methods = _methods(methods)
         self.recipe: Recipe = compose(base, {"model.id": model}, source=str(recipe or "settings")).model_copy(
             update={"vocabulary": VocabularySettings.from_vocabulary(parse_classes(vocabulary))}
         )
+        self.methods = _methods(methods, self.recipe)
         self.capture = union_capture(self.methods, self.recipe)
         self.backbone: Backbone = load(self.recipe.model, device=device)
 
@@ -231,12 +231,14 @@ def _table(report: "Report", mode: "Mode") -> Table:
     return shown
 
 
-def _methods(text: str) -> list[str]:
-    from segmint.masks.methods import METHODS, method_named
+def _methods(text: str, recipe: "Recipe") -> list[str]:
+    """Those named, or all that the model can serve."""
+    from segmint.masks.settings import profile
+    from segmint.pipeline import check_method, methods_of
 
     if text.strip() == "all":
-        return list(METHODS)
+        return methods_of(recipe)
     names = list(parts(text, "--methods"))
     for each in names:
-        method_named(each)
+        check_method(recipe.model_copy(update={"masks": profile(each)}))
     return names

@@ -8,6 +8,7 @@ from typing import Any
 from segmint.artifacts import PromptSpec
 from segmint.backbone.settings import SamplingSettings
 from segmint.errors import ConfigError, VocabularyError
+from segmint.pipeline import check_method
 from segmint.plan.classes import parse_classes
 from segmint.plan.photos.plan import fingerprint, plan_photos
 from segmint.plan.photos.sources import Source, find_sources
@@ -61,13 +62,15 @@ def request(
         source: where base comes from, for messages.
 
     Raises:
-        ConfigError: an unknown field, a value out of range, or a count below 1.
+        ConfigError: an unknown field, a value out of range, a count below 1, or a method that the model's
+            family cannot serve.
         VocabularyError, PromptError: from the classes, the file or the templates.
     """
     if count is not None and count < 1:
         raise ConfigError(f"--count is {count}; expected 1 or more")
     base = base or {}
     recipe = compose(base, changes or {}, source=source)
+    check_method(recipe)
     vocabulary = named_classes(classes)
     if vocabulary is None and prompts_file is not None and "vocabulary" not in base:
         vocabulary = _of_prompts(prompts_file)
@@ -110,11 +113,12 @@ def label_request(
     Raises:
         ImageError: no image, a bad list, or an image that names an unknown class.
         VocabularyError: the classes are wrong, or nobody says what to look for.
-        ConfigError: an unknown field or a value out of range.
+        ConfigError: an unknown field, a value out of range, or a method that the model's family cannot serve.
     """
     sources = find_sources(images)
     base = base or {}
     recipe = compose(base, changes or {}, source=source)
+    check_method(recipe)
     vocabulary = named_classes(classes)
     if vocabulary is None and "vocabulary" not in base:
         vocabulary = _of_lists(sources)

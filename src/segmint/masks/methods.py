@@ -5,12 +5,19 @@ loaded when first called, so that looking a method up costs no array library.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pydoc import locate
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from segmint.attention import AffinityRequest, CaptureRequest, MapRequest, Reading
+from segmint.attention import (
+    CONCEPT_MAPS,
+    EXPERT_MAPS,
+    AffinityRequest,
+    CaptureRequest,
+    MapRequest,
+    Reading,
+)
 from segmint.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,6 +65,25 @@ def threshold_captures(settings: "MaskSettings", reading: Reading) -> CaptureReq
     """The maps of the text that holds the classes, and nothing else."""
     maps = prompt_maps if settings.thresholding.text == "prompt" else class_maps
     return CaptureRequest(features=None, maps=(maps(reading),))
+
+
+def ovam_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
+    """The maps of the class phrases, by cross-attention; or what else the settings name."""
+    if settings.thresholding.text == "prompt":
+        return threshold_captures(settings, reading)
+    return CaptureRequest(features=None, maps=(replace(class_maps(reading), only="cross"),))
+
+
+def concept_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
+    """How the image's outputs agree with those of class phrases that are sent along."""
+    concepts = MapRequest(name=CONCEPT_MAPS, half="conditional", layers=reading.map_layers, only="joint")
+    return CaptureRequest(features=None, maps=(concepts,))
+
+
+def expert_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
+    """The image's attention to the prompt's own words in one block."""
+    words = replace(prompt_maps(reading), name=EXPERT_MAPS, expert=True, only="joint")
+    return CaptureRequest(features=None, maps=(words,))
 
 
 def diffusion_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
@@ -110,7 +136,7 @@ PUBLISHED: Mapping[str, Any] = {
 METHODS: dict[str, Method] = {
     "pcc": Method(function="segmint.masks.pcc.pcc", captures=pcc_captures),
     "pcc-published": Method(function="segmint.masks.pcc.pcc", captures=pcc_captures, profile=PUBLISHED),
-    "ovam": Method(function="segmint.masks.rivals.threshold_maps", captures=threshold_captures),
+    "ovam": Method(function="segmint.masks.rivals.threshold_maps", captures=ovam_captures),
     "daam": Method(
         function="segmint.masks.rivals.threshold_maps",
         captures=threshold_captures,
@@ -119,6 +145,10 @@ METHODS: dict[str, Method] = {
     "dataset-diffusion": Method(
         function="segmint.masks.rivals.dataset_diffusion", captures=diffusion_captures
     ),
+    "concept-attention": Method(
+        function="segmint.masks.transformer_rivals.concept_attention", captures=concept_captures
+    ),
+    "seg4diff": Method(function="segmint.masks.transformer_rivals.seg4diff", captures=expert_captures),
     "segmint": Method(function="segmint.masks.competition.segmint", captures=competition_captures),
 }
 """Rows by name."""

@@ -218,7 +218,8 @@ class MaskSettings(Settings):
     panel = "Masks"
 
     method: Annotated[str, Flag("--method")] = "segmint"
-    """How masks are made: `segmint`, `pcc`, `pcc-published`, `ovam`, `daam`, `dataset-diffusion`."""
+    """How masks are made: `segmint`, `pcc`, `pcc-published`, `ovam`, `daam`, `dataset-diffusion`; of
+    transformers `concept-attention`, `seg4diff`."""
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     clusters: ClusterSettings = Field(default_factory=ClusterSettings)
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import FluxPipeline
@@ -53,6 +53,8 @@ MEANINGFUL = (12 / 19, 1.0)
 """Share of the double blocks that say more of meaning than of place. Source: Seg4Diff (12 and 17),
 ConceptAttention (15 to 18).
 """
+EXPERT = 12 / 19
+"""How deep the block lies that tells most of words. Source: Seg4Diff, which names 12 and 17."""
 PACK = 2
 
 
@@ -65,6 +67,7 @@ class SingleLayer:
     part: Part = "middle"
     kind: Kind = "joint"
     level: int = 1
+    expert: bool = False
     begin: None = None
     follow: None = None
 
@@ -136,6 +139,7 @@ class FluxFamily:
     """FLUX.1's pipeline."""
 
     supported: str = SUPPORTED
+    attends: Literal["cross", "joint"] = "joint"
 
     def recognises(self, index: Mapping[str, Any]) -> bool:
         """As `Family.recognises`."""
@@ -185,6 +189,7 @@ class FluxFamily:
                     begin=partial(_begin, net),
                     follow=follow_zero,
                     rotate=_rotate,
+                    expert=place == int(EXPERT * len(double)),
                 )
                 for place, block in enumerate(double)
             ),

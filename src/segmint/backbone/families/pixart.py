@@ -7,7 +7,7 @@ T5 has no start token; the concept "background" speaks for what is no class.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import PixArtAlphaPipeline, PixArtSigmaPipeline
@@ -42,6 +42,7 @@ class PixArtLayer:
     part: Part
     kind: Kind
     patch: int
+    expert: bool = False
 
     @property
     def level(self) -> int:
@@ -80,6 +81,7 @@ class PixArtFamily:
     """PixArt's pipelines, with one text encoder (T5) and guidance in two halves of a batch."""
 
     supported: str = SUPPORTED
+    attends: Literal["cross", "joint"] = "cross"
 
     def recognises(self, index: Mapping[str, Any]) -> bool:
         """As `Family.recognises`."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class QwenFamily:
     """Qwen-Image's pipeline."""
 
     supported: str = SUPPORTED
+    attends: Literal["cross", "joint"] = "joint"
 
     def recognises(self, index: Mapping[str, Any]) -> bool:
         """As `Family.recognises`."""

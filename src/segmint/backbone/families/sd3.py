@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import StableDiffusion3Pipeline
@@ -39,6 +39,8 @@ T5 = ("text_encoder_3", "tokenizer_3")
 T5_ROWS = 256
 MEANINGFUL = (7 / 24, 12 / 24)
 """Share of the depth where blocks say more of meaning than of place. Source: Seg4Diff, fig. 4."""
+EXPERT = 9 / 24
+"""How deep the block lies that tells most of words. Source: Seg4Diff, for SD 3 and 3.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class SD3Family:
     """Stable Diffusion 3's pipeline."""
 
     supported: str = SUPPORTED
+    attends: Literal["cross", "joint"] = "joint"
 
     def recognises(self, index: Mapping[str, Any]) -> bool:
         """As `Family.recognises`."""
@@ -94,6 +97,7 @@ class SD3Family:
                 begin=partial(_begin, net),
                 follow=follow_zero,
                 heads_first=True,
+                expert=place == int(EXPERT * len(blocks)),
             )
             for place, block in enumerate(blocks)
         )

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
@@ -44,6 +44,7 @@ class UNetLayer:
     part: Part
     kind: Kind
     level: int
+    expert: bool = False
 
     @property
     def heads(self) -> int:
@@ -129,6 +130,7 @@ class UNetFamily:
     """Stable Diffusion's pipelines, with one text encoder or two."""
 
     supported: str = SUPPORTED
+    attends: Literal["cross", "joint"] = "cross"
 
     def recognises(self, index: Mapping[str, Any]) -> bool:
         """As `Family.recognises`."""
