@@ -17,7 +17,9 @@ from segmint.backbone.fake import FakeBackbone
 from segmint.cli.main import run as run_command
 from segmint.runs import layout
 from segmint.runs.curation.decisions import decide, read_states, undo
+from segmint.runs.files.local import LocalFiles
 from segmint.runs.store import open_run
+from small_runs import fill
 from synthetic_runs import write_mask_set, write_run
 
 SIZE = ["--steps", "2", "--height", "32", "--width", "32"]
@@ -53,6 +55,20 @@ def test_curate_tells_how_things_stand_as_json(capsys, run):
     assert sorted(states["rejected"]) == sorted(i for i, s in read_states(run).items() if s == "rejected")
     assert sum(map(len, states.values())) == 12
     assert "reject 'area(star) > 1%' takes" in told
+
+
+def test_runs_are_merged_and_the_whole_is_sound(capsys, tmp_path):
+    first, second = (
+        fill(LocalFiles(tmp_path / name), planned=3, done=3).folder for name in ("monday", "tuesday")
+    )
+    code, said, _ = call(capsys, "merge", first, second, "--out", tmp_path / "week")
+    assert code == 0
+    assert "6 items of 2 runs are in" in said
+    assert call(capsys, "verify", tmp_path / "week")[0] == 0
+    code, _, told = call(capsys, "merge", first, first, "--out", tmp_path / "twice")
+    assert code == 2
+    assert "is given twice" in told
+    assert not (tmp_path / "twice").exists()
 
 
 def test_curate_lists_draws_and_rejects_the_worst(capsys, run, tmp_path):

@@ -24,7 +24,7 @@ from segmint.textfile import harmless
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 COMMANDS = {
-    "Mint": {"generate": "generate", "label": "label", "verify": "look"},
+    "Mint": {"generate": "generate", "label": "label", "merge": "merge", "verify": "look"},
     "Look and curate": {
         "view": "look",
         "curate": "curate",

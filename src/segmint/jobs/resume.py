@@ -43,8 +43,13 @@ def adopt(run: Run, recipe: Recipe, plan: Sequence[PromptSpec]) -> Run:
     """The run that stands, its plan made longer where more is asked for. The caller holds the lock.
 
     Raises:
-        RunError: the recipe differs, or the plan is not the run's own or its beginning.
+        RunError: the recipe differs, the plan is not the run's own or its beginning, or the run was merged.
     """
+    if run.header.kind == "merge":
+        raise RunError(
+            f"{run.files.address} was merged from {run.header.parent}; go on with one of those, and merge "
+            "again"
+        )
     check_same_recipe(run, recipe)
     wanted, standing = encode_plan(plan), run.files.read(layout.PLAN)
     if wanted != standing:

@@ -23,6 +23,8 @@ MASK_SETS = PurePosixPath("masks")
 """Mask sets made later, `masks/NAME/` with the same three folders as the default set."""
 CURATION = PurePosixPath("curation.jsonl")
 """Append-only keep/reject decisions."""
+RECIPES = PurePosixPath("recipes")
+"""Of a merged run, the recipe of each run that it was merged from."""
 LOCK = PurePosixPath(".lock")
 LEASE = PurePosixPath(".lease")
 """In an object store, what `LOCK` is on a disk."""
@@ -84,6 +86,11 @@ def files_of(item_id: str, mask_set: str = DEFAULT_MASK_SET) -> dict[str, tuple[
 
 RUN_FILES = {"recipe": (str(RECIPE),), "plan": (str(PLAN),), "labels": (str(LABELS),)}
 """The same of the run's own files."""
+
+
+def recipe_of(name: str) -> PurePosixPath:
+    """Path of the recipe of a run that was merged into this one."""
+    return RECIPES / f"{name}.toml"
 
 
 def mask_settings(mask_set: str) -> PurePosixPath:

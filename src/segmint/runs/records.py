@@ -18,8 +18,9 @@ from segmint.vocabulary import ClassEntry
 
 SCHEMA_VERSION = 1
 """Layout of records and headers. A run of another version is refused by name, never guessed at."""
-Kind = Literal["generate", "label", "relabel"]
-"""What a run holds: minted images, existing images, or another run's images with other masks."""
+Kind = Literal["generate", "label", "relabel", "merge"]
+"""What a run holds: minted images, existing images, another run's images with other masks, or the items of
+several runs."""
 
 
 class OutputSettings(Settings):
