@@ -83,12 +83,18 @@ def batches_to_do(plan: Sequence[PromptSpec], skip: Set[str], batch_size: int) -
 
 
 def draw(batch: Batch, work: Work, backbone: Backbone, listener: Listener) -> list[Seen]:
-    """The first stage: a batch before the model. The listener hears of every step, and of doubtful photos.
+    """The first stage: the wanted items of a batch after the model; failed ones with further seeds, where the
+    work allows. The listener hears of every step, and of doubtful photos.
 
     Raises:
         DeviceError: out of memory.
     """
-    seen = see(batch, work, backbone, listener.stepped)
+    # Also the photos of the items that are done, which keep the others company.
+    paths = {} if work.photos is None else {each.item_id: work.photos[each.item_id] for each in batch.specs}
+    photos = {item_id: _read(path) for item_id, path in paths.items()}
+    view = _View(work=work, backbone=backbone, callback=listener.stepped, photos=photos)
+    first = view.outcomes(batch.specs)
+    seen = [_retried(view, spec, first[spec.item_id]) for spec in batch.specs if spec.item_id in batch.wanted]
     for each in seen:
         for note in each.photo.notes if each.photo else ():
             listener.noted(f"{(work.photos or {})[each.spec.item_id].as_posix()} {note}")
@@ -109,20 +115,6 @@ def make(seen: Seen, work: Work, info: ModelInfo) -> Draft:
     if photo is not None and photo.original is not None:
         draft = replace(draft, blobs={**draft.blobs, "image": photo.original})
     return _of_source(draft, work)
-
-
-def see(batch: Batch, work: Work, backbone: Backbone, callback: Callback | None = None) -> list[Seen]:
-    """The wanted items of a batch after the model; failed ones with further seeds, where the work allows.
-
-    Raises:
-        DeviceError: out of memory.
-    """
-    # Also those of the items that are done, which keep the others company.
-    paths = {} if work.photos is None else {each.item_id: work.photos[each.item_id] for each in batch.specs}
-    photos = {item_id: _read(path) for item_id, path in paths.items()}
-    view = _View(work=work, backbone=backbone, callback=callback, photos=photos)
-    first = view.outcomes(batch.specs)
-    return [_retried(view, spec, first[spec.item_id]) for spec in batch.specs if spec.item_id in batch.wanted]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ or without colons by tabs, commas or blanks. A line that starts with # is a comm
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,9 @@ def parse_label_map(text: str, *, source: str) -> Legend:
         if line.strip() and not line.lstrip().startswith("#")
     ]
     if all(each.value is None for each in lines):
-        return _legend(_counted(lines), source, numbered=False)
+        others = iter(range(1, len(lines) + 1))
+        counted = [(each, BACKGROUND if _is_background(each.name) else next(others)) for each in lines]
+        return _legend(counted, source, numbered=False)
     unnumbered = [each for each in lines if each.value is None and not _is_background(each.name)]
     if unnumbered:
         raise DatasetError(
@@ -78,16 +81,10 @@ def write_label_map(entries: Sequence[ClassEntry]) -> str:
     plain = [f"{name}:{','.join(map(str, colour))}::" for _, name, colour in rows]
     text = "\n".join([HEADER, *plain, ""])
     classes = {entry.label_id: entry.name for entry in entries}
-    if _reads_back(text, classes):
-        return text
+    with suppress(DatasetError):
+        if dict(parse_label_map(text, source="").classes) == classes:
+            return text
     return "".join(f"{value}: {name}: {','.join(map(str, colour))}\n" for value, name, colour in rows)
-
-
-def _reads_back(text: str, classes: dict[int, str]) -> bool:
-    try:
-        return dict(parse_label_map(text, source="").classes) == classes
-    except DatasetError:
-        return False
 
 
 def _parsed(line: str, number: int, source: str) -> _Line:
@@ -141,11 +138,6 @@ def _rgb(text: str, where: str) -> Colour:
     return red, green, blue
 
 
-def _counted(lines: Sequence[_Line]) -> list[tuple[_Line, int]]:
-    others = iter(range(1, len(lines) + 1))
-    return [(each, BACKGROUND if _is_background(each.name) else next(others)) for each in lines]
-
-
 def _legend(valued: Sequence[tuple[_Line, int]], source: str, *, numbered: bool) -> Legend:
     """Values become label ids: themselves, but 0 stays the background's alone."""
     classes: dict[int, str] = {}
@@ -173,7 +165,7 @@ def _legend(valued: Sequence[tuple[_Line, int]], source: str, *, numbered: bool)
     return Legend(
         classes=dict(sorted(classes.items())),
         values=values,
-        colours=distinct_colours(colours) if _all_coloured(classes, colours) else {},
+        colours=distinct_colours(colours) if classes.keys() <= colours.keys() else {},
         numbered=numbered,
     )
 
@@ -191,10 +183,6 @@ def _label(line: _Line, value: int, taken: set[int], where: str) -> int:
     free = next(each for each in range(1, IGNORE + 1) if each not in taken)
     taken.add(free)
     return free
-
-
-def _all_coloured(classes: dict[int, str], colours: dict[int, Colour]) -> bool:
-    return all(label in colours for label in classes)
 
 
 def _is_background(name: str) -> bool:

@@ -51,7 +51,13 @@ def condense(heads: Sequence[HeadFeatures], settings: FeatureSettings) -> tuple[
 
     Source: report 2.1 and 2.2. Scaling before nearest-upsampling equals the report's scaling after it.
     """
-    return tuple(_condense_layer(layer, settings) for layer in heads)
+    found = []
+    for layer in heads:
+        columns = scaled(principal_columns(layer, settings.components)).astype(np.float16).astype(np.float32)
+        height, width = layer.grid
+        values = rearrange(columns, "column (h w) -> column h w", h=height, w=width)
+        found.append(LayerComponents(layer=layer.layer, values=values))
+    return tuple(found)
 
 
 def principal_columns(layer: HeadFeatures, components: int) -> Float32[np.ndarray, "column cell"]:
@@ -89,14 +95,6 @@ def scaled(columns: Float32[np.ndarray, "column cell"]) -> Float32[np.ndarray, "
     span = columns.max(axis=1, keepdims=True) - low
     unit: Float32[np.ndarray, "column cell"] = (columns - low) / np.where(span > 0, span, np.float32(1))
     return unit
-
-
-def _condense_layer(layer: HeadFeatures, settings: FeatureSettings) -> LayerComponents:
-    columns = scaled(principal_columns(layer, settings.components)).astype(np.float16).astype(np.float32)
-    height, width = layer.grid
-    return LayerComponents(
-        layer=layer.layer, values=rearrange(columns, "column (h w) -> column h w", h=height, w=width)
-    )
 
 
 GridPartition = Callable[[Sequence[Level], int, ClusterSettings], Integer[np.ndarray, "cell"]]

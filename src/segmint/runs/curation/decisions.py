@@ -203,7 +203,7 @@ def read_states(run: Path) -> Mapping[str, State]:
 def states_at(files: Files) -> Mapping[str, State]:
     """As `read_states`, wherever the run lives; decisions are made on a disk, and copied along."""
     if isinstance(files, LocalFiles):
-        return CurationLog(files.root).states
+        return CurationLog(files.root).states if os.path.lexists(files.root / layout.CURATION) else {}
     log = CurationLog(None)
     if files.exists(layout.CURATION):
         log.replay(files.read(layout.CURATION))
