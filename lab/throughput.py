@@ -114,10 +114,10 @@ def measure(
 
 def mask_cost_s(shape: str) -> dict[str, float]:
     """CPU seconds and seconds by the clock of one item's second stage, after one that warms up."""
-    from segmint.jobs.work import make, see
+    from segmint.jobs.work import draw, make
 
     work, backbone = _work(Path(), 2, 2), StandIn(shape=shape, drawing_s=0.0)
-    for seen in see(work.batches[0], work, backbone):
+    for seen in draw(work.batches[0], work, backbone, Silent()):
         start = time.process_time(), time.perf_counter()
         make(seen, work, backbone.info)
     return {"cpu": time.process_time() - start[0], "clock": time.perf_counter() - start[1]}

@@ -30,9 +30,8 @@ from segmint.pictures.heatmaps import HeatMaps
 from segmint.pictures.heatmaps import attention_maps as read_attention
 from segmint.pipeline import Item, finish, look
 from segmint.pipeline import mint as mint_specs
-from segmint.plan.photos.plan import plan_photos
 from segmint.plan.photos.reading import as_rgb
-from segmint.plan.photos.sources import Source
+from segmint.plan.photos.sources import Source, plan_photos
 from segmint.plan.prompts.given import GivenPrompts, given_prompts
 from segmint.plan.settings import VocabularySettings
 from segmint.progressbar import Logged, ProgressBar, is_watched

@@ -18,8 +18,8 @@ from segmint.benchmark.tally import Tally, tally
 from segmint.errors import GenerationError
 from segmint.masks.settings import profile
 from segmint.pipeline import capture_for, finish
-from segmint.plan.photos.plan import describe
 from segmint.plan.photos.reading import resized
+from segmint.plan.photos.sources import describe
 from segmint.recipe import Recipe
 from segmint.vocabulary import Vocabulary
 

@@ -10,8 +10,7 @@ from segmint.backbone.settings import SamplingSettings
 from segmint.errors import ConfigError, VocabularyError
 from segmint.pipeline import check_method
 from segmint.plan.classes import parse_classes
-from segmint.plan.photos.plan import fingerprint, plan_photos
-from segmint.plan.photos.sources import Source, find_sources
+from segmint.plan.photos.sources import Source, find_sources, fingerprint, plan_photos
 from segmint.plan.prompts.given import GIVEN, GivenPrompts, check_ids
 from segmint.plan.prompts.readers import parse_prompts, read_prompts
 from segmint.plan.prompts.sources import make_plan, settle, vocabulary_of

@@ -9,20 +9,24 @@ existing ones. An image that cannot be read becomes a failed item with the reaso
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from segmint._version import __version__
 from segmint.artifacts import Generation, PromptSpec
 from segmint.backbone.base import Backbone, Callback, ModelInfo, Outcome
 from segmint.errors import GenerationError, ImageError
-from segmint.jobs.drafts import failed_draft, whole_draft
 from segmint.listening import Listener
 from segmint.pipeline import capture_for, finish, look
 from segmint.plan.photos.reading import Photo, read_photo
 from segmint.recipe import Recipe
+from segmint.runs import codec
 from segmint.runs.files.local import Files
-from segmint.runs.store import Draft
+from segmint.runs.records import ItemRecord
+from segmint.runs.store import Draft, Role, masked
 
 SEED_SPACE = 2**63
 
@@ -110,11 +114,24 @@ def make(seen: Seen, work: Work, info: ModelInfo) -> Draft:
         item = finish(seen.outcome, work.recipe, None if photo is None else photo.rgb)
     except (GenerationError, ImageError) as error:
         return give_up(seen.spec, str(error), work, info, attempts=seen.attempts)
-    vocabulary = work.recipe.vocabulary.to_vocabulary()
-    draft = whole_draft(item, work.recipe, info, vocabulary, attempts=seen.attempts)
-    if photo is not None and photo.original is not None:
-        draft = replace(draft, blobs={**draft.blobs, "image": photo.original})
-    return _of_source(draft, work)
+    start, output = time.perf_counter(), work.recipe.output
+    as_it_was = None if photo is None else photo.original
+    blobs: dict[Role, bytes] = {"image": as_it_was or codec.encode_image(item.image, output.image_format)}
+    if output.keep_features:
+        blobs["features"] = codec.encode_summary(item.summary)
+    height_px, width_px = item.image.shape[:2]
+    draft = masked(
+        _record(item.spec, work, info, attempts=seen.attempts),
+        item.trace.mask,
+        item.statistics,
+        work.recipe.vocabulary.to_vocabulary(),
+        others=blobs,
+        prompt_truncated=item.prompt_truncated,
+        height_px=height_px,
+        width_px=width_px,
+    )
+    spent = {**item.seconds, "writing": time.perf_counter() - start}
+    return replace(draft, record=draft.record.model_copy(update={"timings_s": spent}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +189,27 @@ def _read(path: Path) -> Photo | ImageError:
 
 def give_up(spec: PromptSpec, error: str, work: Work, info: ModelInfo, *, attempts: int) -> Draft:
     """An item that cannot be made, whatever is tried."""
-    draft = failed_draft(spec, error, work.recipe, info, attempts=attempts)
-    return _of_source(draft, work)
+    record = _record(spec, work, info, attempts=attempts, status="failed", error=error)
+    return Draft(record=record, blobs={})
 
 
-def _of_source(draft: Draft, work: Work) -> Draft:
-    source = None if work.photos is None else work.photos[draft.record.id].as_posix()
-    return replace(draft, record=draft.record.model_copy(update={"source": source}))
+def _record(spec: PromptSpec, work: Work, info: ModelInfo, **known: Any) -> ItemRecord:
+    """What was to be made of an item, and what else is known of it."""
+    own = spec.negative_prompt
+    return ItemRecord(
+        segmint_version=__version__,
+        id=spec.item_id,
+        index=spec.index,
+        prompt=spec.prompt,
+        negative_prompt=work.recipe.sampling.negative_prompt if own is None else own,
+        classes=spec.classes,
+        label_ids=spec.label_ids,
+        phrases=spec.phrases,
+        seed=spec.seed,
+        model=info.id,
+        revision=info.revision,
+        model_licence=info.licence,
+        method=work.recipe.masks.method,
+        source=None if work.photos is None else work.photos[spec.item_id].as_posix(),
+        **known,
+    )

@@ -10,13 +10,12 @@ import pytest
 from run_contents import contents
 from segmint.backbone.fake import FAKE_INFO, FakeBackbone
 from segmint.errors import GenerationError, StorageError
-from segmint.jobs.drafts import failed_draft
 from segmint.jobs.engines import worker
 from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.engines.stages import BATCHES_AHEAD, MaskPool
 from segmint.jobs.engines.worker import TRIES, make_at_last
 from segmint.jobs.job import run_job
-from segmint.jobs.work import Seen, Work, batches_to_do, see
+from segmint.jobs.work import Seen, Work, batches_to_do, draw, give_up
 from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft
@@ -24,6 +23,7 @@ from small_jobs import Heard, job_at
 
 BATCH = 2
 RECIPE = job_at(Path("x"), count=1).request.recipe
+WORK = Work(files=LocalFiles(Path("x")), recipe=RECIPE, batches=())
 
 
 def drawn(batches: int) -> list[list[Seen]]:
@@ -35,7 +35,7 @@ def drawn(batches: int) -> list[list[Seen]]:
 
 
 def at_once(seen: Seen) -> Draft:
-    return failed_draft(seen.spec, str(seen.outcome), RECIPE, FAKE_INFO)
+    return give_up(seen.spec, str(seen.outcome), WORK, FAKE_INFO, attempts=1)
 
 
 def records(drafts: list[Draft]) -> list[ItemRecord]:
@@ -136,7 +136,7 @@ def test_a_mask_that_cannot_be_made_fails_its_item_alone(tmp_path, monkeypatch):
     real = worker.make
     monkeypatch.setattr(worker, "make", broken)
     [batch] = batches_to_do(job.request.plan, {"000001"}, 2)
-    [seen] = see(batch, work, FakeBackbone())
+    [seen] = draw(batch, work, FakeBackbone(), Heard())
     draft = make_at_last(seen, work, FakeBackbone().info)
     assert (draft.record.status, draft.record.attempts, len(tried)) == ("failed", TRIES, TRIES)
     assert draft.record.error.startswith("ZeroDivisionError: no pixels")

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from segmint.errors import ImageError
-from segmint.plan.photos.plan import describe, fingerprint, plan_photos
-from segmint.plan.photos.sources import Source
+from segmint.plan.photos.sources import Source, describe, fingerprint, plan_photos
 from segmint.plan.settings import PhotoSettings
 from segmint.vocabulary import Vocabulary
 

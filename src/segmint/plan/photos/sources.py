@@ -1,7 +1,8 @@
-"""Find the images that a user points at, and give each an item name that nothing else has."""
+"""Find the images that a user points at, give each an item name that nothing else has, and plan the items."""
 
 import glob
 import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -10,9 +11,12 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-from segmint.errors import ImageError
+from segmint.artifacts import PromptSpec
+from segmint.errors import ImageError, VocabularyError
+from segmint.plan.settings import CLASSES_FIELD
 from segmint.specs import is_item_id
 from segmint.textfile import parse_json, read_text, shown
+from segmint.vocabulary import Vocabulary
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif")
@@ -209,3 +213,52 @@ def _plain(path: Path) -> Path:
     if path.root == "//":  # a root of its own to pathlib, the usual one to the system
         path = Path("/", *path.parts[1:])
     return path.absolute() if ".." not in path.parts else path.resolve()
+
+
+def plan_photos(
+    sources: Sequence[Source], vocabulary: Vocabulary, *, caption: str, seed: int
+) -> list[PromptSpec]:
+    """One item an image, in order.
+
+    Args:
+        sources: images; one that names classes is searched for those, the others for the whole vocabulary.
+        vocabulary: the run's classes.
+        caption: what an image shows that has no caption of its own; see `PhotoSettings.caption`.
+        seed: image i draws its noise from seed + i.
+
+    Raises:
+        ImageError: an image names a class that the vocabulary lacks; the message names both.
+    """
+    return [
+        _spec(source, vocabulary, index, caption=caption, seed=seed + index)
+        for index, source in enumerate(sources)
+    ]
+
+
+def describe(phrases: Sequence[str], caption: str) -> str:
+    """The caption with each phrase under its article: "a photo of a boat, an ape and a tree"."""
+    things = [f"{'an' if phrase[0].lower() in 'aeiou' else 'a'} {phrase}" for phrase in phrases]
+    listed = " and ".join(each for each in (", ".join(things[:-1]), things[-1]) if each)
+    return caption.replace(CLASSES_FIELD, listed)
+
+
+def fingerprint(sources: Sequence[Source]) -> str:
+    """SHA-256 (hex) of what a list of images says: names, paths as given, classes and captions."""
+    told = [[each.item_id, each.path.as_posix(), each.classes, each.caption] for each in sources]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _spec(source: Source, vocabulary: Vocabulary, index: int, *, caption: str, seed: int) -> PromptSpec:
+    try:
+        entries = vocabulary.entries if source.classes is None else vocabulary.subset(source.classes).entries
+    except VocabularyError as error:
+        raise ImageError(f"{source.path}: {error}") from None
+    return PromptSpec(
+        item_id=source.item_id,
+        index=index,
+        prompt=source.caption or describe([entry.phrases[0] for entry in entries], caption),
+        classes=tuple(entry.name for entry in entries),
+        label_ids=tuple(entry.label_id for entry in entries),
+        phrases=tuple(entry.phrases for entry in entries),
+        seed=seed,
+    )
