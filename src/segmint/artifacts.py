@@ -112,6 +112,24 @@ class Affinity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DenoisingEvidence:
+    """What classes help the model to see in an image's noise (docs/method.md, "Denoising evidence").
+
+    `classes`: names of those that were asked for; of many, only the likeliest.
+    `gains`: how much smaller the squared error of the predicted noise is with the class's text than without
+    any, as a share of the mean error without; a mean over levels and draws. Above 0 the class helps.
+    `change`: how far the texts of classes move the prediction, a mean over classes of the root mean square
+    over channels, over its own mean. Both at the largest attention grid.
+    """
+
+    classes: tuple[str, ...]
+    gains: Float32[np.ndarray, "asked grid_h grid_w"]
+    change: Float32[np.ndarray, "grid_h grid_w"]
+
+    __repr__ = brief
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """What the backbone hands over for one item: the image and the attention that made it, raw.
 
@@ -125,6 +143,7 @@ class Generation:
     heads: tuple[HeadFeatures, ...]
     maps: Mapping[str, TokenMaps]
     affinity: Affinity | None = None
+    denoising: DenoisingEvidence | None = None
     prompt_truncated: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -154,6 +173,7 @@ class AttentionSummary:
     components: tuple[LayerComponents, ...]
     maps: Mapping[str, TokenMaps]
     affinity: Affinity | None = None
+    denoising: DenoisingEvidence | None = None
 
     __repr__ = brief
 
@@ -222,11 +242,23 @@ class MaskStatistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """Which of the classes asked for an image shows."""
+
+    scores: Mapping[str, float]
+    """By class: the share of the competition that it holds where it is strongest, in [0, 1]."""
+    absent: tuple[str, ...]
+    """Classes that get no pixel, since they do not seem to be there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """A finished mask and, where the method has them, the stages that led to it (None where it has not)."""
 
     method: str
     mask: RefinedMask
+    presence: Presence | None = None
+    """Where it was asked which classes there are."""
     evidence: ClassEvidence | None = None
     clusters: Clusters | None = None
     voted: VotedMask | None = None

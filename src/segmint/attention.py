@@ -92,12 +92,30 @@ class FeatureRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DenoisingRequest:
+    """How much better the model predicts an image's noise when it is told of a class (docs/method.md).
+
+    `levels`: training timesteps, 0 (clean) to 999 (noise), at which it is asked, `draws` noises each.
+    `phrasing`: the text of a class, "{}" standing for its first phrase with its article.
+    `most`: with more classes, only those are asked for whose maps are loudest.
+    `at_once`: texts in one call of the model.
+    """
+
+    levels: tuple[int, ...] = (500, 700)
+    draws: int = 1
+    phrasing: str = "a photo of {}"
+    most: int = 12
+    at_once: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureRequest:
     """Which attention to hand over with each image. The default is what PCC needs; `NOTHING` just draws."""
 
     features: FeatureRequest | None = FeatureRequest()
     maps: tuple[MapRequest, ...] = (MapRequest(),)
     affinity: AffinityRequest | None = None
+    denoising: DenoisingRequest | None = None
 
 
 NOTHING = CaptureRequest(features=None, maps=())
@@ -112,6 +130,8 @@ class Reading:
     map_layers: tuple[str, ...] = ()
     """As `MapRequest.layers`; empty: its `parts`."""
     features: FeatureRequest = FeatureRequest()
+    doubted: bool = False
+    """Whether classes are asked for that the image may not show."""
 
 
 def joined(*requests: CaptureRequest) -> CaptureRequest:
@@ -121,6 +141,7 @@ def joined(*requests: CaptureRequest) -> CaptureRequest:
         features=next((each.features for each in requests if each.features), None),
         maps=tuple(maps.values()),
         affinity=next((each.affinity for each in requests if each.affinity), None),
+        denoising=next((each.denoising for each in requests if each.denoising), None),
     )
 
 

@@ -31,7 +31,7 @@ from segmint.errors import ConfigError, GenerationError
 from segmint.masks.evidence import ClassQuery
 from segmint.masks.features import summarise
 from segmint.masks.methods import METHODS, class_maps, competition_captures
-from segmint.masks.presence import present_classes
+from segmint.masks.presence import presence_of
 from segmint.masks.settings import MaskSettings, profile
 from segmint.plan.photos.reading import drawing_size, resized, to_size
 from segmint.recipe import Recipe
@@ -112,14 +112,12 @@ def finish(generation: Generation, recipe: Recipe, photo: AnyImage | None = None
     """
     start = time.perf_counter()
     summary = summarise(generation, recipe.masks)
-    classes = ClassQuery.of_spec(generation.spec)
+    classes = queries(generation.spec, recipe, photo=photo is not None)
     image = drawn_on = generation.image
     if photo is not None:
         image, model_size = photo, generation.image.shape[:2]
         fit = drawing_size(photo.shape[:2], model_size=model_size, finest=recipe.photos.finest)
         drawn_on = resized(photo, fit)
-        if looks_for_absent(generation.spec, recipe):
-            classes = present_classes(summary, classes, recipe.masks)
     trace, statistics = remake(summary, drawn_on, classes, recipe.masks, size=image.shape[:2])
     return Item(
         spec=generation.spec,
@@ -135,7 +133,7 @@ def finish(generation: Generation, recipe: Recipe, photo: AnyImage | None = None
 def remake(
     summary: AttentionSummary,
     image: AnyImage,
-    classes: Sequence[ClassQuery] | PromptSpec,
+    classes: Sequence[ClassQuery],
     settings: MaskSettings,
     *,
     size: tuple[int, int] | None = None,
@@ -145,7 +143,7 @@ def remake(
     Args:
         summary: the attention.
         image: what the mask is drawn on.
-        classes: what to look for, or the item that says it.
+        classes: what to look for, as `queries` has it.
         settings: the recipe's section `masks`.
         size: (height, width) to which the mask is carried, the stages that led to it staying as they are;
             None is the image's own.
@@ -153,9 +151,16 @@ def remake(
     Raises:
         ConfigError: the method reads attention that was not captured.
     """
-    wanted = ClassQuery.of_spec(classes) if isinstance(classes, PromptSpec) else classes
-    trace = METHODS[settings.method](summary, image, wanted, settings)
-    trace = replace(trace, mask=to_size(trace.mask, size or image.shape[:2]))
+    method, presence = METHODS[settings.method], None
+    if not method.judges and any(each.least_share for each in classes):
+        presence = presence_of(summary, classes, settings)
+    absent = presence.absent if presence else ()
+    trace = method(summary, image, [each for each in classes if each.name not in absent], settings)
+    trace = replace(
+        trace,
+        mask=to_size(trace.mask, size or image.shape[:2]),
+        presence=presence or trace.presence,
+    )
     return trace, mask_statistics(trace.mask)
 
 
@@ -172,13 +177,14 @@ def mask_statistics(mask: RefinedMask) -> MaskStatistics:
 def capture_for(recipe: Recipe, *, photos: bool = False) -> CaptureRequest:
     """The attention that the recipe's method reads.
 
-    With features to be kept, also what PCC and OVAM read; for photos, what tells absent classes.
+    With features to be kept, also what PCC and OVAM read; what tells presence, where any method wants it.
     """
-    reading = recipe.capture.reading()
+    doubted = photos and recipe.photos.absent == "suppress"
+    reading = replace(recipe.capture.reading(), doubted=doubted)
     own = METHODS[recipe.masks.method].captures(recipe.masks, reading)
     if recipe.output.keep_features:
         own = joined(CaptureRequest(features=None, maps=(class_maps(reading),)), own)
-    if photos and recipe.photos.absent == "suppress":
+    if recipe.masks.presence.apply == "always":
         own = joined(own, competition_captures(recipe.masks, reading))
     return own
 
@@ -209,6 +215,21 @@ def methods_of(recipe: Recipe) -> list[str]:
             continue
         found.append(name)
     return found
+
+
+def queries(spec: PromptSpec, recipe: Recipe, *, photo: bool) -> tuple[ClassQuery, ...]:
+    """The classes of an item, each with the share of the competition that it has to hold to be there.
+
+    A class that a prompt names is most likely drawn; one of all the run's classes, which a photo is searched
+    for, may well not be there; those that a photo brings of its own are believed.
+    """
+    rules = recipe.masks.presence
+    own = METHODS[recipe.masks.method].judges
+    if rules.apply == "never" or (rules.apply == "own" and not own):
+        return ClassQuery.of_spec(spec)
+    if not photo:
+        return ClassQuery.of_spec(spec, least_share=rules.named)
+    return ClassQuery.of_spec(spec, least_share=rules.share if looks_for_absent(spec, recipe) else 0.0)
 
 
 def looks_for_absent(spec: PromptSpec, recipe: Recipe) -> bool:

@@ -54,7 +54,7 @@ def test_any_words_by_layer_and_existing_images(tmp_path: Path) -> None:
     [
         (["--words", "cat"], "not found"),
         (["--words", "boat,,tree"], "word 2 of 3 is empty"),
-        (["--kind", "dream"], "expected daam or ovam"),
+        (["--kind", "dream"], "expected daam, ovam or denoising"),
         (["--half", "left"], "expected unconditional"),
         (["--by", "colour"], "expected layer, step, head"),
         (["--image", "nothing.png"], "no such file"),

@@ -51,7 +51,7 @@ def test_worst_and_best_are_the_ends_of_one_order(minted):
     assert emptiest[0].value == min(minted.record(each).areas.get("boat", 0.0) for each in ids)
 
 
-def test_presence_is_read_from_stored_attention_where_two_classes_compete(minted):
+def test_presence_is_told_where_two_classes_compete(minted):
     ids = sorted(minted.done_ids())
     chosen, unknown = extreme(minted, ids, 8, by="presence", worst=True)
     lone = [each for each in ids if len(minted.record(each).classes) < 2]

@@ -172,8 +172,35 @@ def test_classes_that_are_not_there_leave_no_mark_unless_asked(tmp_path: Path) -
     names = ["boat", "tree", "car", "house"]
     kept = segmint.label(MODEL, picture(), names, recipe=recipe.merged({"photos.absent": "keep"}))
     strict = segmint.label(MODEL, picture(), names, recipe=recipe.merged({"masks.presence.share": 1.0}))
-    assert kept.trace.mask.labels.any()
-    assert not strict.trace.mask.labels.any()
+    assert len(set(np.unique(kept.trace.mask.labels)) - {0}) > 1
+    assert kept.trace.presence.absent == ()
+    [left] = set(names) - set(strict.trace.presence.absent)  # alone, nothing can be held against it
+    assert set(np.unique(strict.trace.mask.labels)) <= {0, 1 + names.index(left)}
+
+
+@pytest.mark.parametrize(("apply", "judged"), [("own", False), ("always", True), ("never", False)])
+def test_a_published_method_leaves_no_class_out_unless_asked(apply: str, judged: bool) -> None:
+    recipe = Recipe.parse({"masks": {"method": "pcc", "presence": {"apply": apply}}})
+    item = segmint.label(MODEL, picture(), ["boat", "tree", "car"], recipe=recipe)
+    assert (item.trace.presence is not None) == judged
+
+
+def test_what_a_prompt_names_and_is_not_drawn_is_recorded_and_has_no_pixel(tmp_path: Path) -> None:
+    settings = {"masks.presence.named": 1.0}
+    run = segmint.generate(
+        MODEL, prompts=["a boat, a tree"], classes=["boat", "tree"], out=tmp_path / "r", settings=settings
+    )
+    [record] = run.records()
+    assert record.presence.keys() == {"boat", "tree"}
+    [gone] = record.absent
+    assert gone not in record.areas
+    settings = {"masks.presence.apply": "never"}
+    run = segmint.generate(
+        MODEL, prompts=["a boat, a tree"], classes=["boat", "tree"], out=tmp_path / "b", settings=settings
+    )
+    [record] = run.records()
+    assert record.absent == ()
+    assert record.areas.keys() == {"background", "boat", "tree"}
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
 """Segmint's own method on hand-made maps whose answer an eye can see."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from competition_scene import BOAT, GRID, TREE, attention, scene
-from hypothesis import given
-from hypothesis import strategies as st
 
-from segmint.artifacts import AttentionSummary, TokenMaps
+from segmint.artifacts import AttentionSummary, DenoisingEvidence, TokenMaps
 from segmint.errors import ConfigError
-from segmint.masks.competition import class_shares, foreground, otsu, segmint
-from segmint.masks.ridge import Features
+from segmint.masks.competition import class_shares, segmint
+from segmint.masks.contest import contest, summed_maps
 from segmint.masks.settings import CompetitionSettings, profile
 
 SETTINGS = profile("segmint")
@@ -76,18 +76,37 @@ def test_constant_maps_do_not_break() -> None:
     assert set(np.unique(labels)) <= {0, 1, 4}
 
 
-@given(st.floats(0.5, 20), st.floats(-5, 5), st.floats(0.01, 0.3))
-def test_otsu_parts_two_groups_wherever_they_lie(gap: float, low: float, width: float) -> None:
-    rng = np.random.default_rng(0)
-    values = np.concatenate([low + width * gap * rng.random(50), low + gap + width * gap * rng.random(20)])
-    assert ((values > otsu(values)) == (np.arange(70) >= 50)).all()
-
-
 def test_shares_are_shares() -> None:
-    rng = np.random.default_rng(2)
-    features = Features(values=rng.random((100, 4)), count=4)
-    inside = foreground(rng.random(100), features, RULES)
-    shares = class_shares(rng.random((100, 3)), features, inside, RULES)
-    assert inside.min() > 0
-    assert inside.max() < 1
+    truth, _ = scene()
+    found = attention(truth)
+    ground = contest(found, [BOAT, TREE], summed_maps(found, [BOAT, TREE], SETTINGS), SETTINGS)
+    shares = class_shares(ground, [0, 1], RULES)
+    assert ground.inside.min() > 0
+    assert ground.inside.max() < 1
     assert np.allclose(shares.sum(axis=1), 1)
+
+
+def test_denoising_evidence_tells_classes_apart_where_attention_cannot() -> None:
+    truth, image = scene()
+    found = attention(truth)
+    alike = {  # both words answer to both things
+        name: replace(each, values=each.values[[0, 1, 1, 3]] + each.values[[0, 2, 2, 3]])
+        for name, each in found.maps.items()
+    }
+    gains = np.stack([np.where(truth == label, 0.5, -0.5) for label in (1, 4)]).astype(np.float32)
+    told = DenoisingEvidence(classes=("boat", "tree"), gains=gains, change=(truth > 0).astype(np.float32))
+    labels = segmint(replace(found, maps=alike, denoising=told), image, [BOAT, TREE], SETTINGS).mask.labels
+    assert np.mean(labels == truth.repeat(4, axis=0).repeat(4, axis=1)) > 0.99
+
+
+def test_denoising_evidence_is_left_out_where_the_settings_say_so() -> None:
+    truth, image = scene()
+    found = attention(truth)
+    wrong = DenoisingEvidence(
+        classes=("boat", "tree"),
+        gains=np.stack([truth == 4, truth == 1]).astype(np.float32),
+        change=(truth == 0).astype(np.float32),
+    )
+    without = SETTINGS.merged({"denoising.use": False})
+    labels = segmint(replace(found, denoising=wrong), image, [BOAT, TREE], without).mask.labels
+    assert np.array_equal(labels, segmint(found, image, [BOAT, TREE], SETTINGS).mask.labels)

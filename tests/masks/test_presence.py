@@ -1,17 +1,22 @@
-"""Absent classes are told from present ones by loudness, before any map is scaled by itself."""
+"""Absent classes are told from present ones before any map is scaled by itself."""
 
 from dataclasses import replace
 
 import numpy as np
-from competition_scene import BOAT, TREE, attention, scene
+from competition_scene import BOAT, GRID, TREE, attention, scene
 
-from segmint.artifacts import AttentionSummary, TokenMaps
+from segmint.artifacts import AttentionSummary, DenoisingEvidence, TokenMaps
+from segmint.masks.competition import segmint
 from segmint.masks.evidence import ClassQuery
-from segmint.masks.presence import presence_scores, present_classes
+from segmint.masks.presence import presence_of
 from segmint.masks.settings import profile
 
 SETTINGS = profile("segmint")
 STAR = ClassQuery(name="star", label_id=7, phrases=("star",))
+
+
+def doubted(*classes: ClassQuery, share: float = SETTINGS.presence.share) -> list[ClassQuery]:
+    return [replace(each, least_share=share) for each in classes]
 
 
 def with_faint_star() -> AttentionSummary:
@@ -32,16 +37,68 @@ def with_faint_star() -> AttentionSummary:
     return replace(found, maps=maps)
 
 
+def denoised(**regions: np.ndarray) -> DenoisingEvidence:
+    """Evidence that each class helps in its own region, and harms elsewhere."""
+    return DenoisingEvidence(
+        classes=tuple(regions),
+        gains=np.stack([np.where(region, 0.5, -0.5) for region in regions.values()]).astype(np.float32),
+        change=np.any(list(regions.values()), axis=0).astype(np.float32),
+    )
+
+
 def test_a_word_that_only_echoes_another_is_absent() -> None:
-    found = with_faint_star()
-    kept = present_classes(found, [BOAT, TREE, STAR], SETTINGS)
-    assert [each.name for each in kept] == ["boat", "tree"]
-    scores = presence_scores(found, [BOAT, TREE, STAR], SETTINGS)
-    assert scores[2] < 0.3
-    assert min(scores[:2]) > SETTINGS.presence.share
+    found = presence_of(with_faint_star(), doubted(BOAT, TREE, STAR), SETTINGS)
+    assert found is not None
+    assert found.absent == ("star",)
+    assert found.scores["star"] < 0.3
+    assert min(found.scores["boat"], found.scores["tree"]) > SETTINGS.presence.share
 
 
-def test_a_lone_class_is_believed_and_none_stays_none() -> None:
+def test_denoising_evidence_tells_a_loud_word_of_an_absent_thing() -> None:
+    truth, _ = scene()
+    attended = with_faint_star()
+    loud = {  # the star answers as loudly as the boat, where the boat is
+        name: replace(
+            each,
+            values=np.stack([*each.values[:3], 1.05 * each.values[1], each.values[4]]).astype(np.float32),
+        )
+        for name, each in attended.maps.items()
+    }
+    nowhere = np.zeros(GRID, bool)
+    told = denoised(boat=truth == 1, tree=truth == 4, star=nowhere)
+    deceived = presence_of(replace(attended, maps=loud), doubted(BOAT, TREE, STAR), SETTINGS)
+    known = presence_of(replace(attended, maps=loud, denoising=told), doubted(BOAT, TREE, STAR), SETTINGS)
+    assert deceived is not None
+    assert known is not None
+    assert "star" not in deceived.absent
+    assert known.absent == ("star",)
+
+
+def test_a_class_that_was_not_asked_for_among_many_is_absent() -> None:
+    truth, image = scene()
+    found = replace(with_faint_star(), denoising=denoised(boat=truth == 1, tree=truth == 4))
+    presence = presence_of(found, doubted(BOAT, TREE, STAR), SETTINGS)
+    assert presence is not None
+    assert presence.absent == ("star",)
+    assert presence.scores["star"] == 0
+    labels = segmint(found, image, doubted(BOAT, TREE, STAR), SETTINGS).mask.labels
+    assert set(np.unique(labels)) == {0, 1, 4}
+
+
+def test_a_believed_class_stays_a_lone_one_too_and_none_stays_none() -> None:
     found = with_faint_star()
-    assert present_classes(found, [STAR], SETTINGS) == (STAR,)
-    assert present_classes(found, [], SETTINGS) == ()
+    believed = presence_of(found, [BOAT, TREE, STAR], SETTINGS)
+    assert believed is not None
+    assert believed.absent == ()
+    alone = presence_of(found, doubted(STAR), SETTINGS)
+    assert alone is not None
+    assert alone.absent == ()
+    assert presence_of(found, [], SETTINGS) is None
+
+
+def test_an_absent_class_gets_no_pixel_and_the_mask_says_so() -> None:
+    _, image = scene()
+    trace = segmint(with_faint_star(), image, doubted(BOAT, TREE, STAR), SETTINGS)
+    assert trace.presence is not None
+    assert trace.presence.absent == ("star",)
+    assert not (trace.mask.labels == STAR.label_id).any()

@@ -5,20 +5,22 @@ Looking is one call of the network at a chosen noise level.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from segmint.artifacts import AnyImage, Generation, Grid, Image, PromptSpec
-from segmint.attention import CaptureRequest, MapRequest
+from segmint.artifacts import AnyImage, DenoisingEvidence, Generation, Grid, Image, PromptSpec, TokenMaps
+from segmint.attention import CaptureRequest, DenoisingRequest, MapRequest
 from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size
 from segmint.backbone.capture import Capture, capturing
+from segmint.backbone.denoising import Denoiser
 from segmint.backbone.encoding import TextEncoder
 from segmint.backbone.families import family_of
-from segmint.backbone.family import AttentionLayer, Embedding, Family, Halves, select
+from segmint.backbone.family import AttentionLayer, Embedding, Family, Halves, largest_grid, select
 from segmint.backbone.latents import draw_noise, item_generators, to_pixels
 from segmint.backbone.schedulers import check_steps
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
@@ -105,7 +107,7 @@ class DiffusersBackbone:
                 to_pixels(spec, image, withheld=bool(black))
                 for spec, image, black in zip(specs, drawn.images, withheld, strict=True)
             ]
-            return self._outcomes(specs, images, reading)
+            return self._outcomes(specs, images, reading, capture.denoising)
 
     def observe(
         self,
@@ -159,7 +161,7 @@ class DiffusersBackbone:
                     self.family.predict(self.pipe, several, step, call or (), guidance)
                 if callback:
                     callback(done, len(passes))
-        return self._outcomes(specs, images, reading)
+        return self._outcomes(specs, images, reading, capture.denoising, clean)
 
     def _noise_levels(self, observation: ObserveSettings) -> tuple[int, ...]:
         """The timesteps asked for; of a few-step model the nearest that it was trained for, each once."""
@@ -227,10 +229,17 @@ class DiffusersBackbone:
         return capture
 
     def _outcomes(
-        self, specs: Sequence[PromptSpec], images: Sequence[Image | GenerationError], reading: Capture
+        self,
+        specs: Sequence[PromptSpec],
+        images: Sequence[Image | GenerationError],
+        reading: Capture,
+        denoising: DenoisingRequest | None,
+        clean: Tensor | None = None,
     ) -> list[Outcome]:
         finished = time.perf_counter()
         maps, heads, affinities = reading.token_maps(), reading.heads(), reading.affinities()
+        grid = largest_grid(self.layers, reading.latent)
+        evidence = self._denoise(specs, images, maps, grid=grid, request=denoising, clean=clean)
         spent = reading.seconds + time.perf_counter() - finished
         sampling = finished - reading.started - reading.seconds
         return [
@@ -242,11 +251,39 @@ class DiffusersBackbone:
                 heads=heads[item],
                 maps=maps[item],
                 affinity=affinities[item],
+                denoising=evidence.get(item),
                 prompt_truncated=self.reader.prompt_text(spec.prompt, ()).truncated,
                 seconds={"sampling": sampling / len(specs), "capture": spent / len(specs)},
             )
             for item, (spec, image) in enumerate(zip(specs, images, strict=True))
         ]
+
+    def _denoise(
+        self,
+        specs: Sequence[PromptSpec],
+        images: Sequence[Image | GenerationError],
+        maps: Sequence[Mapping[str, TokenMaps]],
+        *,
+        grid: Grid,
+        request: DenoisingRequest | None,
+        clean: Tensor | None,
+    ) -> dict[int, DenoisingEvidence]:
+        """Denoising evidence of the items that have an image and classes, by place.
+
+        `clean` are the latents of all images, where they are at hand.
+        """
+        shown = {
+            item: image
+            for item, image in enumerate(images)
+            if not isinstance(image, GenerationError) and specs[item].classes
+        }
+        if request is None or not shown:
+            return {}
+        known = self.family.clean(self.pipe, list(shown.values())) if clean is None else clean[list(shown)]
+        denoiser = Denoiser(family=self.family, pipe=self.pipe, encoder=self.encoder, request=request)
+        own = [(specs[item], maps[item]) for item in shown]
+        found = denoiser.evidence(known, [spec for spec, _ in own], [each for _, each in own], grid)
+        return dict(zip(shown, found, strict=True))
 
 
 @contextmanager

@@ -14,7 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32
 
-from segmint.artifacts import Affinity, AnyImage, Generation, Grid, HeadFeatures, Image, PromptSpec, TokenMaps
+from segmint.artifacts import (
+    Affinity,
+    AnyImage,
+    DenoisingEvidence,
+    Generation,
+    Grid,
+    HeadFeatures,
+    Image,
+    PromptSpec,
+    TokenMaps,
+)
 from segmint.attention import CaptureRequest, FeatureRequest, MapRequest, group_key
 from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
@@ -142,6 +152,7 @@ class FakeBackbone:
             heads=heads,
             maps=maps,
             affinity=affinity,
+            denoising=_denoising(likeness, spec) if capture.denoising and spec.classes else None,
             prompt_truncated=truncated,
             seconds={"sampling": self.delay_s, "capture": 0.0},
         )
@@ -186,6 +197,15 @@ def _likeness(image: Image, spec: PromptSpec) -> Float32[np.ndarray, "label grid
     weight = np.exp(-distance / 24)
     likeness: Float32[np.ndarray, "label grid_h grid_w"] = (weight / weight.sum(0)).astype(np.float32)
     return likeness
+
+
+def _denoising(likeness: np.ndarray, spec: PromptSpec) -> DenoisingEvidence:
+    """Gains where the picture looks like a class; texts change what is not ground."""
+    return DenoisingEvidence(
+        classes=spec.classes,
+        gains=(likeness[1:] - 0.5).astype(np.float32),
+        change=(1 - likeness[0]).astype(np.float32),
+    )
 
 
 def _shrink(likeness: np.ndarray, factor: int) -> np.ndarray:

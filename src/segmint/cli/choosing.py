@@ -33,8 +33,7 @@ class ChoiceOptions(Settings):
     duplicates: Annotated[int | None, Field(ge=0, le=31), Flag("--duplicates", metavar="BITS")] = None
     """Items that look like another: their hashes of 63 bits differ in at most so many, 6 for a start."""
     by: Annotated[str, Flag("--by", metavar="MEASURE")] = "agreement"
-    """A number of the rules, such as agreement, uncertain, smallest or "area(boat)"; or presence, of stored
-    attention: whether the least sure of the named classes is in the image."""
+    """A number of the rules, such as agreement, uncertain, presence, smallest or "area(boat)"."""
     seed: Annotated[int, Field(ge=0), Flag("--seed")] = 0
     """Another seed samples others."""
     then: Annotated[Literal["show", "reject", "keep"], Flag("--then")] = "show"
@@ -78,7 +77,7 @@ def pick(
     count = wanted.worst or wanted.best or 0
     chosen, unknown = extreme(run, ids, count, by=wanted.by, worst=wanted.worst is not None)
     if unknown:
-        why = "; mint with --keep-features, and name two classes" if wanted.by == "presence" else ""
+        why = ", which takes two classes at least" if wanted.by == "presence" else ""
         note(f"note: {len(unknown)} items have no {wanted.by}{why}")
     return chosen
 

@@ -39,7 +39,10 @@ def heatmap(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option(help="daam: words of the prompt. ovam: any words.", rich_help_panel=WORDS),
+        typer.Option(
+            help="daam: words of the prompt. ovam: any words. denoising: what words help to see in noise.",
+            rich_help_panel=WORDS,
+        ),
     ] = None,
     half: Annotated[
         str | None,
@@ -69,7 +72,8 @@ def heatmap(
     """Map the model's attention to words over the image that it draws.
 
     Words of the prompt are read from the very attention that drew the image (DAAM). Words of any other text,
-    given by --text or asked for with --kind ovam, have no part in the drawing (OVAM).
+    given by --text or asked for with --kind ovam, have no part in the drawing (OVAM). With --kind denoising
+    the model is asked instead how much each word helps it to tell the image from noise.
 
     [bold]Examples[/bold]
 
@@ -81,8 +85,8 @@ def heatmap(
     from segmint.pictures.heatmap_figure import save_arrays, save_figure
     from segmint.pictures.heatmaps import attention_maps
 
-    if kind not in (None, "daam", "ovam"):
-        raise ConfigError(f"--kind {kind!r}: expected daam or ovam")
+    if kind not in (None, "daam", "ovam", "denoising"):
+        raise ConfigError(f"--kind {kind!r}: expected daam, ovam or denoising")
     if half not in (None, "unconditional", "conditional", "both"):
         raise ConfigError(f"--half {half!r}: expected unconditional, conditional or both")
     seed = {"observation.seed": changes["sampling.seed"]} if "sampling.seed" in changes else {}

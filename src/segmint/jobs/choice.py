@@ -1,7 +1,7 @@
 """Which items to look at: the worst or best by a measure, a sample, near-duplicates."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,7 @@ from PIL import Image as PilImage
 from scipy.fft import dctn
 
 from segmint.artifacts import Image
-from segmint.errors import SegmintError
-from segmint.masks.evidence import ClassQuery
-from segmint.masks.presence import presence_scores
-from segmint.masks.settings import MaskSettings
-from segmint.recipe import Recipe
 from segmint.runs.curation.rules import parse_number
-from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
 
 FALLING = ("uncertain", "attempts")
@@ -49,9 +43,7 @@ def extreme(
         run: the run.
         ids: items to choose from.
         count: how many.
-        by: a number of the rule language (`agreement`, `uncertain`, `smallest`, `area(boat)`, …), or
-            `presence`: how surely the least sure of an item's named classes is in the image at all, read from
-            stored attention.
+        by: a number of the rule language: `agreement`, `uncertain`, `presence`, `smallest`, `area(boat)`, …
         worst: the worst, or the best.
 
     Returns:
@@ -60,7 +52,7 @@ def extreme(
     Raises:
         ConfigError: there is no such measure.
     """
-    value = _measure(run, by)
+    value = parse_number(by, run.vocabulary().label_names)
     found = [(item_id, value(run.record(item_id))) for item_id in ids]
     known = [(item_id, number) for item_id, number in found if number is not None]
     sign = (1 if worst else -1) * (-1 if by in FALLING else 1)
@@ -127,31 +119,3 @@ def _colours(image: Image) -> Float32[np.ndarray, "cell 3"]:
         PilImage.fromarray(image).resize((COLOUR_SIDE, COLOUR_SIDE), PilImage.Resampling.BOX)
     )
     return small.reshape(-1, 3).astype(np.float32)
-
-
-def _measure(run: Run, by: str) -> Callable[[ItemRecord], float | None]:
-    if by != "presence":
-        return parse_number(by, run.vocabulary().label_names)
-    settings = Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml").masks
-
-    def presence(record: ItemRecord) -> float | None:
-        return least_presence(run, record, settings)
-
-    return presence
-
-
-def least_presence(run: Run, record: ItemRecord, settings: MaskSettings) -> float | None:
-    """How surely the least sure named class is in the image, in [0, 1].
-
-    None for a lone class, which has nothing to be held against, and for an item without stored attention.
-    """
-    if len(record.classes) < 2 or "features" not in record.files:
-        return None
-    classes = [
-        ClassQuery(name=name, label_id=label_id, phrases=phrases)
-        for name, label_id, phrases in zip(record.classes, record.label_ids, record.phrases, strict=True)
-    ]
-    try:
-        return float(presence_scores(run.summary(record), classes, settings).min())
-    except SegmintError:  # its attention cannot be read, or is not what presence is told from
-        return None

@@ -10,7 +10,7 @@ from segmint.errors import ConfigError, DamagedError, ImageError, RunError
 from segmint.jobs.engines.local import Executor, Task, in_process
 from segmint.listening import Listener
 from segmint.masks.settings import MaskSettings
-from segmint.pipeline import remake
+from segmint.pipeline import queries, remake
 from segmint.recipe import Recipe, changed_fields
 from segmint.runs import layout
 from segmint.runs.files.remote import within_reach
@@ -156,12 +156,14 @@ def _drop_damaged(run: Run, name: str, listener: Listener) -> None:
 
 def _remasker(run: Run, name: str, settings: MaskSettings) -> Task:
     vocabulary = run.vocabulary()
+    recipe = Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml")
+    recipe = recipe.model_copy(update={"masks": settings})
 
     def make_again(item_ids: list[str]) -> dict[str, Any]:
         drafts, unreadable = [], []
         for item_id in item_ids:
             try:
-                drafts.append(_draft(run, item_id, settings, vocabulary))
+                drafts.append(_draft(run, item_id, recipe, vocabulary))
             except (ImageError, RunError) as error:
                 unreadable.append([item_id, str(error)])
         records = commit(run.files, drafts, mask_set=name)
@@ -170,16 +172,18 @@ def _remasker(run: Run, name: str, settings: MaskSettings) -> Task:
     return make_again
 
 
-def _draft(run: Run, item_id: str, settings: MaskSettings, vocabulary: Vocabulary) -> Draft:
+def _draft(run: Run, item_id: str, recipe: Recipe, vocabulary: Vocabulary) -> Draft:
     record, start = run.record(item_id), time.perf_counter()
-    trace, statistics = remake(run.summary(record), run.image(record), spec_of(record), settings)
+    classes = queries(spec_of(record), recipe, photo=record.source is not None)
+    trace, statistics = remake(run.summary(record), run.image(record), classes, recipe.masks)
     return masked(
         record,
         trace.mask,
         statistics,
         vocabulary,
+        presence=trace.presence,
         segmint_version=__version__,
-        method=settings.method,
+        method=recipe.masks.method,
         files={role: file for role, file in record.files.items() if role in ("image", "features")},
         timings_s={"masks": time.perf_counter() - start},
     )

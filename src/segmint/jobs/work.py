@@ -125,6 +125,7 @@ def make(seen: Seen, work: Work, info: ModelInfo) -> Draft:
         item.trace.mask,
         item.statistics,
         work.recipe.vocabulary.to_vocabulary(),
+        presence=item.trace.presence,
         others=blobs,
         prompt_truncated=item.prompt_truncated,
         height_px=height_px,

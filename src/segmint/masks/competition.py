@@ -1,11 +1,13 @@
 """Segmint's own method: what stands out is told from what it is, and each is asked of the features that know.
 
-    start-token map ─ regression on self-attention ─ Otsu's threshold ─> how far each position is foreground
-    class maps ─ standardised in the foreground ─ regression ─ softmax ─> which class it would then be
+    start token, change by texts ─ regression ─ balanced threshold ─> how far each position is foreground
+    class maps, denoising evidence ─ regression in the foreground ──> which classes there are (`presence`)
+    the same of those that are there ─ standardised ─ softmax ──────> which class each position would be
     product ─ mean field on the image's colours ─ argmax, no specks ─> mask
 
-Cross-attention says roughly where, and roughly what; self-attention features say exactly which positions
-belong together. Regressing the one on the other keeps of a map what the image's own structure bears out.
+Cross-attention says roughly where, and roughly what; denoising evidence says what, on one scale for all
+classes; self-attention features say exactly which positions belong together. Regressing the ones on the other
+keeps of a map what the image's own structure bears out.
 """
 
 from collections.abc import Sequence
@@ -13,19 +15,17 @@ from collections.abc import Sequence
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, UInt8
-from scipy.special import expit
 
 from segmint.artifacts import AttentionSummary, RefinedMask, Trace
-from segmint.masks.evidence import SOT_ROW, ClassQuery, class_map, maps_of, scaled_evidence
+from segmint.masks.contest import Contest, contest, parted, summed_maps
+from segmint.masks.evidence import ClassQuery, scaled_evidence
 from segmint.masks.guided import guided_filter
 from segmint.masks.meanfield import field_mask
+from segmint.masks.presence import judged
 from segmint.masks.resample import bilinear
-from segmint.masks.ridge import Features, Positions, Scores, features_of, regressed
+from segmint.masks.ridge import Scores
 from segmint.masks.settings import CompetitionSettings, MaskSettings
 from segmint.vocabulary import BACKGROUND, IGNORE
-
-HISTOGRAM_BINS = 64
-"""Bins of Otsu's histogram; more do not move its threshold noticeably."""
 
 
 def segmint(
@@ -37,10 +37,12 @@ def segmint(
     """A mask by foreground and class competition.
 
     Args:
-        attention: components, and class maps of the grids that `settings.competition.texts` names.
+        attention: components, class maps of the grids that `settings.competition.texts` names, and denoising
+            evidence where it was captured.
         image: RGB, any size.
-        classes: what to look for; everything else is background.
-        settings: sections `competition` and `meanfield`.
+        classes: what to look for, each with the share that it has to hold to be there; everything else is
+            background.
+        settings: sections `competition`, `denoising`, `presence` and `meanfield`.
 
     Returns:
         The mask; its agreement is the share that the winner holds of the pixel.
@@ -50,95 +52,39 @@ def segmint(
 
     Source: our own; docs/log.md has the ablation.
     """
-    rules = settings.competition
     size = image.shape[0], image.shape[1]
     ordered = sorted(classes, key=lambda each: each.label_id)
     if not ordered:
         sure = RefinedMask(labels=np.zeros(size, np.uint8), agreement=np.ones(size, np.float32))
         return Trace(method=settings.method, mask=sure)
     raw = summed_maps(attention, ordered, settings)
-    soft = soft_labels(raw, attention, rules)
-    label_ids = (BACKGROUND, *(each.label_id for each in ordered))
+    found = contest(attention, ordered, raw, settings)
+    presence = judged(found, ordered, settings.presence)
+    there = [place for place, each in enumerate(ordered) if each.name not in presence.absent]
+    shares = class_shares(found, there, settings.competition)
+    soft = np.concatenate([1 - found.inside[:, None], found.inside[:, None] * shares], axis=1)
+    height, width = attention.grid
+    soft = rearrange(soft.astype(np.float32), "(row col) label -> label row col", row=height, col=width)
+    label_ids = (BACKGROUND, *(ordered[place].label_id for place in there))
     return Trace(
         method=settings.method,
         mask=carried(soft, image, label_ids, settings),
-        evidence=scaled_evidence(raw, label_ids),
-        unrefined=drawn(soft, image, label_ids, rules, filtered=False).labels,
+        presence=presence,
+        evidence=scaled_evidence(raw, (BACKGROUND, *(each.label_id for each in ordered))),
+        unrefined=drawn(soft, image, label_ids, settings.competition, filtered=False).labels,
     )
 
 
-def summed_maps(
-    attention: AttentionSummary, classes: Sequence[ClassQuery], settings: MaskSettings
-) -> Float32[np.ndarray, "label grid_h grid_w"]:
-    """The start token's map and each class's, summed over the texts' grids at the largest grid."""
-    total = np.zeros((1 + len(classes), *attention.grid), np.float32)
-    for text in settings.competition.texts:
-        maps = maps_of(attention, text, settings.method)
-        rows = np.stack([maps.values[SOT_ROW], *(class_map(maps, each) for each in classes)])
-        total += bilinear(rows, attention.grid)
-    return total
+def class_shares(found: Contest, there: Sequence[int], rules: CompetitionSettings) -> Scores:
+    """How the classes that are there part each position among themselves, by softmax.
 
-
-def soft_labels(
-    maps: Float32[np.ndarray, "label grid_h grid_w"], attention: AttentionSummary, rules: CompetitionSettings
-) -> Float32[np.ndarray, "label grid_h grid_w"]:
-    """Share of each label: the background's, and the foreground's parted among the classes."""
-    cells = cells_of(maps)
-    fine = features_of(attention.components, attention.grid, levels=rules.foreground_levels)
-    wide = features_of(attention.components, attention.grid, levels=rules.class_levels)
-    inside = foreground(cells[:, 0], fine, rules)
-    shares = class_shares(cells[:, 1:], wide, inside, rules)
-    found = np.concatenate([1 - inside[:, None], inside[:, None] * shares], axis=1)
-    height, width = attention.grid
-    return rearrange(found.astype(np.float32), "(row col) label -> label row col", row=height, col=width)
-
-
-def foreground(start_token: Positions, features: Features, rules: CompetitionSettings) -> Positions:
-    """How far each position is foreground, in (0, 1): low where the start token is attended to.
-
-    The regressed map is parted by Otsu's threshold; around it a logistic curve turns distance, in standard
-    deviations of the map, into a share.
+    Each map counts in its own deviations within the foreground, so that a loud class does not win everywhere;
+    denoising evidence counts in one deviation for all, and tells one class from another on one scale.
     """
-    smooth = regressed(start_token[:, None], features, np.ones(len(start_token)), rules.ridge)[:, 0]
-    spread = max(float(smooth.std()), 1e-12)
-    return np.asarray(expit((otsu(smooth) - smooth) / (rules.edge * spread)))
-
-
-def class_shares(maps: Scores, features: Features, inside: Positions, rules: CompetitionSettings) -> Scores:
-    """How the classes part each position among themselves.
-
-    Each map is standardised by its mean and deviation in the foreground, so that a loud class does not win
-    everywhere, regressed there, and the classes compete by softmax.
-    """
-    weight = np.maximum(inside, 1e-9)  # where nothing stands out, every position counts alike
-    weight = weight / weight.sum()
-    centred = maps - weight @ maps
-    deviation = np.sqrt(weight @ centred**2)
-    scores = centred / np.where(deviation > 0, deviation, 1)
-    scores = regressed(scores, features, weight, rules.ridge)
+    scores = found.standard[:, there]
+    if found.gains is not None and len(there) > 1:
+        scores = scores + rules.gain * found.gains[:, there]
     return parted(scores, rules.temperature)
-
-
-def parted(scores: Scores, temperature: float) -> Scores:
-    """Softmax over the labels."""
-    odds = np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature)
-    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
-
-
-def cells_of(maps: Float32[np.ndarray, "label grid_h grid_w"]) -> Scores:
-    """Maps as one row a position."""
-    return rearrange(maps, "label row col -> (row col) label").astype(np.float64)
-
-
-def otsu(values: Positions) -> float:
-    """The threshold that parts values into the two groups of least inner variance. Source: Otsu 1979."""
-    counts, edges = np.histogram(values, HISTOGRAM_BINS)
-    centres = (edges[:-1] + edges[1:]) / 2
-    below, mass = np.cumsum(counts)[:-1].astype(np.float64), np.cumsum(counts * centres)
-    above = len(values) - below
-    gap = mass[-1] / len(values) * below - mass[:-1]
-    between = gap**2 / np.maximum(below * above, 1)
-    return float(edges[1:-1][between.argmax()])
 
 
 def carried(

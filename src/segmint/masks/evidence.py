@@ -25,12 +25,15 @@ class ClassQuery:
     name: str
     label_id: int
     phrases: tuple[str, ...]
+    least_share: float = 0.0
+    """Share of the competition that it has to hold at its peak to be there at all (`masks/presence.py`); 0
+    believes that it is."""
 
     @classmethod
-    def of_spec(cls, spec: PromptSpec) -> tuple["ClassQuery", ...]:
-        """The classes of an item to mint."""
+    def of_spec(cls, spec: PromptSpec, *, least_share: float = 0.0) -> tuple["ClassQuery", ...]:
+        """The classes of an item."""
         return tuple(
-            cls(name=name, label_id=label_id, phrases=phrases)
+            cls(name=name, label_id=label_id, phrases=phrases, least_share=least_share)
             for name, label_id, phrases in zip(spec.classes, spec.label_ids, spec.phrases, strict=True)
         )
 

@@ -28,6 +28,7 @@ def summarise(generation: Generation, settings: MaskSettings) -> AttentionSummar
         components=condense(generation.heads, settings.features),
         maps=generation.maps,
         affinity=generation.affinity,
+        denoising=generation.denoising,
     )
 
 

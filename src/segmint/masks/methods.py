@@ -15,6 +15,7 @@ from segmint.attention import (
     EXPERT_MAPS,
     AffinityRequest,
     CaptureRequest,
+    DenoisingRequest,
     MapRequest,
     Reading,
 )
@@ -95,12 +96,22 @@ def diffusion_captures(settings: "MaskSettings", reading: Reading) -> CaptureReq
 
 
 def competition_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
-    """Self-attention features, and the class maps of the decoder's two finest grids, each by itself."""
+    """Features, the class maps of the decoder's two finest grids, each by itself, and denoising evidence."""
     fine, half = (
         MapRequest(name=name, half=reading.half, parts=("decoder",), downscale=downscale)
         for name, downscale in (("classes@fine", 1), ("classes@half", 2))
     )
-    return CaptureRequest(features=reading.features, maps=(fine, half))
+    rules = settings.denoising
+    asked = DenoisingRequest(
+        levels=rules.levels_doubted if reading.doubted else rules.levels,
+        draws=rules.draws,
+        phrasing=rules.phrasing,
+        most=rules.most,
+        at_once=rules.at_once,
+    )
+    return CaptureRequest(
+        features=reading.features, maps=(fine, half), denoising=asked if rules.use else None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +123,8 @@ class Method:
     captures: Captures
     profile: Mapping[str, Any] = field(default_factory=dict)
     """The values in which its settings depart from the defaults of the recipe's section `masks`."""
+    judges: bool = False
+    """Whether it asks by itself which of the classes there are (`masks/presence.py`)."""
 
     def __call__(
         self,
@@ -149,7 +162,9 @@ METHODS: dict[str, Method] = {
         function="segmint.masks.transformer_rivals.concept_attention", captures=concept_captures
     ),
     "seg4diff": Method(function="segmint.masks.transformer_rivals.seg4diff", captures=expert_captures),
-    "segmint": Method(function="segmint.masks.competition.segmint", captures=competition_captures),
+    "segmint": Method(
+        function="segmint.masks.competition.segmint", captures=competition_captures, judges=True
+    ),
 }
 """Rows by name."""
 

@@ -131,8 +131,17 @@ class CompetitionSettings(Settings):
     """Finest grids whose features say what is foreground."""
     class_levels: Annotated[int, Field(ge=1, le=8)] = 3
     """Finest grids whose features say which class it is."""
-    ridge: Annotated[float, Field(ge=0.0, le=1e6)] = 0.3
-    """Penalty of both regressions, in mean variances of a feature."""
+    foreground_ridge: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
+    """Penalty of the foreground's regression, in mean variances of a feature."""
+    change: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    """Weight of the change that texts of classes make beside the start token's map, for the foreground."""
+    balance: Annotated[float, Field(ge=0.0, le=16.0)] = 0.8
+    """Positions of the larger of Otsu's two groups that are held against the smaller one, in sizes of the
+    smaller; 0 takes all, which is Otsu's own threshold."""
+    ridge: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
+    """Penalty of the classes' regression, in mean variances of a feature."""
+    gain: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    """Weight of denoising evidence beside attention, both in deviations within the foreground."""
     edge: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
     """Softness of the foreground's edge, in standard deviations of its map."""
     temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
@@ -201,15 +210,51 @@ class MeanFieldSettings(Settings):
     """Regions smaller than so many grid positions are given to their surroundings."""
 
 
+class DenoisingSettings(Settings):
+    """Denoising evidence: for which texts the model is asked again (`backbone/denoising.py`)."""
+
+    use: Annotated[bool, Flag("--denoising/--no-denoising")] = True
+    """Ask the model again, after drawing or looking, how much each class helps it to see the image. Better
+    masks for (classes + 1) × levels more calls."""
+    levels: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] = (500, 700)
+    """Noise levels, in training timesteps, where classes are named with each image."""
+    levels_doubted: Annotated[tuple[Annotated[int, Field(ge=0, le=999)], ...], Field(min_length=1)] = (
+        300,
+        500,
+        600,
+        700,
+    )
+    """Noise levels where an image is searched for all classes of a run."""
+    draws: Annotated[int, Field(ge=1, le=64)] = 1
+    """Noises at each level; large models may want more."""
+    phrasing: str = "a photo of {}"
+    """Text of a class; {} stands for its first phrase with its article."""
+    most: Annotated[int, Field(ge=2, le=254)] = 12
+    """Of more classes than these, only those with the loudest attention are asked for."""
+    at_once: Annotated[int, Field(ge=1, le=254)] = 8
+    """Texts that go through the model together."""
+
+
 class PresenceSettings(Settings):
     """Which of the classes asked for an image shows at all (`masks/presence.py`). Source: docs/log.md."""
 
-    share: Fraction = 0.6
-    """Share of the competition that a class must hold at its peak to be looked for at all."""
-    peak: Annotated[float, Field(gt=0.0, le=1.0)] = 0.08
+    apply: Literal["own", "always", "never"] = "own"
+    """Whether classes that an image does not seem to show get no pixel: with segmint's own method, with any
+    method, or never."""
+    named: Fraction = 0.5
+    """Share of the competition that a class must hold at its peak, if the prompt names it."""
+    share: Fraction = 0.9
+    """The same, if an image is searched for all classes of a run."""
+    peak: Annotated[float, Field(gt=0.0, le=1.0)] = 0.04
     """A class's peak: the part of the foreground's area where it holds most."""
-    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 0.3
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
     """Of the softmax among classes, in standard deviations of all class maps within the foreground."""
+    gain: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
+    """Weight of denoising evidence beside attention, each in such deviations."""
+    temperature_alone: Annotated[float, Field(gt=0.0, le=100.0)] = 0.3
+    """The temperature without denoising evidence."""
+    alone: Fraction = 0.7
+    """Part of the shares above that is asked for without denoising evidence."""
 
 
 class MaskSettings(Settings):
@@ -229,6 +274,7 @@ class MaskSettings(Settings):
     dataset_diffusion: DatasetDiffusionSettings = Field(default_factory=DatasetDiffusionSettings)
     competition: CompetitionSettings = Field(default_factory=CompetitionSettings)
     meanfield: MeanFieldSettings = Field(default_factory=MeanFieldSettings)
+    denoising: DenoisingSettings = Field(default_factory=DenoisingSettings)
     presence: PresenceSettings = Field(default_factory=PresenceSettings)
 
     @model_validator(mode="before")

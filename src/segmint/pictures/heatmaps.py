@@ -1,24 +1,25 @@
 """Where in an image a model's attention to words went.
 
-Two kinds. DAAM reads the attention by which the image was drawn, to the words of its own prompt. OVAM asks
-after words of any other text, without that text having a part in the drawing.
+Three kinds. DAAM reads the attention by which the image was drawn, to the words of its own prompt. OVAM asks
+after words of any other text, without that text having a part in the drawing. Denoising evidence reads no
+attention: it tells where a word helps the model to see the image in noise (`backbone/denoising.py`).
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
 
-from segmint.artifacts import Image, PromptSpec, TokenMaps
-from segmint.attention import CaptureRequest, GroupBy, Half, MapRequest
+from segmint.artifacts import Generation, Image, PromptSpec, TokenMaps
+from segmint.attention import CaptureRequest, DenoisingRequest, GroupBy, Half, MapRequest
 from segmint.backbone.base import Backbone, Callback
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.errors import GenerationError, PromptError
 
-Kind = Literal["daam", "ovam"]
+Kind = Literal["daam", "ovam", "denoising"]
 WHOLE = ""
 """Key in `HeatMaps.maps` of the maps summed over everything."""
 _REQUEST = "words"
@@ -31,7 +32,8 @@ class HeatMaps:
 
     `maps` holds one map a word, under WHOLE or, where groups were asked for, under names such as
     "layer=LAYER/step=3": sums of attention probabilities, ≥ 0, on no fixed scale, at the largest
-    attention grid. `notes` says what a person should know.
+    attention grid; of kind `denoising`, gains as in `DenoisingEvidence`, above 0 where the word helps.
+    `notes` says what a person should know.
     """
 
     kind: Kind
@@ -53,6 +55,7 @@ def attention_maps(
     half: Half | None = None,
     group_by: Iterable[GroupBy] = (),
     layers: Sequence[str] = (),
+    denoising: DenoisingRequest | None = None,
     sampling: SamplingSettings | None = None,
     observation: ObserveSettings | None = None,
     callback: Callback | None = None,
@@ -66,7 +69,8 @@ def attention_maps(
         backbone: the model; see `segmint.load`.
         prompt: what to draw, or what `image` shows.
         words: words or phrases to map; none: every word of `text`, or else of the prompt.
-        kind: `daam` for words of the prompt, `ovam` for any; None is `ovam` where a text is given.
+        kind: `daam` for words of the prompt, `ovam` or `denoising` for any; None is `ovam` where a text is
+            given.
         text: for `ovam`, a text in which the words stand; None is the words alone, in as many texts as
             they need.
         image: an existing image to look at instead of drawing one, of a size that the model takes.
@@ -75,6 +79,7 @@ def attention_maps(
         group_by: keep maps apart by `layer`, `step`, `head`, or several of them.
         layers: cross-attention layers to read, as shell patterns of the model's own names; none: those of
             encoder and decoder.
+        denoising: of kind `denoising`, noise levels, draws and phrasing; None asks at two levels, once.
         sampling: how to draw; its seed fixes the image.
         observation: how to look at `image`; its seed fixes the noise.
         callback: called after each step.
@@ -87,10 +92,13 @@ def attention_maps(
     Source: DAAM, Tang et al. 2022; OVAM, Marcos-Manchón et al. 2024; both summed as in method.md step 5.
     """
     kind = kind or ("daam" if text is None else "ovam")
-    if kind == "daam" and text is not None:
+    if kind != "ovam" and text is not None:
         raise PromptError(
-            "a text beside the prompt belongs to kind 'ovam'; 'daam' reads the prompt's own words"
+            f"a text beside the prompt belongs to kind 'ovam'; '{kind}' takes "
+            + ("the prompt's own words" if kind == "daam" else "words alone")
         )
+    if kind == "denoising" and (half or layers or tuple(group_by)):
+        raise PromptError("kind 'denoising' reads no attention, which half, layers and group_by choose from")
     sampling, observation = sampling or SamplingSettings(), observation or ObserveSettings()
     chosen = _checked(words) or _words_of(prompt if text is None else text)
     request = MapRequest(
@@ -104,20 +112,25 @@ def attention_maps(
     )
     spec = _spec(prompt, chosen, sampling.seed if image is None else observation.seed)
     capture = CaptureRequest(features=None, maps=(request,))
+    if kind == "denoising":
+        asked = denoising or DenoisingRequest()
+        capture = CaptureRequest(features=None, maps=(), denoising=replace(asked, most=len(chosen)))
     if image is None:
         (outcome,) = backbone.generate([spec], sampling, capture, callback)
     else:
         (outcome,) = backbone.observe([image], [spec], observation, capture, callback)
     if isinstance(outcome, GenerationError):
         raise outcome
-    limit = backbone.info.prompt_tokens - 2
+    maps = {_group_of(key): _by_word(maps, chosen) for key, maps in outcome.maps.items()}
+    if outcome.denoising is not None:
+        maps = {WHOLE: outcome.denoising.gains}
     return HeatMaps(
         kind=kind,
         prompt=prompt,
         image=outcome.image,
         words=chosen,
-        maps={_group_of(key): _by_word(maps, chosen) for key, maps in outcome.maps.items()},
-        notes=tuple(_notes(next(iter(outcome.maps.values())), limit, truncated=outcome.prompt_truncated)),
+        maps=maps,
+        notes=tuple(_notes(outcome, backbone.info.prompt_tokens - 2)),
     )
 
 
@@ -156,11 +169,12 @@ def _by_word(maps: TokenMaps, words: tuple[str, ...]) -> Float32[np.ndarray, "wo
     return np.stack([maps.values[list(rows[word])].max(0) for word in words])
 
 
-def _notes(maps: TokenMaps, limit: int, *, truncated: bool) -> Iterable[str]:
-    if len(maps.tokens) - 2 > limit:
+def _notes(outcome: Generation, limit: int) -> Iterable[str]:
+    tokens = max((len(maps.tokens) - 2 for maps in outcome.maps.values()), default=0)
+    if tokens > limit:
         yield (
-            f"the words have {len(maps.tokens) - 2} tokens and the model reads {limit} at once, so they were "
+            f"the words have {tokens} tokens and the model reads {limit} at once, so they were "
             "split into several texts; maps of words in different texts compete with different words"
         )
-    if truncated:
+    if outcome.prompt_truncated:
         yield f"the prompt is longer than the {limit} tokens that the model reads; it saw only the beginning"

@@ -47,14 +47,17 @@ def explain(run: Run, vocabulary: Vocabulary, item_id: str, mask_set: str) -> Ex
         RunError: the item is not in the run, or has no stored features.
         ImageError: its image or features cannot be read.
     """
-    from segmint.pipeline import remake
+    from segmint.pipeline import queries, remake
     from segmint.recipe import Recipe
 
     record = run.record(item_id, mask_set)
     image, summary, labels = run.image(record), run.summary(record), run.mask(record)
     said = read_mask_settings(run, mask_set) or {"method": record.method}
     settings = Recipe.parse({"masks": said}, source=f"settings of {mask_set or 'the run'}").masks
-    trace, _ = remake(summary, image, spec_of(record), settings)
+    recipe = Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml")
+    recipe = recipe.model_copy(update={"masks": settings})
+    classes = queries(spec_of(record), recipe, photo=record.source is not None)
+    trace, _ = remake(summary, image, classes, settings)
     return Explanation(
         record=record, image=image, labels=labels, summary=summary, trace=trace, vocabulary=vocabulary
     )
@@ -68,7 +71,14 @@ def label_name(vocabulary: Vocabulary, label_id: int) -> str:
 
 def draw_stages(known: Explanation) -> list[Stage]:
     """Every stage that the method has, in its order, each at its own resolution."""
-    return [*_features(known), *_clusters(known), *_class_maps(known), *_votes(known), *_masks(known)]
+    return [
+        *_features(known),
+        *_clusters(known),
+        *_class_maps(known),
+        *_gains(known),
+        *_votes(known),
+        *_masks(known),
+    ]
 
 
 def _features(known: Explanation) -> list[Stage]:
@@ -124,6 +134,24 @@ def _class_maps(known: Explanation) -> list[Stage]:
             picture=paint.heat(evidence.values[row]),
         )
         for row, label_id in enumerate(evidence.label_ids)
+    ]
+
+
+def _gains(known: Explanation) -> list[Stage]:
+    told, presence = known.summary.denoising, known.trace.presence
+    if told is None:
+        return []
+    absent = presence.absent if presence else ()
+    return [
+        Stage(
+            key=f"gain-{place}",
+            group="Denoising evidence",
+            title=f"{name} (not drawn)" if name in absent else name,
+            caption="Where its text helps the model to see the image in noise"
+            + (f"; share at its peak {presence.scores.get(name, 0.0):.2f}" if presence else ""),
+            picture=paint.heat(told.gains[place]),
+        )
+        for place, name in enumerate(told.classes)
     ]
 
 

@@ -13,7 +13,15 @@ from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
-from segmint.artifacts import Affinity, AttentionSummary, Image, LayerComponents, Mask, TokenMaps
+from segmint.artifacts import (
+    Affinity,
+    AttentionSummary,
+    DenoisingEvidence,
+    Image,
+    LayerComponents,
+    Mask,
+    TokenMaps,
+)
 from segmint.errors import ImageError
 from segmint.imagefile import UNREADABLE
 from segmint.labels.legend import Legend
@@ -108,6 +116,9 @@ def encode_summary(summary: AttentionSummary) -> bytes:
         arrays[f"maps.{name}"] = _shrink(maps.values)
     if summary.affinity is not None:
         arrays["affinity"] = _shrink(summary.affinity.values)
+    if summary.denoising is not None:
+        arrays["denoising.gains"] = _shrink(summary.denoising.gains)
+        arrays["denoising.change"] = _shrink(summary.denoising.change)
     return _write_npz(arrays)
 
 
@@ -126,7 +137,7 @@ def decode_summary(data: bytes, *, source: str) -> AttentionSummary:
 
 
 def _header(summary: AttentionSummary) -> bytes:
-    said = {
+    said: dict[str, Any] = {
         "grid": summary.grid,
         "layers": [layer.layer for layer in summary.components],
         "maps": {
@@ -135,6 +146,8 @@ def _header(summary: AttentionSummary) -> bytes:
         },
         "affinity_grid": summary.affinity.grid if summary.affinity else None,
     }
+    if summary.denoising is not None:
+        said["denoised"] = summary.denoising.classes
     return json.dumps(said, ensure_ascii=False).encode()
 
 
@@ -157,6 +170,13 @@ def _read_summary(arrays: Mapping[str, NDArray[Any]]) -> AttentionSummary:
         },
         affinity=Affinity(grid=_grid(said["affinity_grid"]), values=arrays["affinity"].astype(np.float32))
         if said["affinity_grid"]
+        else None,
+        denoising=DenoisingEvidence(
+            classes=tuple(said["denoised"]),
+            gains=arrays["denoising.gains"].astype(np.float32),
+            change=arrays["denoising.change"].astype(np.float32),
+        )
+        if "denoised" in said
         else None,
     )
 

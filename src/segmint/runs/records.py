@@ -87,6 +87,11 @@ class ItemRecord(BaseModel):
     """Share of all pixels that are 255."""
     agreement: float | None = None
     """Mean share of ballots behind each pixel's label, in [0, 1]."""
+    presence: dict[str, float] = Field(default_factory=dict)
+    """By class asked for: the share of the competition that it holds where it is strongest, in [0, 1]; empty
+    where the method does not ask which classes there are."""
+    absent: tuple[str, ...] = ()
+    """Classes asked for that the image does not seem to show; they have no pixel."""
     timings_s: dict[str, float] = Field(default_factory=dict)
     """Seconds by stage (`sampling`, `capture`, `masks`, `writing`), this item's share of its batch."""
     checksum: str = ""

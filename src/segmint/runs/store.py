@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
-from segmint.artifacts import AttentionSummary, Image, Mask, MaskStatistics, PromptSpec, RefinedMask
+from segmint.artifacts import AttentionSummary, Image, Mask, MaskStatistics, Presence, PromptSpec, RefinedMask
 from segmint.errors import DamagedError, PromptError, RunError, StorageError
 from segmint.labels.labelmap import write_label_map
 from segmint.runs import codec, layout
@@ -46,6 +46,7 @@ def masked(
     statistics: MaskStatistics,
     vocabulary: Vocabulary,
     *,
+    presence: Presence | None = None,
     others: Mapping[Role, bytes] | None = None,
     **changes: Any,
 ) -> Draft:
@@ -56,6 +57,7 @@ def masked(
         mask: its labels and their agreement.
         statistics: of the mask.
         vocabulary: names and colours of the labels.
+        presence: which of its classes it shows, where that was asked.
         others: the content of its other files, where they are to be written too.
         changes: further fields of the record.
     """
@@ -64,6 +66,8 @@ def masked(
         "areas": {names[label_id]: area for label_id, area in statistics.areas.items()},
         "uncertain_fraction": statistics.uncertain_fraction,
         "agreement": statistics.agreement,
+        "presence": dict(presence.scores) if presence else {},
+        "absent": presence.absent if presence else (),
     }
     blobs: dict[Role, bytes] = {
         **(others or {}),

@@ -141,4 +141,5 @@ def _tag(parts: list[str], files: list[os.stat_result | None]) -> str:
 def _keep(path: Path, data: bytes) -> None:
     draft = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
     with suppress(OSError):  # a full or read-only cache costs speed, nothing else
+        path.parent.mkdir(parents=True, exist_ok=True)
         put(path, data, draft=draft, flush=False)

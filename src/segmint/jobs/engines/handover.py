@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from segmint.artifacts import Affinity, Generation, HeadFeatures, TokenMaps
+from segmint.artifacts import Affinity, DenoisingEvidence, Generation, HeadFeatures, TokenMaps
 from segmint.backbone.base import Outcome
 from segmint.errors import GenerationError, ImageError
 from segmint.jobs.work import Seen
@@ -63,6 +63,8 @@ def _put_generation(generation: Generation, arrays: Arrays) -> dict[str, Any]:
     arrays |= {f"maps.{place}": each.values for place, each in enumerate(generation.maps.values())}
     if generation.affinity is not None:
         arrays["affinity"] = generation.affinity.values
+    if generation.denoising is not None:
+        arrays["gains"], arrays["change"] = generation.denoising.gains, generation.denoising.change
     return {
         "spec": spec_to_json(generation.spec),
         "heads": [[each.layer, each.grid] for each in generation.heads],
@@ -70,6 +72,7 @@ def _put_generation(generation: Generation, arrays: Arrays) -> dict[str, Any]:
             [name, each.tokens, each.phrases, each.phrase_tokens] for name, each in generation.maps.items()
         ],
         "affinity": None if generation.affinity is None else generation.affinity.grid,
+        "denoised": None if generation.denoising is None else generation.denoising.classes,
         "prompt_truncated": generation.prompt_truncated,
         "seconds": dict(generation.seconds),
     }
@@ -101,6 +104,11 @@ def _outcome(said: Mapping[str, Any], arrays: Arrays) -> Outcome | ImageError:
             for place, (name, tokens, phrases, rows) in enumerate(kept["maps"])
         },
         affinity=None if grid is None else Affinity(grid=tuple(grid), values=arrays["affinity"]),
+        denoising=None
+        if kept["denoised"] is None
+        else DenoisingEvidence(
+            classes=tuple(kept["denoised"]), gains=arrays["gains"], change=arrays["change"]
+        ),
         prompt_truncated=kept["prompt_truncated"],
         seconds=kept["seconds"],
     )

@@ -7,8 +7,8 @@
                | "prompt" ( "contains" | "==" | "!=" ) text
                | ( "id" | "method" ) ( "contains" | "==" | "!=" ) text
                | "classes" "contains" class
-    number     = decimal [ "%" ] | "uncertain" | "agreement" | "smallest" | "classes" | "index" | "seed"
-               | "attempts" | "width" | "height" | "area" "(" class ")"
+    number     = decimal [ "%" ] | "uncertain" | "agreement" | "presence" | "smallest" | "classes" | "index"
+               | "seed" | "attempts" | "width" | "height" | "area" "(" class ")"
     class      = name | text
     text       = '"' … '"' | "'" … "'"        a backslash keeps the next character
 
@@ -55,6 +55,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 _NUMBERS: dict[str, Number] = {
     "uncertain": lambda record: record.uncertain_fraction,
     "agreement": lambda record: record.agreement,
+    "presence": lambda record: least_presence(record),  # noqa: PLW0108 - defined below
     "smallest": lambda record: smallest_named_area(record),  # noqa: PLW0108 - defined below
     "classes": lambda record: len(record.classes),
     "index": lambda record: record.index,
@@ -111,6 +112,12 @@ def parse_number(text: str, classes: Collection[str] | None = None) -> Number:
     number = parser.number()
     parser.finish()
     return number
+
+
+def least_presence(record: ItemRecord) -> float | None:
+    """How surely the least sure of its named classes is in the image, in [0, 1]; None for a lone class, which
+    has nothing to be held against, and where nobody asked."""
+    return min(record.presence.values()) if len(record.presence) > 1 else None
 
 
 def smallest_named_area(record: ItemRecord) -> float | None:

@@ -1,0 +1,121 @@
+"""What stands out of an image, whatever it is: the foreground that classes then part among themselves.
+
+The start token is attended to where nothing named is; texts of classes change the predicted noise where a
+thing is. Both are regressed on the self-attention features, and their sum is parted by a threshold.
+"""
+
+import numpy as np
+from jaxtyping import Float64
+from scipy import ndimage
+from scipy.special import expit
+
+from segmint.artifacts import Grid
+from segmint.masks.ridge import Features, Positions, regressed
+from segmint.masks.settings import CompetitionSettings
+
+HISTOGRAM_BINS = 64
+"""Bins of Otsu's histogram; more do not move its threshold noticeably."""
+ROUNDS = 4
+"""Thresholds found one after the other; later ones hardly move."""
+FEWEST = 8
+"""Positions of the larger group that are looked at beside the smaller one, at least; and of a small thing."""
+HIGH_STARTS = (0.92, 0.97, 0.985)
+"""Quantiles from which a small thing is sought."""
+PREFERENCE = 0.04
+"""By so much better must a small thing be parted than what Otsu's own threshold leads to."""
+
+
+def foreground(
+    start_token: Positions,
+    change: Positions | None,
+    features: Features,
+    grid: Grid,
+    rules: CompetitionSettings,
+) -> Positions:
+    """How far each position is foreground, in (0, 1); around the threshold a logistic curve of the distance.
+
+    Args:
+        start_token: attention to it, or to what stands for the background.
+        change: `DenoisingEvidence.change`, where it was captured.
+        features: of the layers that know what stands out.
+        grid: (height, width) of the positions.
+        rules: `foreground_ridge`, `change`, `balance`, `edge`.
+    """
+    signs = [-start_token] if change is None or not rules.change else [-start_token, change]
+    stacked = np.stack(signs, axis=1)
+    smooth = regressed(stacked, features, np.ones(len(start_token)), rules.foreground_ridge)
+    height = _standard(smooth[:, 0])
+    if len(signs) > 1:
+        height = _standard(height + rules.change * _standard(smooth[:, 1]))
+    threshold = balanced_threshold(height.reshape(grid), rules.balance) if rules.balance else otsu(height)
+    return np.asarray(expit((height - threshold) / rules.edge))
+
+
+def otsu(values: Positions) -> float:
+    """The threshold that parts values into the two groups of least inner variance. Source: Otsu 1979."""
+    return _parting(values)[0]
+
+
+def balanced_threshold(values: Float64[np.ndarray, "grid_h grid_w"], balance: float) -> float:
+    """Otsu's threshold where both of its groups are of like size, as it wants them.
+
+    A thing that fills little of the picture, or nearly all of it, drowns in the other group's variance. So
+    the smaller group is held against those of the other that lie nearest to it alone, and again with the
+    groups that come of that. What is sought from Otsu's own threshold may be lost to a small thing already;
+    so it is sought from high ones too, and the better parted is taken.
+
+    Args:
+        values: high where it is foreground.
+        balance: how many of the nearer positions are taken, in sizes of the smaller group.
+    """
+    start = otsu(values.ravel())
+    best, most = _settled(values, start, balance)
+    most += PREFERENCE
+    for high in np.quantile(values, HIGH_STARTS):
+        threshold, parted = _settled(values, float(high), balance)
+        if parted > most and (values > threshold).sum() >= FEWEST:
+            best, most = threshold, parted
+    return best
+
+
+def _settled(
+    values: Float64[np.ndarray, "grid_h grid_w"], threshold: float, balance: float
+) -> tuple[float, float]:
+    """The balanced threshold that is reached from another, and how well it parts its two groups."""
+    flat = values.ravel()
+    parted = 0.0
+    for _ in range(ROUNDS):
+        above = values > threshold
+        smaller = above if 2 * above.sum() <= above.size else ~above
+        near = int(max(FEWEST, balance * smaller.sum()))
+        if not smaller.any() or near >= smaller.size - smaller.sum():
+            break
+        away = np.where(smaller, np.inf, ndimage.distance_transform_edt(~smaller)).ravel()
+        beside = np.argpartition(away, near - 1)[:near]
+        before = threshold
+        threshold, parted = _parting(np.concatenate([values[smaller], flat[beside]]))
+        if threshold == before:
+            break
+    return threshold, parted
+
+
+def _parting(values: Positions) -> tuple[float, float]:
+    """Otsu's threshold, and the share of the variance that lies between its groups.
+
+    Across a gap all thresholds are as good as one another; the middle one is taken.
+    """
+    counts, edges = np.histogram(values, HISTOGRAM_BINS)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, mass = np.cumsum(counts)[:-1].astype(np.float64), np.cumsum(counts * centres)
+    above = len(values) - below
+    gap = mass[-1] / len(values) * below - mass[:-1]
+    between = gap**2 / np.maximum(below * above, 1)
+    whole = float((counts * (centres - mass[-1] / len(values)) ** 2).sum())
+    best = edges[1:-1][between >= between.max() * (1 - 1e-9)]
+    return float(best.mean()), float(between.max()) / max(whole, 1e-12)
+
+
+def _standard(values: Positions) -> Positions:
+    """With mean 0 and deviation 1; constant values become 0."""
+    centred = values - values.mean()
+    return np.asarray(centred / max(float(centred.std()), 1e-12))

@@ -1,0 +1,73 @@
+"""The foreground holds whether a thing fills little of the picture or most of it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from segmint.masks.foreground import balanced_threshold, foreground, otsu
+from segmint.masks.ridge import Features
+from segmint.masks.settings import CompetitionSettings
+
+RULES = CompetitionSettings()
+GRID = (32, 32)
+
+
+def picture(side: int) -> np.ndarray:
+    """True where a square thing of this side is, in the middle."""
+    truth = np.zeros(GRID, bool)
+    low = (32 - side) // 2
+    truth[low : low + side, low : low + side] = True
+    return truth
+
+
+@given(st.floats(0.5, 20), st.floats(-5, 5), st.floats(0.01, 0.3))
+def test_otsu_parts_two_groups_wherever_they_lie(gap: float, low: float, width: float) -> None:
+    rng = np.random.default_rng(0)
+    values = np.concatenate([low + width * gap * rng.random(50), low + gap + width * gap * rng.random(20)])
+    assert ((values > otsu(values)) == (np.arange(70) >= 50)).all()
+
+
+@pytest.mark.parametrize("side", [4, 6, 12, 22, 29])
+def test_a_threshold_finds_things_of_any_size(side: int) -> None:
+    truth = picture(side)
+    rng = np.random.default_rng(side)
+    noise = 0.3 * rng.normal(size=GRID) + 4 * ndimage.gaussian_filter(rng.normal(size=GRID), 3)
+    values = np.where(truth, 3.0, 0.0) + noise
+    found = values > balanced_threshold(values, RULES.balance)
+    assert (found & truth).sum() / (found | truth).sum() > 0.9
+
+
+def test_a_small_thing_on_uneven_ground_is_found_where_otsu_alone_takes_the_ground_apart() -> None:
+    truth = picture(4)
+    rows = np.linspace(0, 2, 32)[:, None].repeat(32, axis=1)
+    values = np.where(truth, 4.0, rows)
+
+    def overlap(threshold: float) -> float:
+        found = values > threshold
+        return float((found & truth).sum() / (found | truth).sum())
+
+    assert overlap(otsu(values.ravel())) < 0.1
+    assert overlap(balanced_threshold(values, RULES.balance)) > 0.9
+
+
+def test_constant_values_are_parted_somewhere_and_not_refused() -> None:
+    assert np.isfinite(balanced_threshold(np.ones(GRID), RULES.balance))
+
+
+def test_change_by_texts_corrects_a_start_token_that_misses_half_of_a_thing() -> None:
+    truth = picture(12)
+    half = truth.copy()
+    half[:, :16] = False
+    features = Features(
+        values=np.stack([truth.ravel(), half.ravel(), (truth & ~half).ravel()], axis=1).astype(float), count=3
+    )
+    start_token, change = 1.0 - half.ravel(), truth.ravel().astype(float)
+    alone = foreground(start_token, None, features, GRID, RULES)
+    both = foreground(start_token, change, features, GRID, RULES.model_copy(update={"change": 2.0}))
+    inside = truth.ravel()
+    assert ((alone > 0.5) == half.ravel()).all()
+    assert ((both > 0.5) == inside).all()
+    assert both.min() >= 0
+    assert both.max() <= 1
