@@ -58,6 +58,14 @@ def limits() -> Limits:
     return limits_of(os.environ)
 
 
+def too_large(what: object, most: int) -> str:
+    """The sentence that refuses a file of a run beyond the limit."""
+    return (
+        f"{what} is larger than {most} bytes; is it of this run? "
+        f"{variable('record_bytes')} and the like set what is read (docs/security.md)"
+    )
+
+
 def variable(name: str) -> str:
     """The environment variable that sets a limit."""
     return f"SEGMINT_MAX_{name.upper()}"

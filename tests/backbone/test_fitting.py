@@ -11,9 +11,12 @@ import pytest
 import torch
 from diffusers import (
     AutoencoderTiny,
+    DDIMScheduler,
     EDMEulerScheduler,
+    EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
     PNDMScheduler,
     VQModel,
 )
@@ -188,6 +191,54 @@ def test_a_few_step_model_is_looked_at_where_it_was_trained(tiny: Tiny) -> None:
     assert backbone._noise_levels(ObserveSettings(timesteps=(100, 0, 990, 101))) == (99, 19, 999)
     plain = load(ModelSettings(id=str(tiny("sd1"))), "cpu")
     assert plain._noise_levels(ObserveSettings(timesteps=(100, 0))) == (100, 0)
+
+
+USUAL = {**NOISE, "steps_offset": 1}
+TRAILING = {"timestep_spacing": "trailing"}
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("scheduler", [EulerDiscreteScheduler, EulerAncestralDiscreteScheduler])
+def test_a_turbo_in_a_folder_is_known_by_its_scheduler(
+    tiny: Tiny, make_spec: Make, tmp_path: Path, family: str, scheduler: Any
+) -> None:
+    folder = Path(shutil.copytree(tiny(family), tmp_path / "turbo"))
+    put(folder, "scheduler", scheduler(**USUAL, **TRAILING))
+    backbone = load(ModelSettings(id=str(folder)), "cpu")
+    assert (backbone.info.default_steps, backbone.info.default_guidance) == (4, 0.0)
+    assert backbone._noise_levels(ObserveSettings(timesteps=(100, 990))) == (249, 999)
+    assert "4 steps without guidance" in backbone.info.notes[0]
+    (item,) = backbone.generate([make_spec()], SamplingSettings(), EVERYTHING)
+    assert isinstance(item, Generation)
+    assert {len(head.values) for head in item.heads} == {1}  # no guidance: one half
+    other = load(ModelSettings(id=str(folder), scheduler="ddim"), "cpu").info
+    assert (other.default_steps, other.trained_timesteps) == (4, (249, 499, 749, 999))
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        EulerDiscreteScheduler(**USUAL),
+        EulerDiscreteScheduler(**USUAL, **TRAILING, rescale_betas_zero_snr=True),
+        EulerDiscreteScheduler(**USUAL, **TRAILING, prediction_type="v_prediction"),
+        DDIMScheduler(**USUAL, **TRAILING, clip_sample=False),
+    ],
+)
+def test_other_schedulers_are_of_models_trained_for_every_step(model: Path, scheduler: Any) -> None:
+    put(model, "scheduler", scheduler)
+    info = load(ModelSettings(id=str(model)), "cpu").info
+    assert (info.default_steps, info.default_guidance, info.trained_timesteps, info.notes) == (
+        50,
+        7.5,
+        (),
+        (),
+    )
+
+
+def test_a_network_with_a_consistency_adapter_fused_in_takes_few_steps(model: Path) -> None:
+    put(model, "scheduler", LCMScheduler(**USUAL))
+    info = load(ModelSettings(id=str(model)), "cpu").info
+    assert (info.default_steps, info.default_guidance, len(info.trained_timesteps)) == (4, 0.0, 50)
 
 
 @pytest.fixture

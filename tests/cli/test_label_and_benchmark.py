@@ -1,16 +1,20 @@
 """`segmint label` and `segmint benchmark`, end to end on the fake model."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from segmint.artifacts import PromptSpec
-from segmint.backbone.fake import FakeBackbone, draw
+from segmint.backbone.fake import FAKE_INFO, FakeBackbone, draw
 from segmint.cli import main
 from segmint.cli.options import parts, split_list
+from segmint.plan.photos.reading import read_photo
 
 METHODS = "segmint, pcc"
 
@@ -111,6 +115,87 @@ def test_a_benchmark_of_the_toybox(photos: Path, monkeypatch: pytest.MonkeyPatch
     assert report["dataset"] == "toybox val"
     with Image.open(out / "masks.png") as sheet:
         assert sheet.height > 2 * 128
+
+
+def turned(image: Image.Image, path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.convert("RGB").save(path, exif=exif)
+
+
+KINDS = {
+    "bit.png": lambda image, path: image.convert("1").save(path),
+    "deep.png": lambda image, path: Image.fromarray(
+        np.asarray(image.convert("L")).astype(np.uint16) * 257
+    ).save(path),
+    "print.jpg": lambda image, path: image.convert("CMYK").save(path),
+    "palette.png": lambda image, path: image.convert("P").save(path, transparency=0),
+    "turned.jpg": turned,
+    "moving.gif": lambda image, path: image.save(path, save_all=True, append_images=[image.rotate(90)]),
+    "pages.tiff": lambda image, path: image.save(path, save_all=True, append_images=[image.rotate(90)]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_command_reads_an_image_alike_and_says_the_same(
+    photos: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = photos / "odd" / kind
+    path.parent.mkdir()
+    KINDS[kind](Image.fromarray(picture(3)), path)
+    mask = (np.arange(64 * 64).reshape(64, 64) % 64 < 32).astype(np.uint8)
+    (photos / "truth").mkdir()
+    Image.fromarray(mask).save(photos / "truth" / f"{path.stem}.png")
+    expected = read_photo(path)
+    seen: list[np.ndarray] = []
+    observe = FakeBackbone.observe
+
+    def watched(self: FakeBackbone, images: Sequence[np.ndarray], *rest: Any) -> Any:
+        seen.extend(images)
+        return observe(self, images, *rest)
+
+    monkeypatch.setattr(FakeBackbone, "observe", watched)
+    masks, named = ("--masks", photos / "truth"), ("--classes", "boat")
+    for words in (
+        ("label", path, *named, "--out", photos / "run"),
+        ("heatmap", "a boat", "--image", path, "--out", photos / "map.png"),
+        (
+            "benchmark",
+            "folder",
+            "--images",
+            path,
+            *masks,
+            *named,
+            "--methods",
+            "pcc",
+            "--out",
+            photos / "bench",
+        ),
+    ):
+        seen.clear()
+        assert run(*words) == 0
+        [one] = seen
+        assert np.array_equal(one, expected.rgb)
+        told = " ".join(capsys.readouterr().err.split())
+        assert [note for note in expected.notes if note not in told] == []
+        assert told.count("note:") == len(expected.notes)
+
+
+def test_a_few_step_model_is_said_to_be_looked_at_elsewhere(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turbo = FakeBackbone(info=replace(FAKE_INFO, trained_timesteps=(249, 499, 749, 999)))
+    monkeypatch.setattr("segmint.backbone.loading.load", lambda *_, **__: turbo)
+    image, named = photos / "images/a.png", ("--classes", "boat, tree")
+    truth = ("--masks", photos / "masks", "--methods", "pcc")
+    for words in (
+        ("label", image, *named, "--out", photos / "run", "--quiet"),
+        ("heatmap", "a boat", "--image", image, "--out", photos / "map.png"),
+        ("benchmark", "folder", "--images", image, *truth, *named, "--out", photos / "bench"),
+    ):
+        assert run(*words) == 0
+        told = " ".join(capsys.readouterr().err.split())
+        assert told.count("it is looked at timestep 249, the nearest to 100 that it was trained for") == 1
 
 
 def test_lists_on_the_command_line() -> None:

@@ -29,7 +29,8 @@ class ModelInfo:
 
     `size_multiple_px`: image sides are multiples of this. `prompt_tokens`: length of the text encoder with
     its start and end tokens; longer prompts are truncated by the model. `licence` is None where neither the
-    model nor we know it.
+    model nor we know it. `trained_timesteps` are those that a few-step model was trained for, none where it
+    was trained for all. `notes` say what had to be decided about it.
     """
 
     id: str
@@ -48,6 +49,8 @@ class ModelInfo:
     device: str
     loras: tuple[str, ...] = ()
     safety_checker: bool = False
+    trained_timesteps: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def image_size(info: ModelInfo, height_px: int | None, width_px: int | None) -> tuple[int, int]:
@@ -65,6 +68,29 @@ def image_size(info: ModelInfo, height_px: int | None, width_px: int | None) -> 
             f"multiples of {multiple}; the nearest size is {near[0]}×{near[1]}"
         )
     return height, width
+
+
+def noise_levels(info: ModelInfo, asked: Sequence[int]) -> tuple[int, ...]:
+    """The timesteps asked for; of a few-step model the nearest that it was trained for, each once."""
+    if not info.trained_timesteps:
+        return tuple(asked)
+    nearest = (min(info.trained_timesteps, key=lambda known: abs(known - step)) for step in asked)
+    return tuple(dict.fromkeys(nearest))
+
+
+def looking_notes(info: ModelInfo, asked: Sequence[int]) -> tuple[str, ...]:
+    """What a person should know who has images looked at: noise levels other than those asked for."""
+    found = noise_levels(info, asked)
+    if found == tuple(dict.fromkeys(asked)):
+        return ()
+    return (
+        f"{info.id} is a few-step model: it is looked at timestep {_listed(found)}, the nearest to "
+        f"{_listed(asked)} that it was trained for",
+    )
+
+
+def _listed(steps: Sequence[int]) -> str:
+    return ", ".join(map(str, steps))
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from segmint.artifacts import AnyImage, DenoisingEvidence, Generation, Grid, Image, PromptSpec, TokenMaps
 from segmint.attention import CaptureRequest, DenoisingRequest, MapRequest
-from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size
+from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size, noise_levels
 from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.denoising import Denoiser
 from segmint.backbone.encoding import TextEncoder
@@ -43,8 +43,6 @@ class DiffusersBackbone:
     layers: tuple[AttentionLayer, ...] = field(init=False)
     reader: TextReader = field(init=False)
     encoder: TextEncoder = field(init=False)
-    trained_timesteps: tuple[int, ...] = ()
-    """Those that a few-step model was trained for; none where it was trained for all."""
     walked: set[tuple[str, int]] = field(default_factory=set)
     """Schedulers and numbers of steps that were tried."""
     texts: dict[tuple[Any, ...], tuple[Text, ...]] = field(default_factory=dict)
@@ -164,19 +162,14 @@ class DiffusersBackbone:
         return self._outcomes(specs, images, reading, capture.denoising, clean)
 
     def _noise_levels(self, observation: ObserveSettings) -> tuple[int, ...]:
-        """The timesteps asked for; of a few-step model the nearest that it was trained for, each once."""
+        """The timesteps to look at, as `noise_levels` has them; those that the model has not are refused."""
         levels = int(self.pipe.scheduler.config.num_train_timesteps)
         beyond = [step for step in observation.timesteps if step >= levels]
         if beyond:
             raise ConfigError(
                 f"the model has the timesteps 0 to {levels - 1}; --timesteps asks for {beyond[0]}"
             )
-        if not self.trained_timesteps:
-            return observation.timesteps
-        nearest = (
-            min(self.trained_timesteps, key=lambda known: abs(known - step)) for step in observation.timesteps
-        )
-        return tuple(dict.fromkeys(nearest))
+        return noise_levels(self.info, observation.timesteps)
 
     def _prompts(
         self, specs: Sequence[PromptSpec], halves: Halves, negative: str
@@ -280,6 +273,7 @@ class DiffusersBackbone:
         if request is None or not shown:
             return {}
         known = self.family.clean(self.pipe, list(shown.values())) if clean is None else clean[list(shown)]
+        request = replace(request, levels=noise_levels(self.info, request.levels))
         denoiser = Denoiser(family=self.family, pipe=self.pipe, encoder=self.encoder, request=request)
         own = [(specs[item], maps[item]) for item in shown]
         found = denoiser.evidence(known, [spec for spec, _ in own], [each for _, each in own], grid)

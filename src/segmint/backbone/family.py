@@ -163,7 +163,11 @@ class Halves:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a loaded model says about itself; `steps` and `guidance` are usual ones of its branch."""
+    """What a loaded model says about itself; `steps` and `guidance` are usual ones of its branch.
+
+    `timesteps` are those that a few-step model was trained for, none where it was trained for all. `notes`
+    say what had to be decided about it.
+    """
 
     branch: str
     steps: int
@@ -171,6 +175,8 @@ class Facts:
     size_px: Grid
     size_multiple_px: int
     prediction: str
+    timesteps: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable

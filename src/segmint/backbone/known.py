@@ -16,6 +16,10 @@ TOYBOX = "toybox"
 YARD = "yard"
 CROSS = ("toybox", "sd1", "sd2", "sdxl", "pixart", "sana")
 """What families of cross-attention begin with; in the others text and image attend jointly."""
+ADVERSARIAL_TIMESTEPS = (249, 499, 749, 999)
+"""Those of models distilled by adversarial diffusion. Source: Sauer et al. 2023, "Adversarial Diffusion
+Distillation", section 3.2.
+"""
 _RAIL_M = "CreativeML Open RAIL-M"
 _RAIL_PLUS = "CreativeML Open RAIL++-M"
 _SAI_COMMUNITY = "Stability AI Community License"
@@ -112,12 +116,7 @@ KNOWN: tuple[KnownModel, ...] = (
         steps=1,
         guidance=0.0,
         note="one to four steps, no guidance",
-        timesteps=(
-            249,
-            499,
-            749,
-            999,
-        ),  # Sauer et al. 2023, "Adversarial Diffusion Distillation", section 3.2
+        timesteps=ADVERSARIAL_TIMESTEPS,
     ),
     KnownModel(
         id="stabilityai/stable-diffusion-xl-base-1.0",
@@ -135,6 +134,7 @@ KNOWN: tuple[KnownModel, ...] = (
         steps=1,
         guidance=0.0,
         note="one to four steps, no guidance",
+        timesteps=ADVERSARIAL_TIMESTEPS,
     ),
     KnownModel(
         id="PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",

@@ -28,10 +28,11 @@ from transformers.utils import logging as transformers_logging
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
+from segmint.backbone.family import Facts
 from segmint.backbone.known import known_model, near, shipped_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
-from segmint.backbone.schedulers import build_scheduler, trained_timesteps
+from segmint.backbone.schedulers import build_scheduler
 from segmint.backbone.settings import ModelSettings
 from segmint.backbone.weights import load_part
 from segmint.devices import find_device
@@ -82,15 +83,13 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     if settings.dtype != "auto":
         dtype = _DTYPES[settings.dtype]
     pipe = _pipeline(folder, index, settings, dtype)
-    timesteps = _timesteps(pipe, settings)
+    facts = family_of(pipe.config).describe(pipe)  # by the scheduler that it came with
     fuse_loras(pipe, settings.loras)
     if settings.scheduler != "default":
         pipe.scheduler = build_scheduler(settings.scheduler, dict(pipe.scheduler.config))
     pipe.set_progress_bar_config(disable=True)
     pipe.to(place)
-    return DiffusersBackbone(
-        pipe=pipe, info=describe(pipe, settings, folder, place), trained_timesteps=timesteps
-    )
+    return DiffusersBackbone(pipe=pipe, info=describe(pipe, settings, folder, place, facts))
 
 
 def adopt(pipe: Any, *, device: str = "auto", **said: Any) -> tuple[ModelSettings, DiffusersBackbone]:
@@ -123,8 +122,7 @@ def adopt(pipe: Any, *, device: str = "auto", **said: Any) -> tuple[ModelSetting
     if device != "auto":
         own.to(find_device(device))
     info = describe(own, settings, Path(came_from), own._execution_device)
-    timesteps = _timesteps(own, settings)
-    return settings, DiffusersBackbone(pipe=own, info=info, trained_timesteps=timesteps)
+    return settings, DiffusersBackbone(pipe=own, info=info)
 
 
 def sampled_digest(pipe: Any) -> str:
@@ -140,18 +138,21 @@ def sampled_digest(pipe: Any) -> str:
     return f"sampled:{digest.hexdigest()[:12]}"
 
 
-def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.device) -> ModelInfo:
-    """Facts about a loaded pipeline.
+def describe(
+    pipe: Any, settings: ModelSettings, folder: Path, device: torch.device, facts: Facts | None = None
+) -> ModelInfo:
+    """What is known about a loaded pipeline: by its name, where that is a known one, else by itself.
 
     Args:
         pipe: the pipeline.
         settings: what it was loaded by.
         folder: where its files lie.
         device: where it runs.
+        facts: what it says about itself; None asks it.
     """
     known = known_model(settings.id)
     family = family_of(pipe.config)
-    facts = family.describe(pipe)
+    facts = facts or family.describe(pipe)
     return ModelInfo(
         id=settings.id,
         revision=_revision(settings, folder),
@@ -169,16 +170,9 @@ def describe(pipe: Any, settings: ModelSettings, folder: Path, device: torch.dev
         device=str(device),
         loras=settings.loras,
         safety_checker=getattr(pipe, "safety_checker", None) is not None,
+        trained_timesteps=(known.timesteps if known else ()) or facts.timesteps,
+        notes=() if known else facts.notes,
     )
-
-
-def _timesteps(pipe: Any, settings: ModelSettings) -> tuple[int, ...]:
-    known = known_model(settings.id)
-    if known and known.timesteps:
-        return known.timesteps
-    config = family_of(pipe.config).network(pipe).config
-    guided = config.get("time_cond_proj_dim") is not None
-    return trained_timesteps(pipe.scheduler, guided_inside=guided)
 
 
 def _folder(settings: ModelSettings) -> Path:

@@ -6,6 +6,7 @@ import diffusers
 import torch
 from diffusers.utils import logging
 
+from segmint.backbone.known import ADVERSARIAL_TIMESTEPS
 from segmint.errors import ConfigError
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -31,6 +32,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 clipped: diffusers' default for DDIM and DDPM is made for pixels.
 """
 _CONSISTENCY = ("LCMScheduler", "TCDScheduler")
+_EULER = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 _FAMILY = "DDIMScheduler"
 """Schedulers that can take its place can run Stable Diffusion; those for flow matching, say, cannot."""
 
@@ -91,16 +93,23 @@ def check_steps(scheduler: Any, steps: int) -> None:
 def trained_timesteps(scheduler: Any, *, guided_inside: bool) -> tuple[int, ...]:
     """The timesteps that a few-step model was trained for; none where it was trained for all.
 
-    A consistency model (LCM, TCD) knows only those of the solver that it was distilled from.
+    A consistency model (LCM, TCD) knows only those of the solver that it was distilled from. SD-Turbo and
+    SDXL-Turbo, whose networks look like any other, come with an Euler scheduler that spaces its steps from
+    the end; so do models trained for zero terminal signal, which tell themselves by their betas.
 
     Args:
         scheduler: the model's own.
         guided_inside: whether guidance is built into the network, as in LCMs.
 
-    Source: Luo et al. 2023, "Latent Consistency Models", section 4.3 (skipping-step technique).
+    Source: Luo et al. 2023, "Latent Consistency Models", section 4.3 (skipping-step technique); Lin et al.
+    2023, "Common Diffusion Noise Schedules and Sample Steps Are Flawed", section 3.
     """
-    original = scheduler.config.get("original_inference_steps")
-    if not (guided_inside or type(scheduler).__name__ in _CONSISTENCY) or not original:
+    config, name = scheduler.config, type(scheduler).__name__
+    if name in _EULER and config.get("timestep_spacing") == "trailing":
+        usual = not config.get("rescale_betas_zero_snr") and config.get("prediction_type") == "epsilon"
+        return ADVERSARIAL_TIMESTEPS if usual else ()
+    original = config.get("original_inference_steps")
+    if not (guided_inside or name in _CONSISTENCY) or not original:
         return ()
-    gap = int(scheduler.config.num_train_timesteps) // int(original)
+    gap = int(config.num_train_timesteps) // int(original)
     return tuple(gap * place - 1 for place in range(1, int(original) + 1))

@@ -29,6 +29,7 @@ class Sample:
     """One image with its true mask.
 
     `classes` are those to look for; `caption` says what the image shows, or None where the classes should.
+    `notes` say what had to be decided when the image was read.
     """
 
     item_id: str
@@ -36,6 +37,7 @@ class Sample:
     truth: Mask
     classes: tuple[str, ...]
     caption: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def pair_files(images: Sequence[str | Path], masks: Path) -> tuple[list[tuple[Source, Path]], list[str]]:
@@ -65,7 +67,8 @@ def read_sample(source: Source, mask: Path, vocabulary: Vocabulary) -> Sample:
     Raises:
         ImageError: a file cannot be read, the sizes differ, or the mask holds a label outside the vocabulary.
     """
-    image = read_photo(source.path).rgb
+    photo = read_photo(source.path)
+    image = photo.rgb
     truth = read_mask(mask, legend_of(vocabulary))
     if truth.shape != image.shape[:2]:
         raise ImageError(
@@ -74,7 +77,14 @@ def read_sample(source: Source, mask: Path, vocabulary: Vocabulary) -> Sample:
         )
     seen = set(np.unique(truth).tolist())
     classes = tuple(entry.name for entry in vocabulary.entries if entry.label_id in seen)
-    return Sample(item_id=source.item_id, image=image, truth=truth, classes=classes, caption=source.caption)
+    return Sample(
+        item_id=source.item_id,
+        image=image,
+        truth=truth,
+        classes=classes,
+        caption=source.caption,
+        notes=tuple(f"{source.path.as_posix()} {note}" for note in photo.notes),
+    )
 
 
 SEED_STRIDE = 10_000

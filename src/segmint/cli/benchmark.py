@@ -1,6 +1,6 @@
 """`segmint benchmark`: mask methods side by side, on images whose true masks are known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from segmint.backbone.base import Backbone
     from segmint.benchmark.rows import Mode, Report, Row
     from segmint.benchmark.run import Case
+    from segmint.benchmark.samples import Sample
     from segmint.recipe import Recipe
 
 app = typer.Typer(no_args_is_help=True)
@@ -133,7 +134,7 @@ def on_folder(
     with counter(quiet=quiet) as bar:
         for number in numbers:
             samples = (read_sample(source, mask, vocabulary) for source, mask in pairs)
-            shown = (sample for sample in samples if sample.classes)
+            shown = _with_classes(samples, telling=not (rows or quiet))
             cases = look(shown, setup.backbone, setup.recipe, setup.capture, seed=number * 1_000_000)
             watched = bar.track(cases, total=len(pairs), description=f"label, seed {number}")
             keep = album.keep if not rows else None
@@ -142,12 +143,22 @@ def on_folder(
     _finish(out, rows, album, setup, dataset=masks.resolve().name, settings=settings, quiet=quiet)
 
 
+def _with_classes(samples: "Iterable[Sample]", *, telling: bool) -> "Iterator[Sample]":
+    """Those whose mask shows a class; with `telling`, what had to be decided about each image is said."""
+    for sample in samples:
+        for note in sample.notes if telling else ():
+            say(f"note: {note}", err=True)
+        if sample.classes:
+            yield sample
+
+
 class _Setup:
     """The model, the methods and what they read."""
 
     def __init__(
         self, methods: str, model: str, recipe: Path | None, device: str, *, vocabulary: str
     ) -> None:
+        from segmint.backbone.base import looking_notes
         from segmint.backbone.loading import load
         from segmint.benchmark.run import union_capture
         from segmint.plan.classes import parse_classes
@@ -162,6 +173,8 @@ class _Setup:
         self.methods = _methods(methods, self.recipe)
         self.capture = union_capture(self.methods, self.recipe)
         self.backbone: Backbone = load(self.recipe.model, device=device)
+        for note in looking_notes(self.backbone.info, self.recipe.observation.timesteps):
+            say(f"note: {note}", err=True)
 
 
 class _Album:

@@ -93,20 +93,21 @@ def heatmap(
     recipe = Recipe().merged(changes | seed)
     groups: list[Any] = opt.parts(by, "--by", ("layer", "step", "head")) if by else []
     backbone = _load(recipe, where)
+    picture, told = _picture(image, backbone) if image else (None, [])
     found = attention_maps(
         backbone,
         prompt,
         [each for given in (words or []) for each in given.split(",")] + (more_words or []),
         kind=kind,  # type: ignore[arg-type]
         text=text,
-        image=_picture(image, backbone) if image else None,
+        image=picture,
         half=half,  # type: ignore[arg-type]
         group_by=groups,
         sampling=recipe.sampling,
         observation=recipe.observation,
         **({"layers": layers} if layers else {}),  # type: ignore[arg-type]
     )
-    notes = (*found.notes, *save_figure(found, out))
+    notes = (*told, *found.notes, *save_figure(found, out))
     if arrays:
         save_arrays(found, arrays)
     for note in notes:
@@ -124,7 +125,10 @@ def _load(recipe: Recipe, where: Where) -> "DiffusersBackbone":
     return load(recipe.model, where.device)
 
 
-def _picture(path: Path, backbone: "DiffusersBackbone") -> Any:
+def _picture(path: Path, backbone: "DiffusersBackbone") -> tuple[Any, list[str]]:
+    """The image at the model's own size, and what had to be decided when it was read."""
     from segmint.plan.photos.reading import read_photo, resized
 
-    return resized(read_photo(path).rgb, (backbone.info.height_px, backbone.info.width_px))
+    photo = read_photo(path)
+    notes = [f"{path.as_posix()} {note}" for note in photo.notes]
+    return resized(photo.rgb, (backbone.info.height_px, backbone.info.width_px)), notes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from segmint.artifacts import PromptSpec
-from segmint.backbone.base import ModelInfo
+from segmint.backbone.base import ModelInfo, looking_notes
 from segmint.errors import StorageError
 from segmint.jobs.request import Request
 from segmint.jobs.resume import adopt, check_digest, check_same_model, create, find
@@ -83,7 +83,10 @@ def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
         try:
             if batches:
                 specs = [spec for batch in batches for spec in batch.specs]
-                check_same_model(run, info or engine.prepare(job.request.recipe, specs))
+                info = info or engine.prepare(job.request.recipe, specs)
+                check_same_model(run, info)
+                for note in model_notes(info, job.request):
+                    listener.noted(note)
                 work = Work(
                     files=job.files,
                     recipe=job.request.recipe,
@@ -107,6 +110,13 @@ def missing(run: Run, job: Job) -> tuple[Batch, ...]:
     """The batches that hold items without a record, or failed ones that have seeds left to try."""
     given_up = {each for each in run.failed_ids() if run.failure(each).attempts > job.retries}
     return batches_to_do(job.request.plan, run.done_ids() | given_up, job.request.batch_size)
+
+
+def model_notes(info: ModelInfo, request: Request) -> tuple[str, ...]:
+    """What a person should know of how the model is used."""
+    if request.photos is None:
+        return info.notes
+    return looking_notes(info, request.recipe.observation.timesteps)
 
 
 def _prepared(job: Job, engine: Engine) -> ModelInfo:

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 
 from segmint.artifacts import Generation, Image, PromptSpec, TokenMaps
 from segmint.attention import CaptureRequest, DenoisingRequest, GroupBy, Half, MapRequest
-from segmint.backbone.base import Backbone, Callback
+from segmint.backbone.base import Backbone, Callback, looking_notes
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.errors import GenerationError, PromptError
 
@@ -130,7 +130,10 @@ def attention_maps(
         image=outcome.image,
         words=chosen,
         maps=maps,
-        notes=tuple(_notes(outcome, backbone.info.prompt_tokens - 2)),
+        notes=(
+            *(() if image is None else looking_notes(backbone.info, observation.timesteps)),
+            *_notes(outcome, backbone.info.prompt_tokens - 2),
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from s3_server import PAGE
 from segmint.errors import MissingDependency, RunError, StorageError
 from segmint.export.source import open_source
 from segmint.export.write import export
+from segmint.limits import limits
 from segmint.runs import layout
 from segmint.runs.curation.decisions import decide
 from segmint.runs.files import objects
@@ -74,6 +75,30 @@ def test_a_listing_goes_on_past_the_stores_page(files):
     file_system(files.address).pipe({f"{files.address}/items/{each}.json": b"{}" for each in ids})
     assert {each.removesuffix(".json") for each in files.names(layout.ITEMS)} == ids
     assert files.names(layout.IMAGES) == set()
+
+
+def test_no_more_of_an_object_is_read_than_the_limit(files, monkeypatch):
+    monkeypatch.setenv("SEGMINT_MAX_RECORD_BYTES", "1000")
+    limits.cache_clear()
+    asked = []
+    call = S3FileSystem._call_s3
+
+    async def watched(self, method, *words, **more):
+        if method == "get_object":
+            asked.append(more["Range"])
+        return await call(self, method, *words, **more)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", watched)
+    for size in (0, 1, 1000):
+        files.objects.put(NAME, b"x" * size)
+        assert files.read(NAME) == b"x" * size
+    files.objects.put(NAME, b"x" * 100_000)
+    with pytest.raises(StorageError, match=r"/name is larger than 1000 bytes; is it of this run\?"):
+        files.read(NAME)
+    assert set(asked) == {"bytes=0-1000"}
+    with pytest.raises(StorageError, match="it is not there"):
+        files.read(PurePosixPath("gone"))
+    limits.cache_clear()
 
 
 KILLED = """

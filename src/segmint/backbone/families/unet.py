@@ -20,6 +20,7 @@ from segmint.attention import Kind, Part
 from segmint.backbone.family import Embedding, Facts, Halves, Heard, Parts, present
 from segmint.backbone.fitting import check_unet_parts, model_side
 from segmint.backbone.latents import encode_images, noised_by_variance, step_end
+from segmint.backbone.schedulers import trained_timesteps
 from segmint.backbone.settings import ModelSettings
 from segmint.backbone.text import ClipReader, Words
 from segmint.errors import ModelError
@@ -31,6 +32,10 @@ SUPPORTED = (
 SD_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SDXL_PARTS = (*SD_PARTS, "text_encoder_2", "tokenizer_2")
 _PARTS: dict[str, Part] = {"down_blocks": "encoder", "up_blocks": "decoder"}
+_FEW_STEPS = (
+    "its {name} is that of a few-step model (Turbo, Lightning, LCM): 4 steps without guidance unless --steps "
+    "and --guidance say otherwise"
+)
 _USUAL_CELLS = 64
 """Side of the latents where no part of a model tells its own, as of Stable Diffusion 1.x."""
 
@@ -181,18 +186,22 @@ class UNetFamily:
         return attention_layers(pipe.unet)
 
     def describe(self, pipe: Any) -> Facts:
-        """As `Family.describe`; a model with guidance built in needs few steps."""
+        """As `Family.describe`; a model with guidance built in, or distilled away, needs few steps."""
         xl = isinstance(pipe, StableDiffusionXLPipeline)
-        config = pipe.unet.config
-        few = config.time_cond_proj_dim is not None
+        config, scheduler = pipe.unet.config, pipe.scheduler
+        guided_inside = config.time_cond_proj_dim is not None
+        timesteps = trained_timesteps(scheduler, guided_inside=guided_inside)
+        unguided = bool(timesteps) and not guided_inside
         branch = {768: "sd1", 1024: "sd2"}.get(config.cross_attention_dim, "sd")
         return Facts(
             branch="sdxl" if xl else branch,
-            steps=4 if few else 50,
-            guidance=8.5 if few else 5.0 if xl else 7.5,
+            steps=4 if unguided or guided_inside else 50,
+            guidance=8.5 if guided_inside else 0.0 if unguided else 5.0 if xl else 7.5,
             size_px=(_side_px(pipe, 0), _side_px(pipe, 1)),
             size_multiple_px=math.lcm(8, pipe.vae_scale_factor),
-            prediction=pipe.scheduler.config.get("prediction_type", "epsilon"),
+            prediction=scheduler.config.get("prediction_type", "epsilon"),
+            timesteps=timesteps,
+            notes=(_FEW_STEPS.format(name=type(scheduler).__name__),) if unguided else (),
         )
 
     def reader(self, pipe: Any) -> ClipReader:

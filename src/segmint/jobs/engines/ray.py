@@ -322,7 +322,8 @@ def _mask_task(work: Work) -> Task:
 
 
 def _info(fields: dict[str, Any]) -> ModelInfo:
-    return ModelInfo(**{**fields, "loras": tuple(fields["loras"])})
+    rows = {name: tuple(each) for name, each in fields.items() if isinstance(each, list)}
+    return ModelInfo(**{**fields, **rows})
 
 
 class _Notes(Silent):

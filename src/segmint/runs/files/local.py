@@ -18,7 +18,7 @@ from typing import NoReturn, Protocol, runtime_checkable
 
 from segmint import atomic
 from segmint.errors import StorageError
-from segmint.limits import limits, variable
+from segmint.limits import limits, too_large
 from segmint.runs import layout
 from segmint.runs.files.holder import Fence
 from segmint.runs.files.lock import hold
@@ -107,10 +107,7 @@ class LocalFiles:
         except OSError as error:
             _refuse("read", target, error)
         if len(data) > most:
-            raise StorageError(
-                f"{target} is larger than {most} bytes; is it of this run? "
-                f"{variable('record_bytes')} and the like set what is read (docs/security.md)"
-            )
+            raise StorageError(too_large(target, most))
         return data
 
     def write(self, path: PurePosixPath, data: bytes) -> None:

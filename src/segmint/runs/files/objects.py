@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from segmint.errors import MissingDependency, SegmintError, StorageError
+from segmint.limits import limits, too_large
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://(.*)")
 _EXTRA = "pip install 'segmint[remote]'"
@@ -32,13 +33,28 @@ class Objects:
     url: str
 
     def read(self, path: PurePosixPath) -> bytes:
-        """The content of an object.
+        """The content of an object, of which no more than the limit is asked for.
 
         Raises:
-            StorageError: it is not there, or the store refuses.
+            StorageError: it is not there, is larger than a file of its kind may be, or the store refuses.
         """
+        most = limits().of_file(path.suffix)
         with self._told("read", path):
-            return bytes(self._system().cat_file(self._name(path)))
+            data = self._first_bytes(self._name(path), most + 1)
+        if len(data) > most:
+            raise StorageError(too_large(f"{self.url}/{path}", most))
+        return data
+
+    def _first_bytes(self, name: str, count: int) -> bytes:
+        system = self._system()
+        try:
+            return bytes(system.cat_file(name, start=0, end=count))
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception:
+            if system.info(name)["size"]:  # a store that is asked for a part of nothing refuses
+                raise
+            return b""
 
     def put(self, path: PurePosixPath, data: bytes) -> None:
         """Put an object in place by one request: whole or not at all, over what was there."""
