@@ -107,9 +107,9 @@ def test_held_memory_does_not_grow_with_the_steps(
     held = []
     original = DiffusersBackbone._outcomes
 
-    def spy(self: DiffusersBackbone, specs: Any, images: Any, reading: Any) -> Any:
+    def spy(self: DiffusersBackbone, specs: Any, images: Any, reading: Any, *more: Any) -> Any:
         held.append((reading.calls, reading.held_bytes()))
-        return original(self, specs, images, reading)
+        return original(self, specs, images, reading, *more)
 
     monkeypatch.setattr(DiffusersBackbone, "_outcomes", spy)
     for steps in (5, 50):

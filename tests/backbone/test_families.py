@@ -46,6 +46,7 @@ class MixerLayer:
     kind: str = "joint"
     level: int = 0
     heads: int = HEADS
+    expert: bool = False
     scale: float = (WIDTH / HEADS) ** -0.5
 
     def grid(self, latent: Grid) -> Grid:

@@ -45,8 +45,10 @@ def curate(
     """Decide by rule which items a dataset made of the run holds; without rules, tell how things stand.
 
     Rules compare uncertain, agreement, presence, smallest (area of the least named class), area(CLASS),
-    classes, prompt, index, seed, method, width, height; joined by and, or, not. Items decided before stay as
-    they are. Rejected items stay on the disk; training, exports and the image-set lists leave them out.
+    classes, prompt, index, seed, method, width, height; joined by and, or, not.
+
+    Items decided before stay as they are. Rejected items stay on the disk; training, exports and the image-set
+    lists leave them out.
 
     [bold]Examples[/bold]
 
