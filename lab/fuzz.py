@@ -30,7 +30,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.fuzz_readers import Reader, readers
+from lab.fuzz_inputs import Reader
+from lab.fuzz_readers import readers
 from segmint.errors import SegmintError
 
 HANG_S = 5.0

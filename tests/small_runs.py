@@ -4,6 +4,7 @@ import numpy as np
 
 from segmint.artifacts import AttentionSummary, LayerComponents, PromptSpec, TokenMaps
 from segmint.runs import codec
+from segmint.runs.attentionfile import encode_summary
 from segmint.runs.files.local import Files
 from segmint.runs.records import ItemRecord, RunHeader
 from segmint.runs.store import Draft, Run, commit, write_image_sets, write_run
@@ -66,7 +67,7 @@ def draft_of(spec: PromptSpec, *, features: bool = False) -> Draft:
         "agreement": codec.encode_agreement(np.full((16, 24), 2 / 3, np.float32)),
     }
     if features:
-        blobs["features"] = codec.encode_summary(summary_of(spec.seed))
+        blobs["features"] = encode_summary(summary_of(spec.seed))
     record = ItemRecord(
         segmint_version="0.1.0",
         id=spec.item_id,

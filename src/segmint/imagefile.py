@@ -1,6 +1,7 @@
 """Open a picture file of anybody's: whatever is wrong with it becomes one ImageError that names it."""
 
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -16,7 +17,7 @@ from segmint.errors import ImageError
 UNREADABLE = (
     *(UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, OverflowError, MemoryError),
     *(zipfile.BadZipFile, zlib.error, struct.error, LookupError, RuntimeError, TypeError, AttributeError),
-    *(ArithmeticError, AssertionError),
+    *(ArithmeticError, AssertionError, tokenize.TokenError),
 )
 """What Pillow, numpy and zipfile raise for bytes that are not what they should be."""
 _RUN_BY_OTHERS = ("EPS", "WMF")

@@ -1,12 +1,17 @@
+import contextlib
 import io
 import json
 import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from segmint.cli.main import run as run_command
+from segmint.errors import DatasetError
+from segmint.export.corrections import read_corrections
 from segmint.export.source import ObjectRule, open_source
 from segmint.export.write import export
 from segmint.runs import codec, layout
@@ -14,6 +19,7 @@ from segmint.runs.curation.decisions import read_states
 from segmint.runs.files.local import LocalFiles
 from segmint.runs.store import open_run
 from segmint.runs.verify import verify
+from segmint.vocabulary import Vocabulary
 from synthetic_runs import scene, write_run
 
 COUNT = 4
@@ -124,6 +130,25 @@ def test_a_zip_that_cannot_be_meant_is_refused_and_nothing_is_done(capsys, run, 
     assert not (run / layout.CURATION).exists()
 
 
+@settings(max_examples=150, deadline=None)
+@given(at=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255), cut=st.booleans())
+def test_a_damaged_zip_is_read_or_refused(tmp_path_factory, at, flip, cut):
+    path = tmp_path_factory.mktemp("zip") / "x.zip"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("labelmap.txt", MAP)
+        archive.writestr("SegmentationClass/000000.png", png(BLACK))
+    data = bytearray(buffer.getvalue())
+    place = int(at * len(data))
+    if cut:
+        del data[place:]
+    else:
+        data[place] ^= flip
+    path.write_bytes(data)
+    with contextlib.suppress(DatasetError):
+        read_corrections(path, Vocabulary.of(["boat"]), lambda _: (64, 64))
+
+
 @pytest.mark.parametrize(
     ("tasks", "said"),
     [
@@ -140,6 +165,16 @@ def test_a_zip_that_cannot_be_meant_is_refused_and_nothing_is_done(capsys, run, 
                 {"type": "brushlabels", "value": {"brushlabels": ["boat"], "rle": [1, 2, 3]}}]}]}],
             "rle",
         ),
+        *(
+            (
+                [{"data": {"item": "000000"}, "annotations": [{"result": [
+                    {"type": "brushlabels", "value": {"brushlabels": names, "rle": []}}]}]}],
+                "no task with brush masks",
+            )
+            for names in ([], ["boat", "tree"], 7, None)
+        ),
+        ([{"data": {"item": "000000"}, "annotations": {}}, 5], "no task with brush masks"),
+        ([{"data": {"item": "000000"}, "annotations": [{"result": {"a": 1}}]}], "no task with brush masks"),
     ],
 )  # fmt: skip
 def test_tasks_that_cannot_be_meant_are_refused(capsys, run, tmp_path, tasks, said):

@@ -9,7 +9,8 @@ import pytest
 
 from lab import fuzz
 from lab.fuzz import Exam, Order, examine, mutate, run
-from lab.fuzz_readers import Reader, readers
+from lab.fuzz_inputs import Reader
+from lab.fuzz_readers import readers
 from segmint.errors import DatasetError
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from segmint import limits
 from segmint.errors import ConfigError, ImageError, RunError, SegmintError, StorageError
 from segmint.runs import codec, layout
+from segmint.runs.attentionfile import decode_summary
 from segmint.runs.curation.decisions import CurationLog, decide
 from segmint.runs.files.local import LocalFiles
 from segmint.runs.masksets import check_mask_set_name
@@ -213,7 +214,7 @@ def overlapping() -> bytes:
 )
 def test_features_that_unpack_to_more_than_they_are_take_no_memory(data):
     with pytest.raises(ImageError, match=r"bytes that unpack to \d+"):
-        codec.decode_summary(data, source="features/x.npz")
+        decode_summary(data, source="features/x.npz")
 
 
 @pytest.mark.parametrize("decode", [codec.decode_image, codec.decode_mask, codec.decode_agreement])

@@ -12,6 +12,7 @@ from segmint.artifacts import Mask, RefinedMask
 from segmint.errors import ConfigError, DatasetError, RunError, SegmintError
 from segmint.export.brush import decode_brush
 from segmint.export.labelstudio import UNCERTAIN
+from segmint.imagefile import UNREADABLE
 from segmint.labels.labelmap import parse_label_map
 from segmint.labels.legend import Legend, legend_of
 from segmint.pipeline import mask_statistics
@@ -94,8 +95,8 @@ def _from_cvat(path: Path, vocabulary: Vocabulary) -> Iterator[tuple[str, Mask]]
                 inner = PurePosixPath(name)
                 if inner.suffix == ".png" and inner.parent == home:
                     yield inner.stem, _decoded(_unpacked(archive, member, path), legend, f"{path}: {name}")
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
-        raise DatasetError(f"{path} cannot be read as a zip: {error}") from None
+    except UNREADABLE as error:
+        raise DatasetError(f"{path} cannot be read as a zip: {str(error) or type(error).__name__}") from None
 
 
 def _check_inside(path: Path, name: str) -> None:
@@ -149,7 +150,7 @@ def _from_label_studio(
             marks = task.get("annotations") or task.get("predictions") or []
             results = marks[0]["result"] if marks else []
             yield item_id, _brushed(results, _ids(vocabulary), size_of(item_id), where)
-        except (TypeError, KeyError, AttributeError, IndexError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise DatasetError(f"{where} is no task with brush masks: {error!r}") from None
 
 

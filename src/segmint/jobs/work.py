@@ -24,6 +24,7 @@ from segmint.pipeline import capture_for, finish, look
 from segmint.plan.photos.reading import Photo, read_photo
 from segmint.recipe import Recipe
 from segmint.runs import codec
+from segmint.runs.attentionfile import encode_summary
 from segmint.runs.files.local import Files
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Draft, Role, masked
@@ -118,7 +119,7 @@ def make(seen: Seen, work: Work, info: ModelInfo) -> Draft:
     as_it_was = None if photo is None else photo.original
     blobs: dict[Role, bytes] = {"image": as_it_was or codec.encode_image(item.image, output.image_format)}
     if output.keep_features:
-        blobs["features"] = codec.encode_summary(item.summary)
+        blobs["features"] = encode_summary(item.summary)
     height_px, width_px = item.image.shape[:2]
     draft = masked(
         _record(item.spec, work, info, attempts=seen.attempts),

@@ -18,6 +18,7 @@ from segmint.artifacts import AttentionSummary, Image, Mask, MaskStatistics, Pre
 from segmint.errors import DamagedError, PromptError, RunError, StorageError
 from segmint.labels.labelmap import write_label_map
 from segmint.runs import codec, layout
+from segmint.runs.attentionfile import decode_summary
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.files.local import Files, LocalFiles
 from segmint.runs.files.remote import files_at
@@ -156,7 +157,7 @@ class Run:
         """
         if "features" not in record.files:
             raise RunError(f"item {record.id} has no stored features; mint with --keep-features to have them")
-        return self._decoded(codec.decode_summary, record, "features")
+        return self._decoded(decode_summary, record, "features")
 
     def shown(self, item_ids: Iterable[str]) -> list[tuple[ItemRecord, Image, Mask]]:
         """Record, image and mask of each of these items.

@@ -70,16 +70,19 @@ class TrainingLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The entries of a training's log; a last line that was cut off by a kill is left out."""
+    """The entries of a training's log, up to a line that is none: a kill may cut the last one."""
     path = folder / LOG
     if not path.is_file():
         return []
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            entries.append(json.loads(line))
-        except ValueError:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(entry, dict) or type(entry.get("iteration")) is not int:
+            break
+        entries.append(entry)
     return entries
 
 
