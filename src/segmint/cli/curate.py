@@ -47,8 +47,8 @@ def curate(
     Rules compare uncertain, agreement, presence, smallest (area of the least named class), area(CLASS),
     classes, prompt, index, seed, method, width, height; joined by and, or, not.
 
-    Items decided before stay as they are. Rejected items stay on the disk; training, exports and the image-set
-    lists leave them out.
+    Items decided before stay as they are. Rejected items stay on the disk; training, exports and the lists
+    of image sets leave them out.
 
     [bold]Examples[/bold]
 
