@@ -12,7 +12,7 @@ from segmint.cli.telling import say
 from segmint.recipe import Recipe
 
 if TYPE_CHECKING:
-    from segmint.backbone.diffusion import DiffusersBackbone
+    from segmint.backbone.base import Backbone
 
 WORDS, OUTPUT = "Words", "Output"
 
@@ -82,6 +82,7 @@ def heatmap(
     [cyan]segmint heatmap "a boat at sea" --kind ovam --words sail water --by layer --out layers.png[/cyan]
     """
     from segmint.errors import ConfigError
+    from segmint.jobs.engines.local import load_on
     from segmint.pictures.heatmap_figure import save_arrays, save_figure
     from segmint.pictures.heatmaps import attention_maps
 
@@ -92,7 +93,7 @@ def heatmap(
     seed = {"observation.seed": changes["sampling.seed"]} if "sampling.seed" in changes else {}
     recipe = Recipe().merged(changes | seed)
     groups: list[Any] = opt.parts(by, "--by", ("layer", "step", "head")) if by else []
-    backbone = _load(recipe, where)
+    backbone = load_on(where.device, settings=recipe.model, threads=where.threads)
     picture, told = _picture(image, backbone) if image else (None, [])
     found = attention_maps(
         backbone,
@@ -115,17 +116,7 @@ def heatmap(
     say(f"{', '.join(found.words)} ({found.kind.upper()}) → {out}{f', {arrays}' if arrays else ''}")
 
 
-def _load(recipe: Recipe, where: Where) -> "DiffusersBackbone":
-    import torch
-
-    from segmint.backbone.loading import load
-
-    if where.threads is not None:
-        torch.set_num_threads(where.threads)
-    return load(recipe.model, where.device)
-
-
-def _picture(path: Path, backbone: "DiffusersBackbone") -> tuple[Any, list[str]]:
+def _picture(path: Path, backbone: "Backbone") -> tuple[Any, list[str]]:
     """The image at the model's own size, and what had to be decided when it was read."""
     from segmint.plan.photos.reading import read_photo, resized
 

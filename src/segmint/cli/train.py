@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import Field
 from rich.console import Console
+from rich.table import Table
 
 from segmint.cli import options as opt
 from segmint.cli.datasets import HELP as DATASET_HELP
@@ -15,23 +17,14 @@ from segmint.cli.flags import Changes, Flags
 from segmint.cli.telling import cell, terminal
 from segmint.cli.watching import percent, watched
 from segmint.errors import ConfigError
-from segmint.settings import read_toml, with_changes
+from segmint.settings import Flag, Settings, read_toml, with_changes
 from segmint.training.settings import TrainSettings
 from segmint.training.starting import check_folder, check_weights
 
 if TYPE_CHECKING:
+    from segmint.scores import Scores
     from segmint.training.data.datasets import LabelledSet
     from segmint.training.fit.train import TrainingResult
-
-from typing import TYPE_CHECKING
-
-from pydantic import Field
-from rich.table import Table
-
-from segmint.settings import Flag, Settings
-
-if TYPE_CHECKING:
-    from segmint.scores import Scores
     from segmint.training.judge.inference import Views
 
 
