@@ -13,8 +13,9 @@ Counted by a profiler's hook, in every thread:
   it encodes twice more, padded and, to warn of what it cuts off, whole.
 
 At a700206 the road from the command line counts 300 functions, 57 files and 93 room changes, `segmint.mint`
-in memory 111, 22 and 16. What other issues brought since lies on the road too: tokens by offsets, parts held
-against one another, mask workers beside the drawing, a label map that is read back.
+in memory 111, 22 and 16. What other issues brought since lies on the road too (`by_issue`): parts held
+against one another, mask workers beside the drawing, a mean field, a folder that may be a stranger's.
+docs/decisions/0010 has the phases.
 """
 
 import inspect
@@ -36,6 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 import segmint
+from lab.size import brought_by
 
 ROOT = str(Path(str(segmint.__file__)).parent) + os.sep
 COMMAND = "generate --model toybox --classes boat --count 1 --steps 2 --quiet --device cpu --out run"
@@ -63,6 +65,8 @@ class Passes:
     """Calls of each `room/file.py:name`."""
     changes: dict[str, int] = field(default_factory=dict)
     """Calls from room to room, by `caller > called`, both named as above."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """The line that each function begins at."""
     tokenised: dict[str, int] = field(default_factory=dict)
     """How often each text was."""
 
@@ -99,12 +103,14 @@ def count(road: str, walk: Callable[[], Any]) -> Passes:
     """Do something and count what it passes."""
     functions: Counter[str] = Counter()
     changes: Counter[str] = Counter()
+    lines: dict[str, int] = {}
 
     def called(frame: FrameType, event: str, _: Any) -> None:
         name = _name(frame.f_code) if event == "call" else None
         if name is None:
             return
         functions[name] += 1
+        lines[name] = frame.f_code.co_firstlineno
         caller = _caller(frame)
         if caller is not None and room(caller) != room(name):
             changes[f"{caller} > {name}"] += 1
@@ -117,7 +123,15 @@ def count(road: str, walk: Callable[[], Any]) -> Passes:
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
-    return Passes(road=road, functions=dict(functions), changes=dict(changes), tokenised=dict(texts))
+    return Passes(
+        road=road, functions=dict(functions), changes=dict(changes), lines=lines, tokenised=dict(texts)
+    )
+
+
+def by_issue(passes: Passes) -> Counter[str]:
+    """How many of the functions each issue brought, by the commit of their first lines; see `lab.size`."""
+    lines = {name: brought_by(Path(ROOT) / name) for name in passes.files}
+    return Counter(lines[name.partition(":")[0]][at - 1] for name, at in passes.lines.items())
 
 
 def _name(code: CodeType) -> str | None:
@@ -203,6 +217,8 @@ def main(
     disk = roads[0]
     by_room = Counter(room(name) for name in disk.functions)
     console.print("functions:", ", ".join(f"{name} {number}" for name, number in by_room.most_common()))
+    issues = by_issue(disk).most_common()
+    console.print("brought by:", ", ".join(f"{name} {number}" for name, number in issues))
     for change, calls in Counter(disk.changes).most_common(SHOWN):
         console.print(f"{calls:4} × {change}", highlight=False)
     for name in sorted(each for each in disk.functions if room(each) == room_name):

@@ -15,12 +15,12 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = "src/segmint/*.py"
 BROUGHT = {
-    12: "7c74d14 882e3c1 15ff1ad",
-    13: "9a96786 ec84c89 9c14daa 6a42b3a ff20892",
+    12: "7c74d14 882e3c1 15ff1ad 064d116",
+    13: "9a96786 ec84c89 9c14daa 6a42b3a ff20892 4ef3f5e e2fc469",
     14: "4088aee 7685bb2 76a0b7c 810f398",
     15: "64516cf e6a5597 32212d0 36be9b3 a0e04ef 8d4064e de5868b 521aad2",
-    16: "ad9d473 e5d512d 9564233 a4cd2fc b4ddf11 71bf3fb 15734db e4ed824 24b430c fc93125 a60bf45",
-    17: "4d79286 a8a43b1",
+    16: "ad9d473 e5d512d 9564233 a4cd2fc b4ddf11 71bf3fb 15734db e4ed824 24b430c fc93125 a60bf45 f668e8d",
+    17: "4d79286 a8a43b1 be6e346",
 }
 """Issue → the commits that changed `MODULES` for it."""
 
@@ -37,6 +37,14 @@ def change_of(commit: str) -> tuple[int, int]:
 def _git(*words: str) -> str:
     done = subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True)
     return done.stdout
+
+
+def brought_by(module: Path) -> list[str]:
+    """Of each line of a module: "house", or the issue that brought it."""
+    lines = _git("blame", "-s", "-l", "HEAD", "--", str(module)).splitlines()
+    issues = {commit: f"issue {issue}" for issue, commits in BROUGHT.items() for commit in commits.split()}
+    length = len(next(iter(issues), ""))
+    return [issues.get(line[:length], "house") for line in lines]
 
 
 def sizes() -> list[tuple[str, int, int]]:

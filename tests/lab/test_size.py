@@ -16,7 +16,7 @@ def _committed(folder: Path, **modules: int | None) -> str:
         if lines is None:
             path.unlink()
         else:
-            path.write_text("x = 1\n" * lines, encoding="utf-8")
+            path.write_text(f"{name} = 1\n" * lines, encoding="utf-8")
     for words in (["add", "-A"], ["commit", "-qm", "Change"]):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=folder, check=True)
     return subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=folder, text=True).strip()
@@ -30,4 +30,6 @@ def test_the_house_is_what_no_issue_brought(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(size, "ROOT", tmp_path)
     monkeypatch.setattr(size, "BROUGHT", {12: brought})
     assert size.change_of(brought) == (12 - 10 - 5 + 7 + 1, 2 - 1)
+    assert size.brought_by(tmp_path / "src" / "segmint" / "three.py") == ["issue 12"] * 7
+    assert size.brought_by(tmp_path / "src" / "segmint" / "one.py") == ["house"] * 9
     assert size.sizes() == [("all", 9 + 7 + 1, 3), ("issue 12", 5, 1), ("house", 12, 2)]
