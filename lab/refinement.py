@@ -20,7 +20,7 @@ from rich.table import Table
 from scipy import ndimage
 
 from lab.damage import DAMAGES, VARIANTS, damaged_shares
-from segmint.benchmark.samples import rendered_samples
+from segmint.benchmark.cases import case_samples
 from segmint.cli.main import tell_error
 from segmint.cli.options import whole_numbers
 from segmint.cli.watching import counter
@@ -210,7 +210,7 @@ def read_photos(pairs: Sequence[tuple[Path, Path]]) -> Iterator[Sample]:
 def renders(seeds: Sequence[int], count: int) -> Iterator[Sample]:
     """Toybox renders of the validation split."""
     for seed in seeds:
-        for each in rendered_samples(WORLDS["toybox"], "val", seed=seed, count=count):
+        for each in case_samples("exact", WORLDS["toybox"], "val", seed=seed, count=count):
             yield Sample(image=each.image, truth=each.truth)
 
 

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, jaccard_score, recall_score
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from segmint.scores import confusion, score
+from segmint.scores import area_under_curve, confusion, score
 
 TRUTH = np.array([[0, 0, 1, 1], [0, 255, 1, 1], [2, 2, 0, 0], [2, 255, 0, 0]], np.uint8)
 PREDICTED = np.array([[0, 1, 1, 1], [0, 2, 1, 0], [2, 2, 0, 0], [0, 1, 0, 0]], np.uint8)
@@ -110,3 +110,15 @@ def test_scores_of_the_labelled_part_are_those_without_the_uncertain_pixels(trut
     names = ("background", "boat", "tree")
     assert score(matrix[:, :-1], label_names=names) == score(part, label_names=names)
     assert matrix.sum() == (truth != 255).sum()
+
+
+def test_area_under_curve_by_hand() -> None:
+    truth = np.array([[True, False], [False, True]])
+    rising = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    assert area_under_curve(rising, truth) == 1.0
+    assert area_under_curve(-rising, truth) == 0.0
+    assert area_under_curve(np.ones((2, 2), np.float32), truth) == 0.5
+    # One of the four pairs (0.5 against 0.6) is the wrong way round.
+    mixed = np.array([[0.5, 0.6], [0.1, 0.8]], np.float32)
+    assert area_under_curve(mixed, truth) == 0.75
+    assert area_under_curve(rising, np.ones((2, 2), bool)) is None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64, Integer
+from jaxtyping import Bool, Int64, Integer, Num
 
 from segmint.vocabulary import IGNORE
 
@@ -84,3 +84,15 @@ def mean(values: Sequence[float | None]) -> float | None:
     """Mean of the values that there are; None if there is none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def area_under_curve(scores: Num[np.ndarray, "*things"], truth: Bool[np.ndarray, "*things"]) -> float | None:
+    """Area under the ROC curve: the chance that what is true scores higher than what is not; ties count half.
+
+    None where all is true, or nothing.
+    """
+    inside, outside = scores[truth], np.sort(scores[~truth])
+    if not (inside.size and outside.size):
+        return None
+    below, upto = (np.searchsorted(outside, inside, side) for side in ("left", "right"))
+    return float((below + upto).sum() / (2 * inside.size * outside.size))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segmint.benchmark.report import to_csv, to_markdown, write_report
+from segmint.benchmark.report import figure, to_csv, to_markdown, write_report
 from segmint.benchmark.rows import Report, Row, make_row, means
 from segmint.benchmark.tally import tally
 from segmint.errors import StorageError
@@ -17,7 +17,7 @@ from segmint.errors import StorageError
 NAMES = ("background", "boat", "tree")
 
 
-def row(method: str, seed: int, labels: list[int], mode: str = "label") -> Row:
+def row(method: str, seed: int, labels: list[int], mode: str = "label", case: str | None = None) -> Row:
     truth = np.array([[0, 0, 1, 1]], np.uint8)
     counted = tally(truth, np.array([labels], np.uint8), label_count=3)
     return make_row(
@@ -25,6 +25,7 @@ def row(method: str, seed: int, labels: list[int], mode: str = "label") -> Row:
         NAMES,
         method=method,
         mode=mode,  # type: ignore[arg-type]
+        case=case,
         seed=seed,
         images=2,
         cpu_s=1.0,
@@ -64,6 +65,26 @@ def test_tables_put_the_best_first(report: Report) -> None:
     methods = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
     assert methods == ["method", "ovam", "pcc", "method", "ovam", "pcc"] or methods[:1] == ["method"]
     assert any("87.5 ± 12.5" in line for line in lines)
+
+
+def test_cases_have_lines_of_their_own(report: Report) -> None:
+    rows = (
+        *(row("pcc", seed, [0, 0, 1, 1], case="small") for seed in (0, 1)),
+        *(row("ovam", seed, [0, 0, 1, 2], case="small") for seed in (0, 1)),
+        row("pcc", 0, [0, 0, 0, 1], case="grey"),
+    )
+    report = report.model_copy(update={"rows": rows, "means": means(rows)})
+    assert [(each.case, each.method, each.seeds) for each in report.means] == [
+        ("small", "pcc", 2),
+        ("small", "ovam", 2),
+        ("grey", "pcc", 1),
+    ]
+    said = [line for line in to_markdown(report).splitlines() if line.startswith("| ")]
+    assert [line.split("|")[1].strip() for line in said] == ["case", "---", "small", "small", "grey"]
+    assert "presence AUC" in said[0]
+    assert "| – |" in said[2]
+    assert "50%" in said[4]  # of the foreground
+    assert len(figure(report)) > 1000
 
 
 def test_csv_has_a_line_a_row(report: Report) -> None:

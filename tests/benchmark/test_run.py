@@ -1,7 +1,7 @@
 """The benchmark's course: one look an image, every method on it, the same again for the same seed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from segmint.artifacts import Mask, PromptSpec
 from segmint.backbone.base import Outcome
 from segmint.backbone.fake import FakeBackbone, draw
 from segmint.benchmark import run, samples
+from segmint.benchmark.cases import case_samples
 from segmint.benchmark.rows import Row
 from segmint.benchmark.samples import Sample
 from segmint.benchmark.tally import tally
@@ -70,7 +71,7 @@ def sample(seed: int) -> Sample:
 def scored(backbone: Counting, seed: int = 0) -> tuple[list[Row], dict[str, list[Mask]]]:
     kept: dict[str, list[Mask]] = {}
 
-    def keep(_: run.Case, masks: dict[str, Mask]) -> None:
+    def keep(_: run.Looked, masks: dict[str, Mask]) -> None:
         for name, mask in masks.items():
             kept.setdefault(name, []).append(mask)
 
@@ -90,6 +91,26 @@ def test_each_image_is_looked_at_once_and_each_method_scored() -> None:
         assert row.miou == pytest.approx(100 * scores.mean_iou)
         assert row.cpu_s_per_image > 0
         assert row.peak_memory_mb > 0
+
+
+def test_doubted_classes_may_be_found_absent_and_are_judged() -> None:
+    """Two of four classes asked for are shown: their scores are held against the others'."""
+    more = Vocabulary.of(["boat", "tree", "car", "sun"])
+    recipe = Recipe(vocabulary=VocabularySettings.from_vocabulary(more))
+    asked = [replace(sample(seed), classes=("boat", "tree", "car"), doubted=True) for seed in (1, 2)]
+    capture = run.union_capture(["segmint", "pcc"], recipe, doubted=True)
+    cases = run.look(asked, Counting(), recipe, capture, seed=0)
+    ours, pcc = run.rows_of(cases, ["segmint", "pcc"], recipe, mode="label", seed=0, case="over-named")
+    assert (ours.case, pcc.case) == ("over-named", "over-named")
+    assert ours.presence_auc is not None
+    assert 0 <= ours.presence_auc <= 1
+    assert pcc.presence_auc is None
+    assert pcc.miou == pcc.miou_believed
+    assert ours.foreground_recall is not None
+    assert capture.denoising is not None
+    believed = run.union_capture(["segmint", "pcc"], recipe).denoising
+    assert believed is not None
+    assert len(capture.denoising.levels) > len(believed.levels)
 
 
 def test_the_same_seed_gives_the_same_scores() -> None:
@@ -117,10 +138,8 @@ def test_generated_images_are_judged() -> None:
 
 @pytest.mark.parametrize("world", ["toybox", "yard"])
 def test_seeds_and_splits_share_no_image(world: str) -> None:
-    first, second = (
-        list(samples.rendered_samples(WORLDS[world], "val", seed=seed, count=2)) for seed in (0, 1)
-    )
-    other = list(samples.rendered_samples(WORLDS[world], "test", seed=0, count=2))
+    first, second = (list(case_samples("exact", WORLDS[world], "val", seed=seed, count=2)) for seed in (0, 1))
+    other = list(case_samples("exact", WORLDS[world], "test", seed=0, count=2))
     pictures = {each.image.tobytes() for each in (*first, *second, *other)}
     assert len(pictures) == 6
     assert first[0].classes

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from segmint.benchmark.tally import border, border_width_px, tally
+from segmint.benchmark.tally import border, border_width_px, specks_of, tally
 from segmint.errors import ImageError
 from segmint.scores import score
 
@@ -49,6 +49,23 @@ def test_the_border_of_a_label_without_a_true_pixel_has_no_score() -> None:
     counted = tally(mask([0, 0, 0, 0]), mask([0, 0, 0, 1]), label_count=3)
     assert counted.border_any.tolist()[1] == 1
     assert counted.boundary_iou == 3 / 4  # of the background alone
+
+
+def test_foreground_right_classes_and_specks_by_hand() -> None:
+    truth = mask([0, 0, 1, 1, 2, 2])
+    counted = tally(truth, mask([0, 1, 1, 255, 2, 1]), label_count=3)
+    assert counted.foreground_recall == 3 / 4
+    assert counted.right_class == 2 / 3
+    assert counted.specks == 5
+    assert (counted + counted).specks == 10
+
+
+def test_a_region_of_seventeen_pixels_is_no_speck() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[0, :16] = 1
+    labels[5, :17] = 1
+    labels[10:, 10:] = 255
+    assert specks_of(labels) == 1
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_label_makes_a_run(photos: Path) -> None:
         (["benchmark", "toybox", "--out", "RUN", "--seeds", "one"], "--seeds"),
         (["benchmark", "toybox", "--out", "RUN", "--split", "train"], "--split"),
         (["benchmark", "toybox", "--out", "RUN", "--modes", "look"], "--modes"),
+        (["benchmark", "toybox", "--out", "RUN", "--case", "easy"], "--case"),
         (["benchmark", "toybox", "--out", "RUN", "--seeds", "5000"], "--seeds"),
     ],
 )
@@ -196,6 +197,19 @@ def test_a_few_step_model_is_said_to_be_looked_at_elsewhere(
         assert run(*words) == 0
         told = " ".join(capsys.readouterr().err.split())
         assert told.count("it is looked at timestep 249, the nearest to 100 that it was trained for") == 1
+
+
+def test_a_benchmark_of_cases(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("benchmark", "toybox", "--out", photos / "bench", "--seeds", "3", "--count", "1", "-q", "--json")
+    assert run(*words, "--methods", "segmint", "--case", "over-named, grey", "--case", "small") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [(row["case"], row["mode"]) for row in said["rows"]] == [
+        ("over-named", "label"),
+        ("grey", "label"),
+        ("small", "label"),
+    ]
+    assert said["settings"]["cases"] == ["over-named", "grey", "small"]
+    assert said == json.loads((photos / "bench" / "benchmark.json").read_text())
 
 
 def test_lists_on_the_command_line() -> None:

@@ -22,17 +22,6 @@ GOOD = Report(
 )
 
 
-def test_area_under_curve_by_hand() -> None:
-    truth = np.array([[True, False], [False, True]])
-    rising = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
-    assert evaluate.area_under_curve(rising, truth) == 1.0
-    assert evaluate.area_under_curve(-rising, truth) == 0.0
-    assert evaluate.area_under_curve(np.ones((2, 2), np.float32), truth) == 0.5
-    # One of the four pairs (0.5 against 0.6) is the wrong way round.
-    mixed = np.array([[0.5, 0.6], [0.1, 0.8]], np.float32)
-    assert evaluate.area_under_curve(mixed, truth) == 0.75
-
-
 def test_agreement_counts_words_and_pictures() -> None:
     specs = evaluate.plan_samples(GateSettings(samples=3))
     specs = [

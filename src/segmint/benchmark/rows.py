@@ -18,6 +18,11 @@ UNITS = {
     "miou_labelled": "percent, uncertain pixels left out",
     "uncertain": "share of the pixels left uncertain, 0 to 1",
     "boundary_iou": "percent, mean over the same labels, borders 2 % of the diagonal wide",
+    "miou_believed": "percent, mIoU where no class asked for is found absent",
+    "presence_auc": "area under the ROC curve of the scores of classes asked for, shown against not shown",
+    "foreground_recall": "share of the classes' true pixels that were given some class, 0 to 1",
+    "right_class": "share of these that were given the right one, 0 to 1",
+    "specks": "regions of 16 pixels or fewer for each image",
     "class_iou": "percent, by label name",
     "cpu_s_per_image": "CPU seconds from raw attention to mask",
     "capture_cpu_s_per_image": "CPU seconds to make or look at the image, with all that any method captures",
@@ -33,12 +38,20 @@ class Row(BaseModel):
 
     method: str
     mode: Mode
+    case: str | None = None
+    """One of `cases.CASES`; None for the usual scenes where no cases were asked for, and for folders."""
     seed: int
     images: int
     miou: float
     miou_labelled: float
     uncertain: float
     boundary_iou: float
+    miou_believed: float
+    presence_auc: float | None
+    """None where all classes asked for are shown, or the method does not judge."""
+    foreground_recall: float | None
+    right_class: float | None
+    specks: float
     class_iou: dict[str, float | None]
     cpu_s_per_image: float
     capture_cpu_s_per_image: float
@@ -52,10 +65,11 @@ class Mean(BaseModel):
 
     method: str
     mode: Mode
+    case: str | None = None
     seeds: int
     images: int
-    mean: dict[str, float]
-    spread: dict[str, float]
+    mean: dict[str, float | None]
+    spread: dict[str, float | None]
 
 
 class Report(BaseModel):
@@ -74,33 +88,58 @@ class Report(BaseModel):
     means: tuple[Mean, ...]
 
 
-AVERAGED = ("miou", "miou_labelled", "uncertain", "boundary_iou", "cpu_s_per_image", "peak_memory_mb")
+AVERAGED = (
+    "miou",
+    "miou_labelled",
+    "uncertain",
+    "boundary_iou",
+    "miou_believed",
+    "presence_auc",
+    "foreground_recall",
+    "right_class",
+    "specks",
+    "cpu_s_per_image",
+    "peak_memory_mb",
+)
 
 
 def make_row(
     counted: Tally,
     label_names: Sequence[str],
     *,
+    believed: Tally | None = None,
+    presence_auc: float | None = None,
     method: str,
     mode: Mode,
+    case: str | None = None,
     seed: int,
     images: int,
     cpu_s: float,
     capture_cpu_s: float,
     peak_memory_mb: float,
 ) -> Row:
-    """The row of a tally; `cpu_s` and `capture_cpu_s` are sums over the images."""
+    """The row of a tally; `cpu_s` and `capture_cpu_s` are sums over the images.
+
+    `believed` is the tally of the masks for which no class was found absent, where that is another.
+    """
     scores = score(counted.confusion, label_names=label_names)
     labelled = score(counted.confusion[:, :-1], label_names=label_names)
+    trusting = score((believed or counted).confusion, label_names=label_names)
     return Row(
         method=method,
         mode=mode,
+        case=case,
         seed=seed,
         images=images,
         miou=_percent(scores.mean_iou),
         miou_labelled=_percent(labelled.mean_iou),
         uncertain=nan if counted.uncertain is None else counted.uncertain,
         boundary_iou=_percent(counted.boundary_iou),
+        miou_believed=_percent(trusting.mean_iou),
+        presence_auc=presence_auc,
+        foreground_recall=counted.foreground_recall,
+        right_class=counted.right_class,
+        specks=counted.specks / images,
         class_iou={
             name: None if value is None else 100 * value
             for name, value in zip(label_names, scores.iou, strict=True)
@@ -116,20 +155,21 @@ def _percent(value: float | None) -> float:
 
 
 def means(rows: Sequence[Row]) -> tuple[Mean, ...]:
-    """Rows of one method and mode drawn together, in the order of their first appearance."""
-    groups: dict[tuple[Mode, str], list[Row]] = {}
+    """Rows of one method, mode and case drawn together, in the order of their first appearance."""
+    groups: dict[tuple[Mode, str | None, str], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row.mode, row.method), []).append(row)
-    return tuple(_mean(method, mode, each) for (mode, method), each in groups.items())
+        groups.setdefault((row.mode, row.case, row.method), []).append(row)
+    return tuple(_mean(*names, each) for names, each in groups.items())
 
 
-def _mean(method: str, mode: Mode, rows: Sequence[Row]) -> Mean:
-    values = {key: [float(getattr(row, key)) for row in rows] for key in AVERAGED}
+def _mean(mode: Mode, case: str | None, method: str, rows: Sequence[Row]) -> Mean:
+    values = {key: [value for row in rows if (value := getattr(row, key)) is not None] for key in AVERAGED}
     return Mean(
         method=method,
         mode=mode,
+        case=case,
         seeds=len(rows),
         images=sum(row.images for row in rows),
-        mean={key: fmean(each) for key, each in values.items()},
-        spread={key: pstdev(each) for key, each in values.items()},
+        mean={key: fmean(each) if each else None for key, each in values.items()},
+        spread={key: pstdev(each) if each else None for key, each in values.items()},
     )

@@ -9,7 +9,9 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from segmint.artifacts import Generation, Image, Mask, PromptSpec
+import numpy as np
+
+from segmint.artifacts import Generation, Image, Mask, Presence, PromptSpec
 from segmint.attention import CaptureRequest, joined
 from segmint.backbone.base import Backbone
 from segmint.benchmark.rows import Mode, Row, make_row
@@ -20,7 +22,9 @@ from segmint.masks.settings import profile
 from segmint.pipeline import capture_for, finish
 from segmint.plan.photos.reading import resized
 from segmint.plan.photos.sources import describe
+from segmint.plan.settings import VocabularySettings
 from segmint.recipe import Recipe
+from segmint.scores import area_under_curve
 from segmint.vocabulary import Vocabulary
 
 Judge = Callable[[Image], Mask]
@@ -30,13 +34,17 @@ MEMORY_IMAGES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One image with its attention and its true mask; `capture_cpu_s` is what drawing or looking took."""
+class Looked:
+    """One image with its attention and its true mask.
+
+    `capture_cpu_s` is what drawing or looking took. If `doubted`, classes asked for may not be there.
+    """
 
     generation: Generation
     image: Image
     truth: Mask
     capture_cpu_s: float
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +52,15 @@ class Made:
     """One method's mask of one case, and what it cost."""
 
     mask: Mask
+    presence: Presence | None
     cpu_s: float
     peak_memory_mb: float | None
 
 
 def look(
     samples: Iterable[Sample], backbone: Backbone, recipe: Recipe, capture: CaptureRequest, *, seed: int
-) -> Iterator[Case]:
-    """Cases of the mode `label`; image i takes its noise from seed + i."""
+) -> Iterator[Looked]:
+    """Pictures of the mode `label`; image i takes its noise from seed + i."""
     size = (backbone.info.height_px, backbone.info.width_px)
     vocabulary = recipe.vocabulary.to_vocabulary()
     for index, sample in enumerate(samples):
@@ -61,13 +70,19 @@ def look(
         spent = time.process_time() - start
         if isinstance(outcome, GenerationError):
             raise outcome
-        yield Case(generation=outcome, image=sample.image, truth=sample.truth, capture_cpu_s=spent)
+        yield Looked(
+            generation=outcome,
+            image=sample.image,
+            truth=sample.truth,
+            capture_cpu_s=spent,
+            doubted=sample.doubted,
+        )
 
 
 def draw(
     specs: Sequence[PromptSpec], backbone: Backbone, recipe: Recipe, capture: CaptureRequest, *, judge: Judge
-) -> Iterator[Case]:
-    """Cases of the mode `generate`: images drawn from prompts, and the judge's masks of them as the truth."""
+) -> Iterator[Looked]:
+    """Pictures of the mode `generate`: drawn from prompts, the judge's masks of them as the truth."""
     size = recipe.sampling.batch_size
     for at in range(0, len(specs), size):
         start = time.process_time()
@@ -76,75 +91,119 @@ def draw(
         for outcome in outcomes:
             if isinstance(outcome, GenerationError):
                 continue
-            yield Case(
+            yield Looked(
                 generation=outcome, image=outcome.image, truth=judge(outcome.image), capture_cpu_s=spent
             )
 
 
 def rows_of(
-    cases: Iterable[Case],
+    pictures: Iterable[Looked],
     methods: Sequence[str],
     recipe: Recipe,
     *,
     mode: Mode,
     seed: int,
-    keep: Callable[[Case, dict[str, Mask]], None] | None = None,
+    case: str | None = None,
+    keep: Callable[[Looked, dict[str, Mask]], None] | None = None,
 ) -> list[Row]:
-    """One row a method, from the cases of one seed.
+    """One row a method, from the pictures of one seed.
 
     Args:
-        cases: taken one by one, so that only one image's attention is held.
+        pictures: taken one by one, so that only one image's attention is held.
         methods: names of profiles.
         recipe: all but its masks section counts, which each method brings of its own.
-        mode: how the cases were made.
+        mode: how the pictures were made.
         seed: what they came from.
-        keep: sees each case with all methods' masks, for pictures.
+        case: the set that they are.
+        keep: sees each picture with all methods' masks, for a sheet.
     """
     labels = recipe.vocabulary.to_vocabulary().label_names
-    counted: dict[str, Tally] = {}
-    costs: dict[str, list[Made]] = {name: [] for name in methods}
+    counted = {name: _Count(label_count=len(labels)) for name in methods}
     images, capture_cpu_s = 0, 0.0
-    for case in cases:
-        made = {name: make(case, name, recipe, memory=images < MEMORY_IMAGES) for name in methods}
+    for looked in pictures:
+        made = {name: make(looked, name, recipe, memory=images < MEMORY_IMAGES) for name in methods}
         for name, each in made.items():
-            found = tally(case.truth, each.mask, label_count=len(labels))
-            counted[name] = counted[name] + found if name in counted else found
-            costs[name].append(replace(each, mask=each.mask[:0]))
-        images, capture_cpu_s = images + 1, capture_cpu_s + case.capture_cpu_s
+            trusting = make(looked, name, recipe, memory=False, believed=True) if looked.doubted else each
+            counted[name].add(looked, each, trusting)
+        images, capture_cpu_s = images + 1, capture_cpu_s + looked.capture_cpu_s
         if keep:
-            keep(case, {name: each.mask for name, each in made.items()})
+            keep(looked, {name: each.mask for name, each in made.items()})
     return [
         make_row(
-            counted[name],
+            count.given,
             labels,
+            believed=count.believed,
+            presence_auc=count.presence_auc(),
             method=name,
             mode=mode,
+            case=case,
             seed=seed,
             images=images,
-            cpu_s=sum(each.cpu_s for each in costs[name]),
+            cpu_s=count.cpu_s,
             capture_cpu_s=capture_cpu_s,
-            peak_memory_mb=max(each.peak_memory_mb or 0.0 for each in costs[name]),
+            peak_memory_mb=count.peak_memory_mb,
         )
-        for name in counted
+        for name, count in counted.items()
+        if images
     ]
 
 
-def make(case: Case, method: str, recipe: Recipe, *, memory: bool) -> Made:
-    """One method's mask of one case; CPU time is that of all threads of this process."""
-    believed = recipe.photos.model_copy(
-        update={"absent": "keep"}
-    )  # a benchmark's classes are known to be there
-    own = recipe.model_copy(update={"masks": profile(method), "photos": believed})
-    seen = _only(case.generation, capture_for(own))
-    peak = _peak_mb(seen, case.image, own) if memory else None
+class _Count:
+    """What is counted of one method over a set of pictures."""
+
+    def __init__(self, *, label_count: int) -> None:
+        self.given = self.believed = Tally.empty(label_count)
+        self.cpu_s = self.peak_memory_mb = 0.0
+        self.scores: list[float] = []
+        self.shown: list[bool] = []
+
+    def add(self, looked: Looked, made: Made, trusting: Made) -> None:
+        """Count one picture's mask, and that for which all classes asked for were believed."""
+        count = len(self.given.border_any)
+        self.given = self.given + tally(looked.truth, made.mask, label_count=count)
+        self.believed = self.believed + tally(looked.truth, trusting.mask, label_count=count)
+        self.cpu_s += made.cpu_s
+        self.peak_memory_mb = max(self.peak_memory_mb, made.peak_memory_mb or 0.0)
+        if made.presence:
+            spec = looked.generation.spec
+            for name, label in zip(spec.classes, spec.label_ids, strict=True):
+                # A class that went ranks below all that stayed: scores of different rounds do not compare.
+                self.scores.append(made.presence.scores[name] - (name in made.presence.absent))
+                self.shown.append(bool((looked.truth == label).any()))
+
+    def presence_auc(self) -> float | None:
+        """Of all judgements together; None if there is none to be right or wrong about."""
+        return area_under_curve(np.asarray(self.scores), np.asarray(self.shown, bool))
+
+
+def make(looked: Looked, method: str, recipe: Recipe, *, memory: bool, believed: bool = False) -> Made:
+    """One method's mask of one picture; CPU time is that of all threads of this process.
+
+    Classes that are not doubted, and all where they are `believed`, are known to be there.
+    """
+    own = _own(recipe, method, doubted=looked.doubted and not believed)
+    if looked.doubted:
+        asked = recipe.vocabulary.to_vocabulary().subset(looked.generation.spec.classes)
+        own = own.model_copy(update={"vocabulary": VocabularySettings.from_vocabulary(asked)})
+    seen = _only(looked.generation, capture_for(own))
+    peak = _peak_mb(seen, looked.image, own) if memory else None
     start = time.process_time()
-    item = finish(seen, own, case.image)
-    return Made(mask=item.trace.mask.labels, cpu_s=time.process_time() - start, peak_memory_mb=peak)
+    trace = finish(seen, own, looked.image).trace
+    spent = time.process_time() - start
+    return Made(mask=trace.mask.labels, presence=trace.presence, cpu_s=spent, peak_memory_mb=peak)
 
 
-def union_capture(methods: Sequence[str], recipe: Recipe) -> CaptureRequest:
-    """All that any of the methods reads."""
-    return joined(*(capture_for(recipe.model_copy(update={"masks": profile(name)})) for name in methods))
+def union_capture(methods: Sequence[str], recipe: Recipe, *, doubted: bool = False) -> CaptureRequest:
+    """All that any of the methods reads, of pictures whose classes are believed or doubted."""
+    return joined(
+        *(capture_for(_own(recipe, name, doubted=doubted), photos=doubted) for name in dict.fromkeys(methods))
+    )
+
+
+def _own(recipe: Recipe, method: str, *, doubted: bool) -> Recipe:
+    """The recipe with a method's own masks section."""
+    photos = recipe.photos.model_copy(update={"absent": "suppress" if doubted else "keep"})
+    return recipe.model_copy(update={"masks": profile(method), "photos": photos})
 
 
 def _only(generation: Generation, capture: CaptureRequest) -> Generation:
@@ -154,6 +213,7 @@ def _only(generation: Generation, capture: CaptureRequest) -> Generation:
         heads=generation.heads if capture.features else (),
         maps={request.name: generation.maps[request.name] for request in capture.maps},
         affinity=generation.affinity if capture.affinity else None,
+        denoising=generation.denoising if capture.denoising else None,
     )
 
 

@@ -1,9 +1,6 @@
-"""Images with true masks to be scored on: labelled pictures of the user's, or a world's own scenes.
+"""What is scored on: labelled pictures of the user's, and prompts whose pictures a world's oracle judges."""
 
-A world has renders with exact masks, and prompts whose pictures its oracle judges.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +25,8 @@ from segmint.vocabulary import Vocabulary
 class Sample:
     """One image with its true mask.
 
-    `classes` are those to look for; `caption` says what the image shows, or None where the classes should.
+    `classes` are those to look for; `caption` says what the image shows, or None where the classes should. If
+    the classes are `doubted`, some may not be there, and a method that can tell may leave them out.
     `notes` say what had to be decided when the image was read.
     """
 
@@ -37,6 +35,7 @@ class Sample:
     truth: Mask
     classes: tuple[str, ...]
     caption: str | None = None
+    doubted: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -87,6 +86,8 @@ def read_sample(source: Source, mask: Path, vocabulary: Vocabulary) -> Sample:
     )
 
 
+ClassCounts = tuple[float, float, float]
+USUAL_COUNTS: ClassCounts = PromptSettings().class_counts
 SEED_STRIDE = 10_000
 """Seed s of the benchmark owns scenes and noise s · SEED_STRIDE to (s + 1) · SEED_STRIDE − 1 of its split."""
 PROMPT_SEEDS = {"val": 1_000_000_000, "test": 2_000_000_000, "reserve": 3_000_000_000}
@@ -94,19 +95,9 @@ PROMPT_SEEDS = {"val": 1_000_000_000, "test": 2_000_000_000, "reserve": 3_000_00
 MOST_SEEDS = SEEDS_PER_SPLIT // SEED_STRIDE
 
 
-def rendered_samples(world: World, split: Split, *, seed: int, count: int) -> Iterator[Sample]:
-    """Rendered scenes with exact masks; the classes of each are those that it shows.
-
-    Raises:
-        ConfigError: the seed or the count is out of range.
-    """
-    first = first_seed(seed, count)
-    for number in range(first, first + count):
-        scene = world.render(number, split=split)
-        yield Sample(item_id=f"{split}-{number}", image=scene.image, truth=scene.mask, classes=scene.classes)
-
-
-def planned_specs(world: World, split: Split, *, seed: int, count: int) -> list[PromptSpec]:
+def planned_specs(
+    world: World, split: Split, *, seed: int, count: int, class_counts: ClassCounts = USUAL_COUNTS
+) -> list[PromptSpec]:
     """Planned prompts of one to three classes, as `segmint generate` plans them.
 
     Raises:
@@ -114,7 +105,7 @@ def planned_specs(world: World, split: Split, *, seed: int, count: int) -> list[
     """
     return planning.plan(
         preset_vocabulary(world.name),
-        PromptSettings(templates=world.name),
+        PromptSettings(templates=world.name, class_counts=class_counts),
         count=count,
         seed=PROMPT_SEEDS[split] + first_seed(seed, count),
         templates=load_templates(world.name),

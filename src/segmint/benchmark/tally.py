@@ -13,11 +13,15 @@ from scipy import ndimage
 
 from segmint.artifacts import Mask
 from segmint.errors import ImageError
+from segmint.masks.specks import regions_of
 from segmint.scores import Confusion, confusion, mean, share
 from segmint.vocabulary import IGNORE
 
 BORDER_FRACTION = 0.02
 """Width of a border as a share of the image's diagonal. Source: Cheng et al. 2021, Boundary IoU."""
+
+SPECK_PX = 16
+"""Regions of so many pixels or fewer are specks."""
 
 Counts = Int64[np.ndarray, " label"]
 AnyMask = UInt8[np.ndarray, "given_h given_w"]
@@ -30,11 +34,21 @@ class Tally:
 
     `confusion` is as in `segmint.scores`. `border_both` and `border_any` count the pixels of each label's
     border bands that both masks share, and that either has. Pixels whose truth is 255 are in none of them.
+    `specks` counts the given masks' regions of SPECK_PX or fewer, of whatever label.
     """
 
     confusion: Confusion
     border_both: Counts
     border_any: Counts
+    specks: int = 0
+
+    @classmethod
+    def empty(cls, label_count: int) -> "Tally":
+        """The counts of no image."""
+        none = np.zeros(label_count, np.int64)
+        return cls(
+            confusion=np.zeros((label_count, label_count + 1), np.int64), border_both=none, border_any=none
+        )
 
     def __add__(self, other: "Tally") -> "Tally":
         """The counts of both sets."""
@@ -42,12 +56,24 @@ class Tally:
             confusion=self.confusion + other.confusion,
             border_both=self.border_both + other.border_both,
             border_any=self.border_any + other.border_any,
+            specks=self.specks + other.specks,
         )
 
     @property
     def uncertain(self) -> float | None:
         """Share of the pixels that were left uncertain."""
         return share(self.confusion[:, -1].sum(), self.confusion.sum())
+
+    @property
+    def foreground_recall(self) -> float | None:
+        """Share of the classes' true pixels that were given some class."""
+        return share(self.confusion[1:, 1:-1].sum(), self.confusion[1:].sum())
+
+    @property
+    def right_class(self) -> float | None:
+        """Share of these that were given the right one."""
+        found = self.confusion[1:, 1:-1]
+        return share(np.trace(found), found.sum())
 
     @property
     def boundary_iou(self) -> float | None:
@@ -78,7 +104,13 @@ def tally(truth: Mask, labels: AnyMask, *, label_count: int) -> Tally:
             both[label] = np.count_nonzero(true_band & given_band)
             either[label] = np.count_nonzero(true_band | given_band)
     counted = confusion(truth, labels, count=label_count)
-    return Tally(confusion=counted, border_both=both, border_any=either)
+    return Tally(confusion=counted, border_both=both, border_any=either, specks=specks_of(labels))
+
+
+def specks_of(labels: AnyMask) -> int:
+    """How many regions have SPECK_PX pixels or fewer; regions are connected by edges."""
+    regions, number = regions_of(labels.astype(np.int64))
+    return int((np.bincount(regions.ravel(), minlength=number) <= SPECK_PX).sum())
 
 
 def border(

@@ -1,5 +1,6 @@
 """`segmint benchmark`: mask methods side by side, on images whose true masks are known."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,14 +9,14 @@ import typer
 from rich.table import Table
 
 from segmint.cli.options import Device, Quiet, WorldName, one_of, parts, whole_numbers
-from segmint.cli.telling import cell, say, terminal
+from segmint.cli.telling import cell, say, say_json, terminal
 from segmint.cli.watching import counter
 
 if TYPE_CHECKING:
     from segmint.artifacts import Image, Mask
     from segmint.backbone.base import Backbone
     from segmint.benchmark.rows import Mode, Report, Row
-    from segmint.benchmark.run import Case
+    from segmint.benchmark.run import Looked
     from segmint.benchmark.samples import Sample
     from segmint.recipe import Recipe
 
@@ -38,10 +39,21 @@ RecipeOption = Annotated[
 ]
 
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object instead.")]
+CaseOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--case",
+        help="Hard cases, as over-named, small, grey: names, or all; may be given again.",
+    ),
+]
+
+
 @app.command(name="toybox")
 def on_toybox(
     out: OutOption,
     *,
+    case: CaseOption = None,
     world: WorldName = "toybox",
     split: Annotated[str, typer.Option(help="val to choose by; test and reserve to report, once.")] = "val",
     seeds: Annotated[str, typer.Option(help="Each seed has images and noise of its own.")] = "0, 1, 2",
@@ -49,13 +61,16 @@ def on_toybox(
     generated: Annotated[
         int | None, typer.Option(min=1, help="Generated images of each seed, if not --count.")
     ] = None,
-    modes: Annotated[str, typer.Option(help="What is scored.")] = "label, generate",
+    modes: Annotated[
+        str | None, typer.Option(help='What is scored; "label, generate", or with --case "label".')
+    ] = None,
     methods: MethodsOption = "all",
     model: Annotated[
         str | None, typer.Option(help="A hub id or a local folder; by default the world's own.")
     ] = None,
     recipe: RecipeOption = None,
     device: Device = "auto",
+    as_json: JsonOption = False,
     quiet: Quiet = False,
 ) -> None:
     """Score methods on a rendered world: exact masks of renders, the oracle's masks of generated images.
@@ -63,39 +78,53 @@ def on_toybox(
     One row for each method, mode and seed. The same seeds give the same masks, image by image; two splits
     share no scene and no noise. Choose settings on val, and look at test or reserve once.
     """
-    from functools import partial
-
     from segmint.benchmark import samples
-    from segmint.benchmark.run import draw, look, rows_of
+    from segmint.benchmark.run import rows_of
+    from segmint.benchmark.sets import Bench
     from segmint.toybox.worlds import world_named
 
-    kinds = parts(modes, "--modes", ("label", "generate"))
+    cases = _cases(case)
+    kinds = parts(modes or ("label" if cases else "label, generate"), "--modes", ("label", "generate"))
     part = one_of(split, "--split", ("val", "test", "reserve"))
-    place = world_named(world)
     numbers = whole_numbers(seeds, "--seeds")
     for number in numbers:
         samples.first_seed(number, count)
     setup = _Setup(methods, model or world, recipe, device, vocabulary=world)
+    bench = Bench(
+        world=world_named(world),
+        split=part,  # type: ignore[arg-type]
+        backbone=setup.backbone,
+        recipe=setup.recipe,
+        methods=setup.methods,
+    )
     rows: list[Row] = []
     album = _Album()
     with counter(quiet=quiet) as bar:
-        for number in numbers:
-            seed = samples.first_seed(number, count)
-            if "label" in kinds:
-                scenes = samples.rendered_samples(place, part, seed=number, count=count)  # type: ignore[arg-type]
-                cases = look(scenes, setup.backbone, setup.recipe, setup.capture, seed=seed)
-                watched = bar.track(cases, total=count, description=f"label, seed {number}")
-                keep = album.keep if not rows else None
-                rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
-            if "generate" in kinds:
-                prompts = samples.planned_specs(place, part, seed=number, count=generated or count)  # type: ignore[arg-type]
-                drawn = draw(
-                    prompts, setup.backbone, setup.recipe, setup.capture, judge=partial(samples.judge, place)
-                )
-                watched = bar.track(drawn, total=generated or count, description=f"generate, seed {number}")
-                rows += rows_of(watched, setup.methods, setup.recipe, mode="generate", seed=number)
+        for each in bench.sets(cases, kinds, numbers, count=count, generated=generated):
+            watched = bar.track(each.pictures, total=each.count, description=each.title)
+            keep = album.keep if each.mode == "label" and not rows else None
+            rows += rows_of(
+                watched,
+                setup.methods,
+                setup.recipe,
+                mode=each.mode,
+                seed=each.seed,
+                case=each.case,
+                keep=keep,
+            )
     settings = {"split": split, "seeds": numbers, "count": count, "generated": generated or count}
-    _finish(out, rows, album, setup, dataset=f"{world} {split}", settings=settings, quiet=quiet)
+    settings |= {"cases": cases} if cases else {}
+    _finish(
+        out, rows, album, setup, dataset=f"{world} {split}", settings=settings, quiet=quiet, as_json=as_json
+    )
+
+
+def _cases(words: list[str] | None) -> tuple[str, ...]:
+    """The cases that are asked for."""
+    from segmint.benchmark.cases import CASES
+
+    found = [name for word in words or () for name in parts(word, "--case", (*CASES, "all"))]
+    return tuple(CASES) if "all" in found else tuple(dict.fromkeys(found))
 
 
 @app.command(name="folder")
@@ -113,6 +142,7 @@ def on_folder(
     model: ModelOption = "toybox",
     recipe: RecipeOption = None,
     device: Device = "auto",
+    as_json: JsonOption = False,
     quiet: Quiet = False,
 ) -> None:
     """Score methods on images of your own that have masks, such as VOC val with Stable Diffusion.
@@ -140,7 +170,8 @@ def on_folder(
             keep = album.keep if not rows else None
             rows += rows_of(watched, setup.methods, setup.recipe, mode="label", seed=number, keep=keep)
     settings = {"images": len(pairs), "seeds": numbers}
-    _finish(out, rows, album, setup, dataset=masks.resolve().name, settings=settings, quiet=quiet)
+    dataset = masks.resolve().name
+    _finish(out, rows, album, setup, dataset=dataset, settings=settings, quiet=quiet, as_json=as_json)
 
 
 def _with_classes(samples: "Iterable[Sample]", *, telling: bool) -> "Iterator[Sample]":
@@ -184,7 +215,7 @@ class _Album:
         self.images: list[Image] = []
         self.columns: dict[str, list[Mask]] = {}
 
-    def keep(self, case: "Case", masks: dict[str, "Mask"]) -> None:
+    def keep(self, case: "Looked", masks: dict[str, "Mask"]) -> None:
         if len(self.images) < PICTURES:
             self.images.append(case.image)
             for name, mask in {"truth": case.truth, **masks}.items():
@@ -200,6 +231,7 @@ def _finish(
     dataset: str,
     settings: dict[str, object],
     quiet: bool,
+    as_json: bool,
 ) -> None:
     from segmint._version import __version__
     from segmint.benchmark.report import modes, write_report
@@ -222,25 +254,27 @@ def _finish(
     if album.images:
         paths.append(out / "masks.png")
         side_by_side(album.images, album.columns, setup.recipe.vocabulary.to_vocabulary()).save(paths[-1])
-    console = terminal()
-    for mode in modes(report):
-        console.print(_table(report, mode))
+    if as_json:
+        say_json(json.loads(report.model_dump_json()))
+    else:
+        console = terminal()
+        for mode in modes(report):
+            console.print(_table(report, mode))
     if not quiet:
-        console.print(
-            f"written to {cell(str(out))}: {', '.join(path.name for path in paths)}", highlight=False
-        )
+        say(f"written to {out}: {', '.join(path.name for path in paths)}", err=as_json)
 
 
 def _table(report: "Report", mode: "Mode") -> Table:
-    from segmint.benchmark.report import COLUMNS, best_first, cells
+    from segmint.benchmark.report import groups, images_said, table
 
-    rows = best_first(report, mode)
-    shown = Table(title=f"{cell(report.dataset)}, {mode}: {rows[0].images} images, {rows[0].seeds} seeds")
-    shown.add_column("method")
-    for _, heading, _ in COLUMNS:
-        shown.add_column(heading, justify="right")
-    for row in rows:
-        shown.add_row(*map(cell, cells(row)))
+    rows = [row for _, each in groups(report, mode) for row in each]
+    shown = Table(title=f"{cell(report.dataset)}, {mode}: {images_said(rows)}")
+    head, lines = table(rows)
+    for heading in head:
+        told = heading in ("case", "method")
+        shown.add_column(heading, justify="left" if told else "right", no_wrap=told)
+    for line in lines:
+        shown.add_row(*map(cell, line))
     return shown
 
 

@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
-from scipy.stats import rankdata
 
 from segmint.artifacts import Generation, PromptSpec
 from segmint.attention import CLASS_MAPS, NOTHING, CaptureRequest, MapRequest
@@ -18,7 +17,7 @@ from segmint.plan.classes import preset_vocabulary
 from segmint.plan.prompts import planning
 from segmint.plan.prompts.templates import load_templates
 from segmint.plan.settings import PromptSettings
-from segmint.scores import confusion, score
+from segmint.scores import area_under_curve, confusion, score
 from segmint.toybox import oracle
 from segmint.toybox.worlds import WORLDS, Scene, World, WorldName
 from segmint.vocabulary import ClassEntry
@@ -214,15 +213,6 @@ def observe(backbone: Backbone, scenes: Sequence[Scene], settings: GateSettings)
     return areas
 
 
-def area_under_curve(scores: Float32[np.ndarray, "row col"], truth: Bool[np.ndarray, "row col"]) -> float:
-    """Chance that a pixel of the class scores higher than one outside it; ties count half."""
-    ranks = rankdata(scores.ravel())
-    inside = int(truth.sum())
-    outside = truth.size - inside
-    total = float(ranks[truth.ravel()].sum())
-    return (total - inside * (inside + 1) / 2) / (inside * outside)
-
-
 def _areas(scene: Scene, outcome: Generation, classes: Sequence[ClassEntry]) -> list[tuple[str, float]]:
     """A class that has several phrases is where the mean of their maps is high."""
     maps = outcome.maps[CLASS_MAPS]
@@ -232,7 +222,7 @@ def _areas(scene: Scene, outcome: Generation, classes: Sequence[ClassEntry]) -> 
         own = [maps.values[list(tokens[phrase])].max(axis=0) for phrase in entry.phrases]
         scores = _to_pixels(np.mean(own, axis=0), scene)
         out.append((entry.name, area_under_curve(scores, scene.mask == entry.label_id)))
-    return out
+    return [(name, area) for name, area in out if area is not None]
 
 
 def _to_pixels(values: Float32[np.ndarray, "grid_h grid_w"], scene: Scene) -> Float32[np.ndarray, "row col"]:

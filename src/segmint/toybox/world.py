@@ -1,6 +1,6 @@
 """The toybox world: small scenes with exact masks and captions, each decided by one number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,14 +81,21 @@ def render(seed: int, *, split: Split) -> Scene:
     """
     rng = _stream(seed, split=split, purpose=0)
     count = 1 + int(rng.choice(3, p=_COUNT_SHARES))
-    return _compose(rng, side_px=SIDE_PX, sizes_px=_SIZES_PX[count], count=count)
+    return _compose(rng, side_px=SIDE_PX, sizes_px=[_SIZES_PX[count]] * count)
+
+
+def render_sized(seed: int, *, split: Split, sizes_px: Sequence[tuple[float, float]]) -> Iterator[Scene]:
+    """Scenes of one thing in each range of sizes, as many as are asked for; see `render`."""
+    rng = _stream(seed, split=split, purpose=2)
+    while True:
+        yield _compose(rng, side_px=SIDE_PX, sizes_px=sizes_px)
 
 
 def render_close_up(seed: int, *, split: Split) -> Scene:
     """Render one 64 × 64 view of one or two things at the scale of a scene; see `render`."""
     rng = _stream(seed, split=split, purpose=1)
     count = 1 + int(rng.random() < 0.3)
-    return _compose(rng, side_px=CLOSE_UP_PX, sizes_px=_CLOSE_UP_SIZES_PX[count], count=count)
+    return _compose(rng, side_px=CLOSE_UP_PX, sizes_px=[_CLOSE_UP_SIZES_PX[count]] * count)
 
 
 def _stream(seed: int, *, split: Split, purpose: int) -> Generator:
@@ -109,8 +116,8 @@ class _Placed:
     foot_px: float
 
 
-def _compose(rng: Generator, *, side_px: int, sizes_px: tuple[float, float], count: int) -> Scene:
-    chosen = [CLASSES[i] for i in rng.permutation(len(CLASSES))[:count]]
+def _compose(rng: Generator, *, side_px: int, sizes_px: Sequence[tuple[float, float]]) -> Scene:
+    chosen = [CLASSES[i] for i in rng.permutation(len(CLASSES))[: len(sizes_px)]]
     colours = [
         shapes.KINDS[name].colours[int(rng.integers(len(shapes.KINDS[name].colours)))] for name in chosen
     ]
@@ -139,10 +146,10 @@ def _arrange(
     colours: Sequence[str],
     *,
     side_px: int,
-    sizes_px: tuple[float, float],
+    sizes_px: Sequence[tuple[float, float]],
 ) -> list[_Placed]:
     """Things at random places, farthest first; the last of many tries stands if none leaves all in sight."""
-    sizes = rng.uniform(*sizes_px, len(names))
+    sizes = [rng.uniform(*span) for span in sizes_px]
     sprites = [
         shapes.draw(name, colour=colour, size_px=float(size), rng=rng)
         for name, colour, size in zip(names, colours, sizes, strict=True)

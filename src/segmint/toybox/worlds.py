@@ -1,5 +1,6 @@
 """The worlds that segmint renders, one row each: what all that renders, judges or scores must know of one."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args, runtime_checkable
 
@@ -53,6 +54,16 @@ class Render(Protocol):
         """A 128 × 128 scene."""
 
 
+@runtime_checkable
+class RenderSized(Protocol):
+    """Draws scenes of things whose sizes are asked for."""
+
+    def __call__(
+        self, seed: int, *, split: Split, sizes_px: Sequence[tuple[float, float]]
+    ) -> Iterator[Scene]:
+        """128 × 128 scenes, without end, with one thing for each range of sizes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """What is known of a world."""
@@ -62,6 +73,7 @@ class World:
     classes: tuple[str, ...]
     """By id, from 1."""
     render: Render
+    render_sized: RenderSized
     stuff: tuple[str, ...] = ()
     """Classes that fill ground: one instance a scene, which no measure of things counts."""
     last_look: Split = "test"
@@ -71,8 +83,20 @@ class World:
 WORLDS: dict[str, World] = {
     world.name: world
     for world in (
-        World(name="toybox", classes=toybox.CLASSES, render=toybox.render, last_look="reserve"),
-        World(name="yard", classes=yard.CLASSES, render=yard.render, stuff=("grass",)),
+        World(
+            name="toybox",
+            classes=toybox.CLASSES,
+            render=toybox.render,
+            render_sized=toybox.render_sized,
+            last_look="reserve",
+        ),
+        World(
+            name="yard",
+            classes=yard.CLASSES,
+            render=yard.render,
+            render_sized=yard.render_sized,
+            stuff=("grass",),
+        ),
     )
 }
 

@@ -1,7 +1,7 @@
 """What stands in a scene and where: things drawn at random, set down so that most of each can be seen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -57,6 +57,21 @@ def camera(rng: Generator, tallest_m: float, smallest_m: float, *, count: int, s
         side_px=side_px,
         distance=float(distance),
     )
+
+
+def sized(made: Sequence[Made], view: Camera, sizes_px: Sequence[float]) -> tuple[list[Made], Camera]:
+    """Things scaled against the first, and a view in which each is so many pixels high.
+
+    A view that comes closer is larger than before, so that the frame holds as much of the yard.
+    """
+    scale_px = view.focal_px / view.distance
+    zoom = sizes_px[0] / (scale_px * made[0].extent_m)
+    fitting = [
+        replace(each, scale=each.scale * size / (zoom * scale_px * each.extent_m))
+        for each, size in zip(made, sizes_px, strict=True)
+    ]
+    side_px = max(view.side_px, round(view.side_px * zoom))
+    return fitting, replace(view, focal_px=view.focal_px * zoom, side_px=side_px)
 
 
 def make(name: str, colour: str, rng: Generator) -> Made:

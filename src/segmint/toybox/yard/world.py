@@ -1,7 +1,7 @@
 """The yard: shaded scenes with exact class and instance masks and captions, each decided by one number."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -96,6 +96,19 @@ def render(seed: int, *, split: Split) -> Scene:
     return _compose(rng, count=count, close_up=False)
 
 
+def render_sized(seed: int, *, split: Split, sizes_px: Sequence[tuple[float, float]]) -> Iterator[Scene]:
+    """Scenes of one thing in each range of heights in the picture, as many as are asked for; see `render`.
+
+    No grass grows in them. What is hidden or left the frame is missing from a scene.
+    """
+    rng = _stream(seed, split=split, purpose=2)
+    while True:
+        sizes = [rng.uniform(*span) for span in sizes_px]
+        scene = _attempt(rng, count=len(sizes), close_up=False, sizes_px=sizes)
+        if scene is not None:
+            yield scene
+
+
 def render_close_up(seed: int, *, split: Split) -> Scene:
     """Render a 64 × 64 window of a full view, about one or two things; see `render`."""
     rng = _stream(seed, split=split, purpose=1)
@@ -118,16 +131,19 @@ def _compose(rng: Generator, *, count: int, close_up: bool) -> Scene:
             return scene
 
 
-def _attempt(rng: Generator, *, count: int, close_up: bool) -> Scene | None:
-    grassy = bool(rng.random() < _GRASS_SHARE)
+def _attempt(rng: Generator, *, count: int, close_up: bool, sizes_px: Sequence[float] = ()) -> Scene | None:
+    grassy = bool(rng.random() < _GRASS_SHARE) and not sizes_px
     names = _names(rng, count - grassy)
     made = _make(rng, names)
     sizes = [each.extent_m for each in made] or [1.0]
     # A close-up holds half a view: its things must be smaller.
     crowd = 5 * len(made) + 2 if close_up else max(len(made), 1)
     view = layout.camera(rng, max(sizes), min(sizes), count=crowd, side_px=SIDE_PX)
+    if sizes_px:
+        made, view = layout.sized(made, view, sizes_px)
     placed = layout.arrange(rng, made, view, spread=0.45 if close_up else 1.0)
-    window = _window(rng, placed, view) if close_up else Window(row=0, col=0, side=SIDE_PX)
+    side = CLOSE_UP_PX if close_up else SIDE_PX
+    window = _window(rng, placed, view, side) if side < view.side_px else Window(row=0, col=0, side=side)
     yard = _yard(rng, view, placed, grassy=grassy)
     placed = [*placed, *layout.scatter(rng, view, placed, most=_CLUTTER)]
     sky = weather(rng, walled=yard.backdrop != "open")
@@ -167,16 +183,16 @@ def _make(rng: Generator, names: Sequence[str]) -> list[Made]:
     return made
 
 
-def _window(rng: Generator, placed: Sequence[Placed], view: Camera) -> Window:
-    """A close-up's window about one of the things, on whole tokens of eight pixels."""
-    middle = np.asarray((SIDE_PX / 2, SIDE_PX / 2))
+def _window(rng: Generator, placed: Sequence[Placed], view: Camera, side_px: int) -> Window:
+    """A window about one of the things, on whole tokens of eight pixels."""
+    middle = np.asarray((view.side_px / 2, view.side_px / 2))
     if placed:
         thing = placed[int(rng.integers(len(placed)))]
         cols, rows = view.project(thing.corners())
         middle = np.asarray((rows.min() + rows.max(), cols.min() + cols.max())) / 2
-    wanted = middle - CLOSE_UP_PX / 2 + rng.uniform(-8, 8, 2)
-    row, col = np.clip(np.round(wanted / 8) * 8, 0, SIDE_PX - CLOSE_UP_PX).astype(int)
-    return Window(row=int(row), col=int(col), side=CLOSE_UP_PX)
+    wanted = middle - side_px / 2 + rng.uniform(-8, 8, 2)
+    row, col = np.clip(np.round(wanted / 8) * 8, 0, view.side_px - side_px).astype(int)
+    return Window(row=int(row), col=int(col), side=side_px)
 
 
 def _yard(rng: Generator, view: Camera, placed: Sequence[Placed], *, grassy: bool) -> surroundings.Yard:
