@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from lab.cost.synthetic_scene import Scene, Shape, scene
 from segmint.artifacts import Affinity, Generation, PromptSpec, TokenMaps
-from segmint.attention import CONCEPT_MAPS, EXPERT_MAPS
+from segmint.attention import CONCEPT_MAPS, EXPERT_MAPS, AgreementRequest
 from segmint.masks.evidence import ClassQuery
 from segmint.masks.features import summarise
 from segmint.masks.methods import METHODS
@@ -88,6 +88,7 @@ def generation_of(raw: Scene, count: int) -> tuple[Generation, tuple[ClassQuery,
         phrase_tokens=tuple((row,) for row in range(1, count + 1)),
         values=np.concatenate([start[None], rows, start[None]]),
     )
+    parted = replace(whole, values=whole.values / whole.values.sum(axis=0))
     half, quarter = (replace(whole, values=whole.values[:, ::step, ::step].copy()) for step in (2, 4))
     spec = PromptSpec(
         item_id="0", index=0, prompt="", classes=names, label_ids=tuple(range(1, count + 1)),
@@ -101,8 +102,10 @@ def generation_of(raw: Scene, count: int) -> tuple[Generation, tuple[ClassQuery,
             maps={
                 "classes": whole, "prompt": whole, "classes@fine": whole, "classes@half": half,
                 "classes@1/4": quarter, CONCEPT_MAPS: whole, EXPERT_MAPS: whole,
+                **{AgreementRequest(reference=each).name: parted for each in ("paper", "published")},
             },
             affinity=_affinity(raw, side // 2),
+            refining=_affinity(raw, side),
         ),
         ClassQuery.of_spec(spec),
     )  # fmt: skip

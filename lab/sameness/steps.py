@@ -3,8 +3,8 @@
 import shlex
 from dataclasses import dataclass
 
-METHODS = ("segmint", "pcc", "pcc-published", "ovam", "daam", "dataset-diffusion")
-OWN_MAPS = ("daam", "dataset-diffusion")
+METHODS = ("segmint", "pcc", "pcc-published", "ovam", "daam", "dataset-diffusion", "goca", "goca-published")
+OWN_MAPS = ("daam", "dataset-diffusion", "goca", "goca-published")
 """What these read is captured for them alone; the features of a run by `segmint` serve the others."""
 FORMATS = ("voc", "coco", "coco-rle", "yolo", "huggingface", "webdataset")
 

@@ -144,6 +144,8 @@ class Generation:
     maps: Mapping[str, TokenMaps]
     affinity: Affinity | None = None
     denoising: DenoisingEvidence | None = None
+    refining: Affinity | None = None
+    """Of the layers by which GoCA carries its maps; rows need not sum to 1."""
     prompt_truncated: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -174,6 +176,7 @@ class AttentionSummary:
     maps: Mapping[str, TokenMaps]
     affinity: Affinity | None = None
     denoising: DenoisingEvidence | None = None
+    refining: Affinity | None = None
 
     __repr__ = brief
 

@@ -22,6 +22,8 @@ CLASS_MAPS = "classes"
 """Name of the maps of the class phrases, where a request gives them no other (OVAM)."""
 CONCEPT_MAPS = "concepts"
 """Name of the maps of class phrases that were sent along through joint attention (ConceptAttention)."""
+AGREED_MAPS = "prompt@agreed"
+"""Name of the maps of the prompt's own words that are weighed by head and layer (GoCA)."""
 EXPERT_MAPS = "prompt@expert"
 """Name of the maps of the prompt's own words in the one block that tells most of them (Seg4Diff)."""
 
@@ -75,6 +77,30 @@ class AffinityRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementRequest:
+    """The prompt's maps at the last call, weighed by heads and layers (GoCA).
+
+    `reference`: how the features that say what is alike are compared: "paper" by all their channels,
+    "published" by the first one, as the published code does by a slip.
+    `heads`: "projected" weighs them by what they contribute to the layer's output, "mean" takes them alike;
+    "usual" is the first where cross-attention is by itself, the second where it is joint, as published.
+    `most_cells`: side of the grid up to which self-attention is held against the features; larger ones are
+    pooled to it, so that a layer holds 4 MB.
+    """
+
+    reference: Literal["paper", "published"] = "paper"
+    heads: Literal["usual", "projected", "mean"] = "usual"
+    half: Half = "conditional"
+    most_cells: int = 32
+
+    @property
+    def name(self) -> str:
+        """Key of its maps in `Generation.maps`."""
+        said = (AGREED_MAPS, self.reference, self.heads)
+        return "-".join(each for each in said if each not in ("paper", "usual"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureRequest:
     """Per-head self-attention outputs to keep from the end of sampling (method.md step 2).
 
@@ -116,6 +142,12 @@ class CaptureRequest:
     maps: tuple[MapRequest, ...] = (MapRequest(),)
     affinity: AffinityRequest | None = None
     denoising: DenoisingRequest | None = None
+    agreements: tuple[AgreementRequest, ...] = ()
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """Keys of all its maps in `Generation.maps`."""
+        return (*(each.name for each in self.maps), *(each.name for each in self.agreements))
 
 
 NOTHING = CaptureRequest(features=None, maps=())
@@ -142,6 +174,7 @@ def joined(*requests: CaptureRequest) -> CaptureRequest:
         maps=tuple(maps.values()),
         affinity=next((each.affinity for each in requests if each.affinity), None),
         denoising=next((each.denoising for each in requests if each.denoising), None),
+        agreements=tuple(dict.fromkeys(one for each in requests for one in each.agreements)),
     )
 
 

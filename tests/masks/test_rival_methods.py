@@ -128,6 +128,7 @@ def test_what_was_not_captured_is_named() -> None:
         ("dataset-diffusion", False, ["classes@1/4"], True),
         ("concept-attention", False, ["concepts"], False),
         ("seg4diff", False, ["prompt@expert"], False),
+        ("goca", False, [], False),
     ],
 )
 def test_every_method_says_what_it_reads(

@@ -28,6 +28,8 @@ def same(a: AttentionSummary, b: AttentionSummary) -> bool:
         )
         and (a.affinity is None) == (b.affinity is None)
         and (a.affinity is None or np.array_equal(a.affinity.values, b.affinity.values))
+        and (a.refining is None) == (b.refining is None)
+        and (a.refining is None or np.array_equal(a.refining.values, b.refining.values))
     )
 
 
@@ -47,6 +49,7 @@ def test_summaries_come_back_exactly(components, maps, word, near):
             )
         },
         affinity=Affinity(grid=(2, 2), values=np.full((4, 4), 1 / 3, np.float32)) if near else None,
+        refining=Affinity(grid=(1, 2), values=np.full((2, 2), 0.2, np.float32)) if near else None,
     )
     data = encode_summary(summary)
     assert same(decode_summary(data, source="x"), summary)

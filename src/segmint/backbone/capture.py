@@ -18,8 +18,9 @@ from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
 from segmint.attention import Half
+from segmint.backbone.agreement import AgreementTap
 from segmint.backbone.family import AttentionLayer, Halves, Joint, JointLayer, Stream, largest_grid
-from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, held_bytes
+from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, halves_of, held_bytes
 from segmint.errors import ConfigError, ModelError
 
 
@@ -34,6 +35,7 @@ class Capture:
     maps: list[MapTap] = field(default_factory=list)
     features: FeatureTap | None = None
     affinity: AffinityTap | None = None
+    agreements: list[AgreementTap] = field(default_factory=list)
     calls: int = 0
     """calls begun so far."""
     started: float = field(default_factory=time.perf_counter)
@@ -65,7 +67,14 @@ class Capture:
             grid = tap.layers[0].grid(self.latent) if own else largest_grid(self.layers, self.latent)
             for item, maps in enumerate(tap.maps(grid)):
                 found[item] |= maps
+        for weighed in self.agreements:
+            for item, values in enumerate(weighed.maps_found()):
+                found[item][weighed.request.name] = values
         return found
+
+    def refining(self) -> list[Affinity | None]:
+        """Each item's self-attention to carry weighed maps along; None where they were not asked for."""
+        return list(self.agreements[0].alike()) if self.agreements else [None for _ in range(self.items)]
 
     def heads(self) -> list[tuple[HeadFeatures, ...]]:
         """Each item's self-attention features; empty where none were asked for."""
@@ -77,7 +86,8 @@ class Capture:
 
     def held_bytes(self) -> int:
         """Bytes held between calls."""
-        return held_bytes(self.maps, self.features, self.affinity)
+        weighed = sum(each.held_bytes() for each in self.agreements)
+        return held_bytes(self.maps, self.features, self.affinity) + weighed
 
 
 @contextmanager
@@ -105,6 +115,8 @@ def _install(network: Any, capture: Capture) -> Iterator[Any]:
     for taps in _alike(joint):
         reads = _prompt_hooks if taps[0].request.text == "prompt" else _stream_hooks
         yield from reads(network, capture, taps)
+    for weighed in capture.agreements:
+        yield from _agreement_hooks(network, capture, weighed)
     for layer in capture.layers:
         taps = [tap for tap in capture.maps if tap not in joint and layer in tap.layers]
         if taps:
@@ -179,11 +191,61 @@ def _stream_hooks(network: Any, capture: Capture, taps: Sequence[MapTap]) -> Ite
         yield layer.hear_all(partial(_timed, capture, hook, layer))
 
 
+def _agreement_hooks(network: Any, capture: Capture, tap: AgreementTap) -> Iterator[Any]:
+    """Of weighed maps: every layer that meets the text or itself, from the step on at which they are read."""
+
+    def on(hook: Callable[..., None]) -> Callable[..., None]:
+        def heard(*inputs: Any) -> None:
+            if capture.step >= tap.first and capture.sees(tap.request.half):
+                hook(*inputs)
+
+        return partial(_timed, capture, heard)
+
+    def reference(values: Tensor) -> None:
+        tap.features = list(_half_of(capture, tap.layers.reference, values, tap.request.half))
+
+    def joint(layer: JointLayer, heard: Joint) -> None:
+        rows = _rows(capture, tap, len(heard.outputs), "cpu")
+        tap.read_joint(layer, heard, rows[0].tolist())
+
+    yield network.register_forward_pre_hook(on(lambda *_: tap.begin()))
+    yield tap.layers.reference.listen(tap.layers.heard, on(reference))
+    for text, alone in tap.layers.pairs:
+        if isinstance(text, JointLayer):
+            yield text.hear_all(on(partial(joint, text)))
+            continue
+        queries, outputs = _in_turn(capture, text, tap.request.half, tap.read_text)
+        yield text.listen("queries", on(queries))
+        yield text.listen("outputs", on(outputs))
+        queries, keys = _in_turn(capture, alone, tap.request.half, tap.read_self)
+        yield alone.listen("queries", on(queries))
+        yield alone.listen("keys", on(keys))
+
+
+def _in_turn(
+    capture: Capture, layer: AttentionLayer, half: Half, read: Callable[..., None]
+) -> tuple[Callable[[Tensor], None], Callable[[Tensor], None]]:
+    """Hooks of a layer's queries and of what comes after them, read together."""
+    held: list[Tensor] = []
+
+    def second(values: Tensor) -> None:
+        read(layer, *(_half_of(capture, layer, each, half) for each in (held.pop(), values)))
+
+    return held.append, second
+
+
+def _half_of(capture: Capture, layer: AttentionLayer, values: Tensor, half: Half) -> Tensor:
+    """The items of one half."""
+    parted, _ = _by_half(capture, layer, values)
+    found: Tensor = parted[halves_of(half, len(parted))][0]
+    return found
+
+
 def _joint(capture: Capture) -> list[JointLayer]:
     return [layer for layer in capture.layers if isinstance(layer, JointLayer)]
 
 
-def _rows(capture: Capture, tap: MapTap, batch: int, device: Any) -> list[Tensor]:
+def _rows(capture: Capture, tap: MapTap | AgreementTap, batch: int, device: Any) -> list[Tensor]:
     """Rows of the batch that the tap's texts go with, once for each half of the call that is wanted."""
     names = (capture.half,) if capture.half else capture.halves.names
     if batch != capture.items * len(names):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from segmint.artifacts import AnyImage, DenoisingEvidence, Generation, Grid, Image, PromptSpec, TokenMaps
 from segmint.attention import CaptureRequest, DenoisingRequest, MapRequest
+from segmint.backbone.agreement import AgreementTap, chosen
 from segmint.backbone.base import Callback, ModelInfo, Outcome, image_size, noise_levels
 from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.denoising import Denoiser
@@ -68,6 +69,8 @@ class DiffusersBackbone:
             select(self.layers, "cross", request)
             for spec in specs:
                 self._texts(spec, request)
+        if capture.agreements:
+            chosen(self.layers)
 
     def generate(
         self,
@@ -85,7 +88,8 @@ class DiffusersBackbone:
         halves = self.family.halves(self.pipe, guidance)
         shape = self.family.noise_shape(self.pipe, size)
         with torch.inference_mode(), _out_of_memory(self.info, len(specs)):
-            reading = self._capture(specs, capture, shape[1:], halves)
+            steps = sampling.steps or self.info.default_steps
+            reading = self._capture(specs, capture, shape[1:], halves, steps)
             positive, negative = self._prompts(specs, halves, sampling.negative_prompt)
             noise = draw_noise(generators, shape)
             with capturing(self.network, reading):
@@ -96,7 +100,7 @@ class DiffusersBackbone:
                     **own,
                     height=size[0],
                     width=size[1],
-                    num_inference_steps=sampling.steps or self.info.default_steps,
+                    num_inference_steps=steps,
                     generator=generators,
                     output_type="pt",
                 )
@@ -145,7 +149,7 @@ class DiffusersBackbone:
         halves = self.family.halves(self.pipe, guidance)
         generators = item_generators(specs)
         clean = self.family.clean(self.pipe, images)
-        reading = self._capture(specs, wanted, (clean.shape[2], clean.shape[3]), halves)
+        reading = self._capture(specs, wanted, (clean.shape[2], clean.shape[3]), halves, len(passes))
         positive, negative = self._prompts(specs, halves, "")
         calls = [negative if half == "unconditional" else positive for half in halves.names]
         if halves.by == "batch":
@@ -202,17 +206,30 @@ class DiffusersBackbone:
         return (require_phrases(found, self.reader.limit) if request.strict else found,)
 
     def _capture(
-        self, specs: Sequence[PromptSpec], request: CaptureRequest, latent: Grid, halves: Halves
+        self, specs: Sequence[PromptSpec], request: CaptureRequest, latent: Grid, halves: Halves, steps: int
     ) -> Capture:
         capture = Capture(layers=self.layers, items=len(specs), latent=latent, halves=halves)
         batches: dict[tuple[str, str], TextBatch] = {}
-        for each in request.maps:
-            key = (each.text, each.given)
+
+        def encoded(wanted: MapRequest) -> TextBatch:
+            key = (wanted.text, wanted.given)
             if key not in batches:
-                batches[key] = self.encoder.batch([self._texts(spec, each) for spec in specs])
-            texts = batches[key]
+                batches[key] = self.encoder.batch([self._texts(spec, wanted) for spec in specs])
+            return batches[key]
+
+        for each in request.maps:
             layers = select(self.layers, "cross", each)
-            capture.maps.append(MapTap(request=each, layers=layers, texts=texts, items=len(specs)))
+            capture.maps.append(MapTap(request=each, layers=layers, texts=encoded(each), items=len(specs)))
+        for weighed in request.agreements:
+            tap = AgreementTap(
+                request=weighed,
+                layers=chosen(self.layers),
+                texts=encoded(MapRequest(text="prompt")),
+                latent=latent,
+                items=len(specs),
+                first=steps - 1,
+            )
+            capture.agreements.append(tap)
         if request.features:
             layers = select(self.layers, "self", request.features)
             capture.features = FeatureTap(request=request.features, layers=layers, items=len(specs))
@@ -233,6 +250,7 @@ class DiffusersBackbone:
         maps, heads, affinities = reading.token_maps(), reading.heads(), reading.affinities()
         grid = largest_grid(self.layers, reading.latent)
         evidence = self._denoise(specs, images, maps, grid=grid, request=denoising, clean=clean)
+        refining = reading.refining()
         spent = reading.seconds + time.perf_counter() - finished
         sampling = finished - reading.started - reading.seconds
         return [
@@ -245,6 +263,7 @@ class DiffusersBackbone:
                 maps=maps[item],
                 affinity=affinities[item],
                 denoising=evidence.get(item),
+                refining=refining[item],
                 prompt_truncated=self.reader.prompt_text(spec.prompt, ()).truncated,
                 seconds={"sampling": sampling / len(specs), "capture": spent / len(specs)},
             )

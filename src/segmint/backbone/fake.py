@@ -144,6 +144,9 @@ class FakeBackbone:
         for wanted in capture.maps:
             maps |= _maps(likeness, spec, wanted, calls)
         heads = _heads(likeness, spec, capture.features, halves, calls) if capture.features else ()
+        for weighed in capture.agreements:
+            wanted = MapRequest(name=weighed.name, text="prompt")
+            maps |= _maps(likeness / 2, spec, wanted, calls=1)
         affinity = _affinity(_shrink(likeness, capture.affinity.downscale)) if capture.affinity else None
         truncated = len(spec.prompt.split()) > self.info.prompt_tokens - 2
         return Generation(
@@ -153,6 +156,7 @@ class FakeBackbone:
             maps=maps,
             affinity=affinity,
             denoising=_denoising(likeness, spec) if capture.denoising and spec.classes else None,
+            refining=_affinity(likeness) if capture.agreements else None,
             prompt_truncated=truncated,
             seconds={"sampling": self.delay_s, "capture": 0.0},
         )

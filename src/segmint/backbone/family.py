@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -21,6 +21,10 @@ from segmint.errors import ConfigError
 
 Heard = Literal["queries", "keys", "outputs"]
 """Of the image's own positions: what they ask, what they answer to, and what each head made of it."""
+
+
+KnownFor = Literal["words", "likeness", "refining"]
+"""Telling most of words (Seg4Diff); of what is alike, and carrying maps along it (GoCA)."""
 
 
 @runtime_checkable
@@ -53,8 +57,13 @@ class AttentionLayer(Protocol):
         ...
 
     @property
-    def expert(self) -> bool:
-        """Whether published work names this layer for telling most of words."""
+    def known_for(self) -> tuple[KnownFor, ...]:
+        """What published work takes this layer for."""
+        ...
+
+    @property
+    def projection(self) -> Tensor | None:
+        """Weights of the last projection of its outputs (out, head · channel); None where it is shared."""
         ...
 
     @property
@@ -337,6 +346,20 @@ def part_by_depth(place: int, count: int, meaningful: tuple[float, float]) -> Pa
     return "decoder" if (place + 1) / count > start and place / count < stop else "middle"
 
 
+def known_for(place: int, count: int, **shares: tuple[float, ...]) -> tuple[KnownFor, ...]:
+    """What a block of equal ones is known for.
+
+    Args:
+        place: of the block, from 0.
+        count: of blocks.
+        shares: for each thing, the places of the blocks known for it, as shares of the depth.
+    """
+    known = get_args(KnownFor)
+    return tuple(
+        each for each in known if any(int(share * count + 1e-6) == place for share in shares.get(each, ()))
+    )
+
+
 def largest_grid(layers: Sequence[AttentionLayer], latent: Grid) -> Grid:
     """The largest attention grid G (method.md), which need not be the latents' own (SDXL has none there)."""
     return min(layers, key=lambda layer: layer.level).grid(latent)
@@ -367,7 +390,7 @@ def select(
         names = ", ".join(each.name for each in fit)
         raise ConfigError(f"no {kind}-attention layer matches {asked}; the model has {names}")
     if isinstance(wanted, MapRequest) and wanted.expert and not wanted.layers:
-        chosen = [each for each in chosen if each.expert] or [chosen[len(chosen) // 2]]
+        chosen = [each for each in chosen if "words" in each.known_for] or [chosen[len(chosen) // 2]]
     downscale = getattr(wanted, "downscale", None)
     if downscale is None:
         return tuple(chosen)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from segmint.artifacts import Grid
 from segmint.attention import Kind, Part
-from segmint.backbone.family import Heard, Joint, Stream
+from segmint.backbone.family import Heard, Joint, KnownFor, Stream
 
 Rotate = Callable[[Tensor, Any, int, bool], Tensor]
 """Turns (batch, head, row, d) by a call's rotary embedding, given how many rows are text, and whether these
@@ -66,7 +66,7 @@ class DoubleLayer:
     follow: Callable[[Any, Stream, Joint], Tensor] | None
     rotate: Rotate = unrotated
     heads_first: bool = False
-    expert: bool = False
+    known_for: tuple[KnownFor, ...] = ()
     kind: Kind = "joint"
 
     @property
@@ -83,6 +83,12 @@ class DoubleLayer:
     def scale(self) -> float:
         """1/√d."""
         return float((self.block.attn.to_q.out_features // self.heads) ** -0.5)
+
+    @property
+    def projection(self) -> Tensor:
+        """As `AttentionLayer.projection`."""
+        found: Tensor = self.block.attn.to_out[0].weight
+        return found
 
     def grid(self, latent: Grid) -> Grid:
         """As `AttentionLayer.grid`."""

@@ -169,7 +169,7 @@ class MapTap:
             rows = values.cpu().numpy()
             for item in range(self.items):
                 own = [place for place, owner in enumerate(self.texts.owner) if owner == item]
-                found[item][key] = _merge([(self.texts.texts[place], rows[place]) for place in own])
+                found[item][key] = merged([(self.texts.texts[place], rows[place]) for place in own])
         return found
 
     def _grouped(self, grid: Grid) -> dict[str, Tensor]:
@@ -225,7 +225,7 @@ def _means(texts: TextBatch) -> Float32[Tensor, "text concept token"]:
     return found
 
 
-def _merge(parts: Sequence[tuple[Text, np.ndarray]]) -> TokenMaps:
+def merged(parts: Sequence[tuple[Text, np.ndarray]]) -> TokenMaps:
     """One item's maps from its texts: SoT and EoT averaged over texts, the tokens between them in order."""
     tokens: list[str] = [parts[0][0].tokens[0]]
     phrase_tokens: list[tuple[int, ...]] = []

@@ -211,9 +211,10 @@ def _only(generation: Generation, capture: CaptureRequest) -> Generation:
     return replace(
         generation,
         heads=generation.heads if capture.features else (),
-        maps={request.name: generation.maps[request.name] for request in capture.maps},
+        maps={name: generation.maps[name] for name in capture.map_names},
         affinity=generation.affinity if capture.affinity else None,
         denoising=generation.denoising if capture.denoising else None,
+        refining=generation.refining if capture.agreements else None,
     )
 
 

@@ -29,6 +29,7 @@ def summarise(generation: Generation, settings: MaskSettings) -> AttentionSummar
         maps=generation.maps,
         affinity=generation.affinity,
         denoising=generation.denoising,
+        refining=generation.refining,
     )
 
 

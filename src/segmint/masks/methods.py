@@ -14,6 +14,7 @@ from segmint.attention import (
     CONCEPT_MAPS,
     EXPERT_MAPS,
     AffinityRequest,
+    AgreementRequest,
     CaptureRequest,
     DenoisingRequest,
     MapRequest,
@@ -85,6 +86,16 @@ def expert_captures(settings: "MaskSettings", reading: Reading) -> CaptureReques
     """The image's attention to the prompt's own words in one block."""
     words = replace(prompt_maps(reading), name=EXPERT_MAPS, expert=True, only="joint")
     return CaptureRequest(features=None, maps=(words,))
+
+
+def agreement_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
+    """The prompt's maps, weighed by heads and layers, and the refining layers' self-attention."""
+    return CaptureRequest(features=None, maps=(), agreements=(agreement(settings),))
+
+
+def agreement(settings: "MaskSettings") -> AgreementRequest:
+    """How GoCA's maps are weighed."""
+    return AgreementRequest(reference=settings.goca.reference, heads=settings.goca.heads)
 
 
 def diffusion_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
@@ -160,6 +171,12 @@ METHODS: dict[str, Method] = {
     ),
     "concept-attention": Method(
         function="segmint.masks.transformer_rivals.concept_attention", captures=concept_captures
+    ),
+    "goca": Method(function="segmint.masks.goca.goca", captures=agreement_captures),
+    "goca-published": Method(
+        function="segmint.masks.goca.goca",
+        captures=agreement_captures,
+        profile={"goca": {"reference": "published"}},
     ),
     "seg4diff": Method(function="segmint.masks.transformer_rivals.seg4diff", captures=expert_captures),
     "segmint": Method(

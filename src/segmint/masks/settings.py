@@ -122,6 +122,23 @@ class DatasetDiffusionSettings(Settings):
     """A pixel whose best class reaches this, and not `class_from`, is 255; below, it is background."""
 
 
+class GocaSettings(Settings):
+    """How GoCA's weighed maps become a mask (`masks/goca.py`). Source: GoCA (2026) and its code."""
+
+    reference: Literal["paper", "published"] = "paper"
+    """Features that layers are weighed by: all channels (`paper`), or the first (`published`, by a slip)."""
+    heads: Literal["usual", "projected", "mean"] = "usual"
+    """Heads weighed by what they contribute (`projected`), or alike (`mean`); `usual` is the first for
+    cross-attention, the second for joint attention.
+    """
+    rescale: bool = True
+    """Part each position among the words with content, blur, and scale to [0, 1]; else take maps as is."""
+    blur_cells: Annotated[float, Field(ge=0.0, le=8.0)] = 1.1
+    """Deviation of the Gaussian, cut at 5×5, in positions of the grid."""
+    order: Annotated[int, Field(ge=0, le=16)] = 2
+    """Times that maps are passed along the refining layers' self-attention. Source: FLUX; PixArt: 5."""
+
+
 class CompetitionSettings(Settings):
     """How segmint's own method makes a mask (`masks/competition.py`). Source of all values: docs/log.md."""
 
@@ -263,8 +280,8 @@ class MaskSettings(Settings):
     panel = "Masks"
 
     method: Annotated[str, Flag("--method")] = "segmint"
-    """How masks are made: `segmint`, `pcc`, `pcc-published`, `ovam`, `daam`, `dataset-diffusion`; of
-    transformers `concept-attention`, `seg4diff`."""
+    """How masks are made: `segmint`, `pcc`, `pcc-published`, `ovam`, `daam`, `dataset-diffusion`,
+    `goca`, `goca-published`; of transformers `concept-attention`, `seg4diff`."""
     features: FeatureSettings = Field(default_factory=FeatureSettings)
     clusters: ClusterSettings = Field(default_factory=ClusterSettings)
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
@@ -272,6 +289,7 @@ class MaskSettings(Settings):
     refine: RefineSettings = Field(default_factory=RefineSettings)
     thresholding: ThresholdSettings = Field(default_factory=ThresholdSettings)
     dataset_diffusion: DatasetDiffusionSettings = Field(default_factory=DatasetDiffusionSettings)
+    goca: GocaSettings = Field(default_factory=GocaSettings)
     competition: CompetitionSettings = Field(default_factory=CompetitionSettings)
     meanfield: MeanFieldSettings = Field(default_factory=MeanFieldSettings)
     denoising: DenoisingSettings = Field(default_factory=DenoisingSettings)

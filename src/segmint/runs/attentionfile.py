@@ -31,6 +31,8 @@ def encode_summary(summary: AttentionSummary) -> bytes:
     if summary.denoising is not None:
         arrays["denoising.gains"] = _shrink(summary.denoising.gains)
         arrays["denoising.change"] = _shrink(summary.denoising.change)
+    if summary.refining is not None:
+        arrays["refining"] = _shrink(summary.refining.values)
     return _write_npz(arrays)
 
 
@@ -62,6 +64,8 @@ def _header(summary: AttentionSummary) -> bytes:
     }
     if summary.denoising is not None:
         said["denoised"] = summary.denoising.classes
+    if summary.refining is not None:
+        said["refining_grid"] = summary.refining.grid
     return json.dumps(said, ensure_ascii=False).encode()
 
 
@@ -82,9 +86,7 @@ def _read_summary(arrays: Mapping[str, NDArray[Any]]) -> AttentionSummary:
             )
             for name, each in said["maps"].items()
         },
-        affinity=Affinity(grid=_grid(said["affinity_grid"]), values=arrays["affinity"].astype(np.float32))
-        if said["affinity_grid"]
-        else None,
+        affinity=_read_affinity(said, arrays, "affinity"),
         denoising=DenoisingEvidence(
             classes=tuple(said["denoised"]),
             gains=arrays["denoising.gains"].astype(np.float32),
@@ -92,7 +94,13 @@ def _read_summary(arrays: Mapping[str, NDArray[Any]]) -> AttentionSummary:
         )
         if "denoised" in said
         else None,
+        refining=_read_affinity(said, arrays, "refining"),
     )
+
+
+def _read_affinity(said: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], name: str) -> Affinity | None:
+    grid = said.get(f"{name}_grid")
+    return Affinity(grid=_grid(grid), values=arrays[name].astype(np.float32)) if grid else None
 
 
 def _check_summary(summary: AttentionSummary) -> None:
@@ -101,10 +109,11 @@ def _check_summary(summary: AttentionSummary) -> None:
     Raises:
         ValueError: names the part.
     """
-    near, denoised = summary.affinity, summary.denoising
+    denoised = summary.denoising
+    near = [each for each in (summary.affinity, summary.refining) if each]
     for name, maps in summary.maps.items():
         _check_maps(name, maps)
-    if near and near.values.shape != (prod(near.grid),) * 2:
+    if any(each.values.shape != (prod(each.grid),) * 2 for each in near):
         raise ValueError("the affinity does not fit its grid")
     if denoised and denoised.gains.shape != (len(denoised.classes), *denoised.change.shape):
         raise ValueError("the denoising evidence does not fit its classes")
@@ -115,7 +124,7 @@ def _check_summary(summary: AttentionSummary) -> None:
         raise ValueError("an array is no stack of maps")
     if not any(values.shape[1:] == summary.grid for values in arrays):
         raise ValueError(f"the grid {summary.grid} is that of none of its arrays")
-    arrays += [near.values] if near else []
+    arrays += [each.values for each in near]
     arrays += [denoised.change] if denoised else []
     if not all(np.isfinite(values).all() for values in arrays):
         raise ValueError("an array holds NaN or infinity")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segmint.attention import AffinityRequest, CaptureRequest, FeatureRequest, MapRequest
+from segmint.attention import AffinityRequest, AgreementRequest, CaptureRequest, FeatureRequest, MapRequest
 from segmint.backbone.fake import FakeBackbone
 from segmint.backbone.settings import SamplingSettings
 from segmint.errors import GenerationError, ImageError
@@ -17,6 +17,7 @@ EVERYTHING = CaptureRequest(
     features=FeatureRequest(),
     maps=(MapRequest(), MapRequest(name="half", downscale=2)),
     affinity=AffinityRequest(),
+    agreements=(AgreementRequest(),),
 )
 
 
@@ -31,13 +32,14 @@ def test_a_generation_is_the_same_to_the_bit():
         assert (one.layer, one.grid) == (other.layer, other.grid)
         assert one.values.dtype == other.values.dtype
         assert np.array_equal(one.values, other.values)
-    assert list(found.maps) == list(generation.maps) == ["classes", "half"]
+    assert list(found.maps) == list(generation.maps) == ["classes", "half", "prompt@agreed"]
     for name, maps in generation.maps.items():
         assert found.maps[name].phrase_tokens == maps.phrase_tokens
         assert (found.maps[name].tokens, found.maps[name].phrases) == (maps.tokens, maps.phrases)
         assert np.array_equal(found.maps[name].values, maps.values)
     assert found.affinity.grid == generation.affinity.grid
     assert np.array_equal(found.affinity.values, generation.affinity.values)
+    assert np.array_equal(found.refining.values, generation.refining.values)
     assert (found.prompt_truncated, found.seconds) == (generation.prompt_truncated, generation.seconds)
 
 

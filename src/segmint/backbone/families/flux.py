@@ -24,8 +24,10 @@ from segmint.backbone.family import (
     Halves,
     Heard,
     Joint,
+    KnownFor,
     Parts,
     Stream,
+    known_for,
     part_by_depth,
     present,
 )
@@ -55,6 +57,10 @@ ConceptAttention (15 to 18).
 """
 EXPERT = 12 / 19
 """How deep the block lies that tells most of words. Source: Seg4Diff, which names 12 and 17."""
+DEEPEST = 18 / 19
+"""GoCA refines by the blocks 12 and 18."""
+LIKENESS = 8 / 38
+"""How deep among the single blocks the one lies whose outputs say what is alike. Source: GoCA (27 of 57)."""
 PACK = 2
 
 
@@ -67,7 +73,8 @@ class SingleLayer:
     part: Part = "middle"
     kind: Kind = "joint"
     level: int = 1
-    expert: bool = False
+    known_for: tuple[KnownFor, ...] = ()
+    projection: None = None
     begin: None = None
     follow: None = None
 
@@ -189,12 +196,16 @@ class FluxFamily:
                     begin=partial(_begin, net),
                     follow=follow_zero,
                     rotate=_rotate,
-                    expert=place == int(EXPERT * len(double)),
+                    known_for=known_for(place, len(double), words=(EXPERT,), refining=(EXPERT, DEEPEST)),
                 )
                 for place, block in enumerate(double)
             ),
             *(
-                SingleLayer(name=f"single_transformer_blocks.{place}.attn", block=block)
+                SingleLayer(
+                    name=f"single_transformer_blocks.{place}.attn",
+                    block=block,
+                    known_for=known_for(place, len(net.single_transformer_blocks), likeness=(LIKENESS,)),
+                )
                 for place, block in enumerate(net.single_transformer_blocks)
             ),
         )

@@ -15,7 +15,17 @@ from torch import Tensor
 
 from segmint.artifacts import Grid, Image
 from segmint.attention import Kind, Part
-from segmint.backbone.family import Embedding, Facts, Halves, Heard, Parts, part_by_depth, present
+from segmint.backbone.family import (
+    Embedding,
+    Facts,
+    Halves,
+    Heard,
+    KnownFor,
+    Parts,
+    known_for,
+    part_by_depth,
+    present,
+)
 from segmint.backbone.fitting import scheduler_problems, transformer_problems
 from segmint.backbone.latents import encode_images, noised_by_variance
 from segmint.backbone.offsets import OffsetReader
@@ -28,6 +38,9 @@ TOKENS = {"PixArtAlphaPipeline": 120, "PixArtSigmaPipeline": 300}
 """Rows of a prompt, by pipeline."""
 MEANINGFUL = (10 / 28, 18 / 28)
 """Share of the depth where blocks say more of meaning than of place. Source: GoCA refines by these."""
+
+LIKENESS = 13 / 28
+"""How deep the block lies whose queries say what is alike. Source: GoCA, which refines by blocks 10 to 17."""
 
 _KINDS: tuple[tuple[str, Kind], ...] = (("attn1", "self"), ("attn2", "cross"))
 
@@ -42,7 +55,7 @@ class PixArtLayer:
     part: Part
     kind: Kind
     patch: int
-    expert: bool = False
+    known_for: tuple[KnownFor, ...] = ()
 
     @property
     def level(self) -> int:
@@ -58,6 +71,12 @@ class PixArtLayer:
     def scale(self) -> float:
         """1/√d."""
         return float(self.module.scale)
+
+    @property
+    def projection(self) -> Tensor:
+        """As `AttentionLayer.projection`."""
+        found: Tensor = self.module.to_out[0].weight
+        return found
 
     def grid(self, latent: Grid) -> Grid:
         """As `AttentionLayer.grid`."""
@@ -126,6 +145,12 @@ class PixArtFamily:
                 part=part_by_depth(place, len(blocks), MEANINGFUL),
                 kind=kind,
                 patch=int(net.config.patch_size),
+                known_for=known_for(
+                    place,
+                    len(blocks),
+                    likeness=(LIKENESS,) if kind == "cross" else (),
+                    refining=() if kind == "cross" else tuple(block / 28 for block in range(10, 18)),
+                ),
             )
             for place, block in enumerate(blocks)
             for name, kind in _KINDS

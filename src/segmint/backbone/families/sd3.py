@@ -15,7 +15,7 @@ from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
 from segmint.artifacts import Grid, Image
-from segmint.backbone.family import Embedding, Facts, Halves, Parts, Stream, part_by_depth, present
+from segmint.backbone.family import Embedding, Facts, Halves, Parts, Stream, known_for, part_by_depth, present
 from segmint.backbone.fitting import flow_problems, transformer_problems
 from segmint.backbone.flow import call_arguments, joined, pooled
 from segmint.backbone.joint import DoubleLayer, follow_zero
@@ -97,7 +97,7 @@ class SD3Family:
                 begin=partial(_begin, net),
                 follow=follow_zero,
                 heads_first=True,
-                expert=place == int(EXPERT * len(blocks)),
+                known_for=known_for(place, len(blocks), words=(EXPERT,)),
             )
             for place, block in enumerate(blocks)
         )

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from segmint.artifacts import Grid, Image
 from segmint.attention import Kind, Part
-from segmint.backbone.family import Embedding, Facts, Halves, Heard, Parts, present
+from segmint.backbone.family import Embedding, Facts, Halves, Heard, KnownFor, Parts, present
 from segmint.backbone.fitting import check_unet_parts, model_side
 from segmint.backbone.latents import encode_images, noised_by_variance, step_end
 from segmint.backbone.schedulers import trained_timesteps
@@ -49,7 +49,7 @@ class UNetLayer:
     part: Part
     kind: Kind
     level: int
-    expert: bool = False
+    known_for: tuple[KnownFor, ...] = ()
 
     @property
     def heads(self) -> int:
@@ -60,6 +60,12 @@ class UNetLayer:
     def scale(self) -> float:
         """1/√d."""
         return float(self.module.scale)
+
+    @property
+    def projection(self) -> Tensor:
+        """As `AttentionLayer.projection`."""
+        found: Tensor = self.module.to_out[0].weight
+        return found
 
     def grid(self, latent: Grid) -> Grid:
         """As `AttentionLayer.grid`; odd sides are rounded up at each halving, as the UNet does."""

@@ -61,18 +61,18 @@ def _put_generation(generation: Generation, arrays: Arrays) -> dict[str, Any]:
     arrays["image"] = generation.image
     arrays |= {f"heads.{place}": each.values for place, each in enumerate(generation.heads)}
     arrays |= {f"maps.{place}": each.values for place, each in enumerate(generation.maps.values())}
-    if generation.affinity is not None:
-        arrays["affinity"] = generation.affinity.values
     if generation.denoising is not None:
         arrays["gains"], arrays["change"] = generation.denoising.gains, generation.denoising.change
+    alike = {"affinity": generation.affinity, "refining": generation.refining}
+    arrays |= {name: each.values for name, each in alike.items() if each is not None}
     return {
         "spec": spec_to_json(generation.spec),
         "heads": [[each.layer, each.grid] for each in generation.heads],
         "maps": [
             [name, each.tokens, each.phrases, each.phrase_tokens] for name, each in generation.maps.items()
         ],
-        "affinity": None if generation.affinity is None else generation.affinity.grid,
         "denoised": None if generation.denoising is None else generation.denoising.classes,
+        **{name: None if each is None else each.grid for name, each in alike.items()},
         "prompt_truncated": generation.prompt_truncated,
         "seconds": dict(generation.seconds),
     }
@@ -86,7 +86,6 @@ def _outcome(said: Mapping[str, Any], arrays: Arrays) -> Outcome | ImageError:
         )
         return failure(message)
     kept = said["generation"]
-    grid = kept["affinity"]
     return Generation(
         spec=spec_from_json(kept["spec"]),
         image=arrays["image"],
@@ -103,15 +102,20 @@ def _outcome(said: Mapping[str, Any], arrays: Arrays) -> Outcome | ImageError:
             )
             for place, (name, tokens, phrases, rows) in enumerate(kept["maps"])
         },
-        affinity=None if grid is None else Affinity(grid=tuple(grid), values=arrays["affinity"]),
         denoising=None
         if kept["denoised"] is None
         else DenoisingEvidence(
             classes=tuple(kept["denoised"]), gains=arrays["gains"], change=arrays["change"]
         ),
+        affinity=_affinity(kept, arrays, "affinity"),
+        refining=_affinity(kept, arrays, "refining"),
         prompt_truncated=kept["prompt_truncated"],
         seconds=kept["seconds"],
     )
+
+
+def _affinity(kept: Mapping[str, Any], arrays: Arrays, name: str) -> Affinity | None:
+    return None if kept[name] is None else Affinity(grid=tuple(kept[name]), values=arrays[name])
 
 
 def _metadata(data: bytes) -> Any:
