@@ -46,7 +46,8 @@ class MixerLayer:
     kind: str = "joint"
     level: int = 0
     heads: int = HEADS
-    expert: bool = False
+    known_for: tuple[str, ...] = ()
+    projection: None = None
     scale: float = (WIDTH / HEADS) ** -0.5
 
     def grid(self, latent: Grid) -> Grid:

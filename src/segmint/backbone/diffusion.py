@@ -21,7 +21,15 @@ from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.denoising import Denoiser
 from segmint.backbone.encoding import TextEncoder
 from segmint.backbone.families import family_of
-from segmint.backbone.family import AttentionLayer, Embedding, Family, Halves, largest_grid, select
+from segmint.backbone.family import (
+    AttentionLayer,
+    Embedding,
+    Family,
+    Halves,
+    largest_grid,
+    noise_shape,
+    select,
+)
 from segmint.backbone.latents import draw_noise, item_generators, to_pixels
 from segmint.backbone.schedulers import check_steps
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
@@ -51,7 +59,7 @@ class DiffusersBackbone:
 
     def __post_init__(self) -> None:
         self.family = family_of(self.pipe.config)
-        self.network, self.layers = self.family.network(self.pipe), self.family.layers(self.pipe)
+        self.network, self.layers = getattr(self.pipe, self.family.network), self.family.layers(self.pipe)
         self.reader = self.family.reader(self.pipe)
         self.encoder = TextEncoder(pipe=self.pipe, family=self.family)
 
@@ -86,7 +94,7 @@ class DiffusersBackbone:
         guidance = self.info.default_guidance if sampling.guidance is None else sampling.guidance
         generators = item_generators(specs)
         halves = self.family.halves(self.pipe, guidance)
-        shape = self.family.noise_shape(self.pipe, size)
+        shape = noise_shape(self.family, self.pipe, size)
         with torch.inference_mode(), _out_of_memory(self.info, len(specs)):
             steps = sampling.steps or self.info.default_steps
             reading = self._capture(specs, capture, shape[1:], halves, steps)

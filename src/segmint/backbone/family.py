@@ -17,7 +17,7 @@ from segmint.artifacts import Grid, Image
 from segmint.attention import AffinityRequest, FeatureRequest, Half, Kind, MapRequest, Part, unserved
 from segmint.backbone.settings import ModelSettings
 from segmint.backbone.text import TextReader
-from segmint.errors import ConfigError
+from segmint.errors import ConfigError, ModelError
 
 Heard = Literal["queries", "keys", "outputs"]
 """Of the image's own positions: what they ask, what they answer to, and what each head made of it."""
@@ -141,15 +141,6 @@ class JointLayer(AttentionLayer, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """Folders of a model that have to be there; those with weights, and files of settings in the others."""
-
-    all: tuple[str, ...]
-    weighted: frozenset[str]
-    configs: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
     """A text as the model sees it.
 
@@ -202,16 +193,29 @@ class Family(Protocol):
         """How its image attends to text."""
         ...
 
-    def recognises(self, index: Mapping[str, Any]) -> bool:
-        """Whether a `model_index.json` describes a model of this family."""
+    @property
+    def network(self) -> str:
+        """The part that denoises."""
         ...
 
-    def parts(self, index: Mapping[str, Any]) -> Parts:
-        """What has to be there.
+    @property
+    def architecture(self) -> str:
+        """The class of that part; a `model_index.json` that names it describes a model of this family."""
+        ...
 
-        Raises:
-            ModelError: the index lacks a part that the family cannot do without.
-        """
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Parts that the family cannot do without."""
+        ...
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Parts that some of its models have."""
+        ...
+
+    @property
+    def pack(self) -> int:
+        """Latent positions on a side of what the network takes as one; 1 where it packs none."""
         ...
 
     def pipeline(
@@ -230,10 +234,6 @@ class Family(Protocol):
         Raises:
             ModelError: names the part.
         """
-        ...
-
-    def network(self, pipe: Any) -> Any:
-        """The module of a loaded pipeline that denoises."""
         ...
 
     def layers(self, pipe: Any) -> tuple[AttentionLayer, ...]:
@@ -258,10 +258,6 @@ class Family(Protocol):
 
     def halves(self, pipe: Any, guidance: float) -> Halves:
         """What the model sees at this guidance scale."""
-        ...
-
-    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
-        """(channel, row, column) of the latents of an image of `size` pixels."""
         ...
 
     def arguments(
@@ -331,6 +327,31 @@ def present(index: Mapping[str, Any], part: str) -> bool:
     """Whether a `model_index.json` lists a part."""
     entry = index.get(part)
     return isinstance(entry, list | tuple) and len(entry) == 2 and entry[1] is not None
+
+
+def parts_of(family: Family, index: Mapping[str, Any]) -> tuple[str, ...]:
+    """The folders that a model has to have.
+
+    Raises:
+        ModelError: its `model_index.json` lacks a part that the family cannot do without.
+    """
+    for part in family.required:
+        if not present(index, part):
+            raise ModelError(
+                f"the model lists no {part} in its model_index.json; supported: {family.supported}"
+            )
+    return (*family.required, *(part for part in family.optional if present(index, part)))
+
+
+def weighted(part: str) -> bool:
+    """Whether a part has weights; the others are settings alone."""
+    return not part.startswith(("tokenizer", "scheduler"))
+
+
+def noise_shape(family: Family, pipe: Any, size: Grid) -> tuple[int, int, int]:
+    """(channel, row, column) of the latents of an image of `size` pixels."""
+    channels = getattr(pipe, family.network).config.in_channels // family.pack**2
+    return channels, size[0] // pipe.vae_scale_factor, size[1] // pipe.vae_scale_factor
 
 
 def part_by_depth(place: int, count: int, meaningful: tuple[float, float]) -> Part:

@@ -60,7 +60,7 @@ def add_noise(
 
 
 def noised_by_variance(
-    schedule: Any,
+    pipe: Any,
     clean: Float[Tensor, "item channel row col"],
     noise: Float[Tensor, "item channel row col"],
     level: int,
@@ -68,11 +68,12 @@ def noised_by_variance(
     """Latents at a training timestep of a noise schedule, and what the network predicts of them.
 
     Args:
-        schedule: configuration of the model's scheduler; its `prediction_type` says what is predicted.
+        pipe: its scheduler has the schedule; the `prediction_type` of that says what is predicted.
         clean: latents of images.
         noise: standard normal.
         level: training timestep.
     """
+    schedule = pipe.scheduler.config
     kept = build_scheduler("ddpm", schedule).alphas_cumprod[level].to(clean)
     noisy = add_noise(clean, noise, kept)
     prediction = schedule.get("prediction_type", "epsilon")
@@ -82,7 +83,10 @@ def noised_by_variance(
 
 
 def noised_by_flow(
-    clean: Float[Tensor, "item channel row col"], noise: Float[Tensor, "item channel row col"], level: int
+    _pipe: Any,
+    clean: Float[Tensor, "item channel row col"],
+    noise: Float[Tensor, "item channel row col"],
+    level: int,
 ) -> tuple[Tensor, Tensor]:
     """Latents on the straight way from image to noise, and its direction, which the network predicts.
 

@@ -28,7 +28,7 @@ from transformers.utils import logging as transformers_logging
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
-from segmint.backbone.family import Facts
+from segmint.backbone.family import Facts, parts_of, weighted
 from segmint.backbone.known import known_model, near, shipped_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
@@ -166,7 +166,7 @@ def describe(
         default_guidance=known.guidance if known else facts.guidance,
         prompt_tokens=family.reader(pipe).limit,
         scheduler=type(pipe.scheduler).__name__,
-        dtype=str(family.network(pipe).dtype).removeprefix("torch."),
+        dtype=str(getattr(pipe, family.network).dtype).removeprefix("torch."),
         device=str(device),
         loras=settings.loras,
         safety_checker=getattr(pipe, "safety_checker", None) is not None,
@@ -221,13 +221,12 @@ def _download(settings: ModelSettings) -> Path:
 def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtype: torch.dtype) -> Any:
     family = family_of(index)
     found, own = family.pipeline(folder, index, settings)
-    parts = family.parts(index)
     try:
         with _quietly():
             loaded = {
                 name: load_part(folder, name, index[name], dtype=dtype, variant=own.get("variant"))
-                for name in parts.all
-                if name in parts.weighted
+                for name in parts_of(family, index)
+                if weighted(name)
             }
             kwargs = {_DTYPE: dtype, **own, **loaded}
             pipe = found.from_pretrained(folder, use_safetensors=True, local_files_only=True, **kwargs)

@@ -7,6 +7,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from segmint.backbone.families import family_of
+from segmint.backbone.family import parts_of, weighted
 from segmint.errors import ModelError
 
 
@@ -36,17 +37,16 @@ def check_folder(folder: Path, name: str) -> dict[str, Any]:
         ModelError: a part is missing or corrupt (named), or the pipeline is not understood.
     """
     index = read_json(folder / "model_index.json", f"model {name}")
-    parts = family_of(index).parts(index)
-    for part in parts.all:
+    for part in parts_of(family_of(index), index):
         own = folder / part
         what = f"model {name}: part {part!r}"
         if not own.is_dir():
             raise ModelError(f"{what} is missing (expected the folder {own}); fetch the model again")
-        if part in parts.weighted:
+        if weighted(part):
             read_json(own / "config.json", what)
             _check_weights(own, what)
-        elif part in parts.configs:
-            read_json(own / parts.configs[part], what)
+        else:
+            read_json(own / f"{part.partition('_')[0]}_config.json", what)
     return index
 
 

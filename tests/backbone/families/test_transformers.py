@@ -11,6 +11,7 @@ import torch
 from segmint.artifacts import Generation, PromptSpec
 from segmint.attention import NOTHING, AffinityRequest, CaptureRequest, FeatureRequest, MapRequest, Reading
 from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.family import noise_shape
 from segmint.backbone.loading import load
 from segmint.backbone.settings import CaptureSettings, ModelSettings, ObserveSettings, SamplingSettings
 from segmint.errors import ConfigError, PromptError
@@ -106,7 +107,7 @@ def test_noise_and_target_belong_together(backbone: DiffusersBackbone) -> None:
     family, pipe = backbone.family, backbone.pipe
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     clean = family.clean(pipe, [image])
-    assert tuple(clean.shape[1:]) == family.noise_shape(pipe, (96, 128))
+    assert tuple(clean.shape[1:]) == noise_shape(family, pipe, (96, 128))
     noise = clean.new_ones(clean.shape)
     noisy, _ = family.noised(pipe, clean, noise, 0)
     np.testing.assert_allclose(noisy, clean, atol=0.05)

@@ -8,7 +8,7 @@ from segmint.backbone.families.pixart import PixArtFamily
 from segmint.backbone.families.qwen import QwenFamily
 from segmint.backbone.families.sd3 import SD3Family
 from segmint.backbone.families.unet import UNetFamily
-from segmint.backbone.family import Family
+from segmint.backbone.family import Family, present
 from segmint.errors import ModelError
 
 FAMILIES: list[Family] = [UNetFamily(), PixArtFamily(), SD3Family(), FluxFamily(), QwenFamily()]
@@ -22,7 +22,7 @@ def family_of(index: Mapping[str, Any]) -> Family:
         ModelError: no family knows it; the message says which models are supported.
     """
     for family in FAMILIES:
-        if family.recognises(index):
+        if present(index, family.network) and index[family.network][1] == family.architecture:
             return family
     supported = "; ".join(family.supported for family in FAMILIES)
     found = index.get("_class_name", "no pipeline")

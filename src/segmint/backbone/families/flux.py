@@ -16,7 +16,7 @@ from diffusers.models.embeddings import apply_rotary_emb
 from einops import rearrange
 from torch import Tensor
 
-from segmint.artifacts import Grid, Image
+from segmint.artifacts import Grid
 from segmint.attention import Kind, Part
 from segmint.backbone.family import (
     Embedding,
@@ -25,11 +25,9 @@ from segmint.backbone.family import (
     Heard,
     Joint,
     KnownFor,
-    Parts,
     Stream,
     known_for,
     part_by_depth,
-    present,
 )
 from segmint.backbone.fitting import flow_problems, transformer_problems
 from segmint.backbone.flow import call_arguments, joined, packed, pooled, unpacked
@@ -147,25 +145,14 @@ class FluxFamily:
 
     supported: str = SUPPORTED
     attends: Literal["cross", "joint"] = "joint"
+    network: str = "transformer"
+    architecture: str = "FluxTransformer2DModel"
+    required: tuple[str, ...] = PARTS
+    optional: tuple[str, ...] = ()
+    pack: int = PACK
 
-    def recognises(self, index: Mapping[str, Any]) -> bool:
-        """As `Family.recognises`."""
-        return present(index, "transformer") and index["transformer"][1] == "FluxTransformer2DModel"
-
-    def parts(self, index: Mapping[str, Any]) -> Parts:
-        """As `Family.parts`."""
-        for part in PARTS:
-            if not present(index, part):
-                raise ModelError(f"the model lists no {part} in its model_index.json; supported: {SUPPORTED}")
-        return Parts(
-            all=PARTS,
-            weighted=frozenset({"transformer", "vae", "text_encoder", "text_encoder_2"}),
-            configs={
-                "tokenizer": "tokenizer_config.json",
-                "tokenizer_2": "tokenizer_config.json",
-                "scheduler": "scheduler_config.json",
-            },
-        )
+    clean = staticmethod(encode_images)
+    noised = staticmethod(noised_by_flow)
 
     def pipeline(
         self, folder: Path, index: Mapping[str, Any], settings: ModelSettings
@@ -177,10 +164,6 @@ class FluxFamily:
         """As `Family.check`."""
         for problem in (*transformer_problems(pipe, packed=PACK**2), *flow_problems(pipe.scheduler)):
             raise ModelError(problem)
-
-    def network(self, pipe: Any) -> Any:
-        """As `Family.network`."""
-        return pipe.transformer
 
     def layers(self, pipe: Any) -> tuple[DoubleLayer | SingleLayer, ...]:
         """As `Family.layers`."""
@@ -237,11 +220,6 @@ class FluxFamily:
         """As `Family.halves`: guidance is an input, if anything."""
         return Halves()
 
-    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
-        """As `Family.noise_shape`."""
-        factor = pipe.vae_scale_factor
-        return pipe.transformer.config.in_channels // PACK**2, size[0] // factor, size[1] // factor
-
     def arguments(
         self,
         pipe: Any,
@@ -258,14 +236,6 @@ class FluxFamily:
             "guidance_scale": guidance,
             "latents": packed(noise.to(pipe._execution_device, pipe.transformer.dtype)),
         }
-
-    def clean(self, pipe: Any, images: Sequence[Image]) -> Tensor:
-        """As `Family.clean`."""
-        return encode_images(pipe, images)
-
-    def noised(self, pipe: Any, clean: Tensor, noise: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """As `Family.noised`."""
-        return noised_by_flow(clean, noise, level)
 
     def predict(
         self, pipe: Any, noisy: Tensor, level: int, embeddings: Sequence[Embedding], guidance: float = 1.0

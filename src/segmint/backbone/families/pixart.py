@@ -13,7 +13,7 @@ import torch
 from diffusers import PixArtAlphaPipeline, PixArtSigmaPipeline
 from torch import Tensor
 
-from segmint.artifacts import Grid, Image
+from segmint.artifacts import Grid
 from segmint.attention import Kind, Part
 from segmint.backbone.family import (
     Embedding,
@@ -21,10 +21,8 @@ from segmint.backbone.family import (
     Halves,
     Heard,
     KnownFor,
-    Parts,
     known_for,
     part_by_depth,
-    present,
 )
 from segmint.backbone.fitting import scheduler_problems, transformer_problems
 from segmint.backbone.latents import encode_images, noised_by_variance
@@ -101,21 +99,14 @@ class PixArtFamily:
 
     supported: str = SUPPORTED
     attends: Literal["cross", "joint"] = "cross"
+    network: str = "transformer"
+    architecture: str = "PixArtTransformer2DModel"
+    required: tuple[str, ...] = PARTS
+    optional: tuple[str, ...] = ()
+    pack: int = 1
 
-    def recognises(self, index: Mapping[str, Any]) -> bool:
-        """As `Family.recognises`."""
-        return present(index, "transformer") and index["transformer"][1] == "PixArtTransformer2DModel"
-
-    def parts(self, index: Mapping[str, Any]) -> Parts:
-        """As `Family.parts`."""
-        for part in PARTS:
-            if not present(index, part):
-                raise ModelError(f"the model lists no {part} in its model_index.json; supported: {SUPPORTED}")
-        return Parts(
-            all=PARTS,
-            weighted=frozenset({"transformer", "vae", "text_encoder"}),
-            configs={"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"},
-        )
+    clean = staticmethod(encode_images)
+    noised = staticmethod(noised_by_variance)
 
     def pipeline(
         self, folder: Path, index: Mapping[str, Any], settings: ModelSettings
@@ -128,10 +119,6 @@ class PixArtFamily:
         """As `Family.check`."""
         for problem in (*transformer_problems(pipe), *scheduler_problems(pipe.scheduler)):
             raise ModelError(problem)
-
-    def network(self, pipe: Any) -> Any:
-        """As `Family.network`."""
-        return pipe.transformer
 
     def layers(self, pipe: Any) -> tuple[PixArtLayer, ...]:
         """As `Family.layers`."""
@@ -182,11 +169,6 @@ class PixArtFamily:
         """As `Family.halves`."""
         return Halves(names=("unconditional", "conditional")) if guidance > 1 else Halves()
 
-    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
-        """As `Family.noise_shape`."""
-        factor = pipe.vae_scale_factor
-        return pipe.transformer.config.in_channels, size[0] // factor, size[1] // factor
-
     def arguments(
         self,
         pipe: Any,
@@ -214,14 +196,6 @@ class PixArtFamily:
         if on_step:
             found["callback"] = lambda step, *_: on_step(step + 1, len(pipe.scheduler.timesteps))
         return found
-
-    def clean(self, pipe: Any, images: Sequence[Image]) -> Tensor:
-        """As `Family.clean`."""
-        return encode_images(pipe, images)
-
-    def noised(self, pipe: Any, clean: Tensor, noise: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """As `Family.noised`, by the model's own noise schedule."""
-        return noised_by_variance(pipe.scheduler.config, clean, noise, level)
 
     def predict(
         self, pipe: Any, noisy: Tensor, level: int, embeddings: Sequence[Embedding], guidance: float = 1.0

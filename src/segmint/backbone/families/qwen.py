@@ -18,8 +18,8 @@ from diffusers.models.transformers.transformer_qwenimage import apply_rotary_emb
 from einops import rearrange
 from torch import Tensor
 
-from segmint.artifacts import Grid, Image
-from segmint.backbone.family import Embedding, Facts, Halves, Joint, Parts, Stream, part_by_depth, present
+from segmint.artifacts import Image
+from segmint.backbone.family import Embedding, Facts, Halves, Joint, Stream, part_by_depth
 from segmint.backbone.fitting import flow_problems, transformer_problems
 from segmint.backbone.flow import packed, unpacked
 from segmint.backbone.joint import DoubleLayer, attended
@@ -43,21 +43,13 @@ class QwenFamily:
 
     supported: str = SUPPORTED
     attends: Literal["cross", "joint"] = "joint"
+    network: str = "transformer"
+    architecture: str = "QwenImageTransformer2DModel"
+    required: tuple[str, ...] = PARTS
+    optional: tuple[str, ...] = ()
+    pack: int = PACK
 
-    def recognises(self, index: Mapping[str, Any]) -> bool:
-        """As `Family.recognises`."""
-        return present(index, "transformer") and index["transformer"][1] == "QwenImageTransformer2DModel"
-
-    def parts(self, index: Mapping[str, Any]) -> Parts:
-        """As `Family.parts`."""
-        for part in PARTS:
-            if not present(index, part):
-                raise ModelError(f"the model lists no {part} in its model_index.json; supported: {SUPPORTED}")
-        return Parts(
-            all=PARTS,
-            weighted=frozenset({"transformer", "vae", "text_encoder"}),
-            configs={"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"},
-        )
+    noised = staticmethod(noised_by_flow)
 
     def pipeline(
         self, folder: Path, index: Mapping[str, Any], settings: ModelSettings
@@ -73,10 +65,6 @@ class QwenFamily:
             raise ModelError(
                 f"the transformer is one for editing or of distilled guidance; supported: {SUPPORTED}"
             )
-
-    def network(self, pipe: Any) -> Any:
-        """As `Family.network`."""
-        return pipe.transformer
 
     def layers(self, pipe: Any) -> tuple[DoubleLayer, ...]:
         """As `Family.layers`."""
@@ -126,11 +114,6 @@ class QwenFamily:
         """As `Family.halves`."""
         return Halves(names=("conditional", "unconditional"), by="call") if guidance > 1 else Halves()
 
-    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
-        """As `Family.noise_shape`."""
-        factor = pipe.vae_scale_factor
-        return pipe.transformer.config.in_channels // PACK**2, size[0] // factor, size[1] // factor
-
     def arguments(
         self,
         pipe: Any,
@@ -166,10 +149,6 @@ class QwenFamily:
         )
         found: Tensor = (latents - mean) / std
         return found
-
-    def noised(self, pipe: Any, clean: Tensor, noise: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """As `Family.noised`."""
-        return noised_by_flow(clean, noise, level)
 
     def predict(
         self, pipe: Any, noisy: Tensor, level: int, embeddings: Sequence[Embedding], guidance: float = 1.0

@@ -14,8 +14,7 @@ import torch
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
-from segmint.artifacts import Grid, Image
-from segmint.backbone.family import Embedding, Facts, Halves, Parts, Stream, known_for, part_by_depth, present
+from segmint.backbone.family import Embedding, Facts, Halves, Stream, known_for, part_by_depth
 from segmint.backbone.fitting import flow_problems, transformer_problems
 from segmint.backbone.flow import call_arguments, joined, pooled
 from segmint.backbone.joint import DoubleLayer, follow_zero
@@ -49,25 +48,14 @@ class SD3Family:
 
     supported: str = SUPPORTED
     attends: Literal["cross", "joint"] = "joint"
+    network: str = "transformer"
+    architecture: str = "SD3Transformer2DModel"
+    required: tuple[str, ...] = PARTS
+    optional: tuple[str, ...] = T5
+    pack: int = 1
 
-    def recognises(self, index: Mapping[str, Any]) -> bool:
-        """As `Family.recognises`."""
-        return present(index, "transformer") and index["transformer"][1] == "SD3Transformer2DModel"
-
-    def parts(self, index: Mapping[str, Any]) -> Parts:
-        """As `Family.parts`."""
-        for part in PARTS:
-            if not present(index, part):
-                raise ModelError(f"the model lists no {part} in its model_index.json; supported: {SUPPORTED}")
-        own = (*PARTS, *(part for part in T5 if present(index, part)))
-        return Parts(
-            all=own,
-            weighted=frozenset(part for part in own if part.startswith(("transf", "vae", "text"))),
-            configs={
-                "scheduler": "scheduler_config.json",
-                **{part: "tokenizer_config.json" for part in own if part.startswith("tokenizer")},
-            },
-        )
+    clean = staticmethod(encode_images)
+    noised = staticmethod(noised_by_flow)
 
     def pipeline(
         self, folder: Path, index: Mapping[str, Any], settings: ModelSettings
@@ -79,10 +67,6 @@ class SD3Family:
         """As `Family.check`."""
         for problem in (*transformer_problems(pipe), *flow_problems(pipe.scheduler)):
             raise ModelError(problem)
-
-    def network(self, pipe: Any) -> Any:
-        """As `Family.network`."""
-        return pipe.transformer
 
     def layers(self, pipe: Any) -> tuple[DoubleLayer, ...]:
         """As `Family.layers`."""
@@ -131,11 +115,6 @@ class SD3Family:
         """As `Family.halves`."""
         return Halves(names=("unconditional", "conditional")) if guidance > 1 else Halves()
 
-    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
-        """As `Family.noise_shape`."""
-        factor = pipe.vae_scale_factor
-        return pipe.transformer.config.in_channels, size[0] // factor, size[1] // factor
-
     def arguments(
         self,
         pipe: Any,
@@ -152,14 +131,6 @@ class SD3Family:
             "guidance_scale": guidance,
             "latents": noise.to(pipe._execution_device, pipe.transformer.dtype),
         }
-
-    def clean(self, pipe: Any, images: Sequence[Image]) -> Tensor:
-        """As `Family.clean`."""
-        return encode_images(pipe, images)
-
-    def noised(self, pipe: Any, clean: Tensor, noise: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """As `Family.noised`."""
-        return noised_by_flow(clean, noise, level)
 
     def predict(
         self, pipe: Any, noisy: Tensor, level: int, embeddings: Sequence[Embedding], guidance: float = 1.0

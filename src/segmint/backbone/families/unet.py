@@ -15,9 +15,9 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 from torch import Tensor
 
-from segmint.artifacts import Grid, Image
+from segmint.artifacts import Grid
 from segmint.attention import Kind, Part
-from segmint.backbone.family import Embedding, Facts, Halves, Heard, KnownFor, Parts, present
+from segmint.backbone.family import Embedding, Facts, Halves, Heard, KnownFor, present
 from segmint.backbone.fitting import check_unet_parts, model_side
 from segmint.backbone.latents import encode_images, noised_by_variance, step_end
 from segmint.backbone.schedulers import trained_timesteps
@@ -29,8 +29,8 @@ SUPPORTED = (
     "Stable Diffusion 1.x, Stable Diffusion 2.x (512 and 768 px), SDXL, their few-step distillations (LCM, "
     "Turbo), and models of the same layout (a UNet2DConditionModel with cross-attention to text)"
 )
-SD_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-SDXL_PARTS = (*SD_PARTS, "text_encoder_2", "tokenizer_2")
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+SDXL = ("text_encoder_2", "tokenizer_2")
 _PARTS: dict[str, Part] = {"down_blocks": "encoder", "up_blocks": "decoder"}
 _FEW_STEPS = (
     "its {name} is that of a few-step model (Turbo, Lightning, LCM): 4 steps without guidance unless --steps "
@@ -142,23 +142,14 @@ class UNetFamily:
 
     supported: str = SUPPORTED
     attends: Literal["cross", "joint"] = "cross"
+    network: str = "unet"
+    architecture: str = "UNet2DConditionModel"
+    required: tuple[str, ...] = PARTS
+    optional: tuple[str, ...] = SDXL
+    pack: int = 1
 
-    def recognises(self, index: Mapping[str, Any]) -> bool:
-        """As `Family.recognises`."""
-        return present(index, "unet") and index["unet"][1] == "UNet2DConditionModel"
-
-    def parts(self, index: Mapping[str, Any]) -> Parts:
-        """As `Family.parts`."""
-        missing = [part for part in SD_PARTS if not present(index, part)]
-        if missing:
-            raise ModelError(
-                f"the model lists no {missing[0]} in its model_index.json; supported: {SUPPORTED}"
-            )
-        return Parts(
-            all=SDXL_PARTS if present(index, "text_encoder_2") else SD_PARTS,
-            weighted=frozenset({"unet", "vae", "text_encoder", "text_encoder_2"}),
-            configs={"tokenizer": "tokenizer_config.json", "scheduler": "scheduler_config.json"},
-        )
+    clean = staticmethod(encode_images)
+    noised = staticmethod(noised_by_variance)
 
     def pipeline(
         self, folder: Path, index: Mapping[str, Any], settings: ModelSettings
@@ -182,10 +173,6 @@ class UNetFamily:
     def check(self, pipe: Any) -> None:
         """As `Family.check`."""
         check_unet_parts(pipe)
-
-    def network(self, pipe: Any) -> Any:
-        """As `Family.network`."""
-        return pipe.unet
 
     def layers(self, pipe: Any) -> tuple[UNetLayer, ...]:
         """As `Family.layers`."""
@@ -233,11 +220,6 @@ class UNetFamily:
             return Halves()
         return Halves(names=("unconditional", "conditional"))
 
-    def noise_shape(self, pipe: Any, size: Grid) -> tuple[int, int, int]:
-        """As `Family.noise_shape`."""
-        factor = pipe.vae_scale_factor
-        return pipe.unet.config.in_channels, size[0] // factor, size[1] // factor
-
     def arguments(
         self,
         pipe: Any,
@@ -266,14 +248,6 @@ class UNetFamily:
             "latents": noise.to(pipe._execution_device, pipe.unet.dtype),
             "callback_on_step_end": step_end(on_step),
         }
-
-    def clean(self, pipe: Any, images: Sequence[Image]) -> Tensor:
-        """As `Family.clean`."""
-        return encode_images(pipe, images)
-
-    def noised(self, pipe: Any, clean: Tensor, noise: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """As `Family.noised`, by the model's own noise schedule."""
-        return noised_by_variance(pipe.scheduler.config, clean, noise, level)
 
     def predict(
         self, pipe: Any, noisy: Tensor, level: int, embeddings: Sequence[Embedding], guidance: float = 1.0
