@@ -67,6 +67,28 @@ def test_label_studio_tasks_hold_every_pixel(run, tmp_path):
     assert 'value="potted plant"' in (tmp_path / "out/config.xml").read_text()
 
 
+def test_labelme_polygons_fill_to_the_mask(run, tmp_path):
+    written(run, "labelme", tmp_path / "out", objects=ObjectRule(min_area=0))
+    files = sorted((tmp_path / "out/labelme/train").glob("*.json"))
+    assert len(files) == COUNT
+    ids = {name: label for label, name in enumerate(CLASSES, start=1)}
+    rows, columns = np.mgrid[:64, :64] + 0.5
+    for path in files:
+        said = json.loads(path.read_text())
+        assert (path.parent / said["imagePath"]).is_file()
+        assert (said["imageHeight"], said["imageWidth"]) == (64, 64)
+        drawn = np.zeros((64, 64), np.uint8)
+        for shape in said["shapes"]:
+            corners = np.array(shape["points"])
+            inside = np.zeros((64, 64), bool)
+            for (x, y), (next_x, next_y) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+                if x == next_x:  # sides follow the pixels' edges; a pixel is inside behind an odd number
+                    inside ^= (rows > min(y, next_y)) & (rows < max(y, next_y)) & (columns > x)
+            drawn[inside] = ids[shape["label"]]
+        labels = labels_of(path.stem)
+        assert (drawn == np.where(labels == 255, 0, labels)).all()
+
+
 def test_cvat_zip_is_colours_by_its_label_map(run, tmp_path):
     written(run, "cvat", tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "out/annotations.zip") as archive:

@@ -23,6 +23,7 @@ FORMATS: Mapping[str, str] = {
     "webdataset": "webdataset.WEBDATASET",
     "cvat": "cvat.CVAT",
     "label-studio": "labelstudio.LABEL_STUDIO",
+    "labelme": "labelme.LABELME",
     "fiftyone": "fiftyone.FIFTYONE",
     "mmsegmentation": "mmsegmentation.MMSEGMENTATION",
 }
