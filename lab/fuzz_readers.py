@@ -19,12 +19,12 @@ from segmint.plan.prompts.readers import read_prompts
 from segmint.plan.prompts.templates import load_templates
 from segmint.recipe import Recipe, load_recipe
 from segmint.runs.splits import parse_splits
+from segmint.training.courses import Course, names
 from segmint.training.data.datasets import LabelledSet
 from segmint.training.data.overview import Overview, read_all
 from segmint.training.data.readers.coco import read_coco
 from segmint.training.data.readers.opening import open_set, parse_address
 from segmint.training.data.readers.voc import read_voc
-from segmint.training.recipes import TrainingRecipe, names
 from segmint.training.settings import TrainSettings
 
 
@@ -166,7 +166,7 @@ def _plans(folder: Path) -> Iterator[Reader]:
         name="training recipe",
         file=training,
         seeds=shipped,
-        read=lambda: TrainingRecipe.load(training),
+        read=lambda: Course.load(training),
         turn=50,
     )
     written = (TrainSettings().to_toml().encode(),)

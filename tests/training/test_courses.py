@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from segmint.errors import ConfigError
-from segmint.training.recipes import load_training_recipe, names, plan, training_memory
+from segmint.training.courses import load_course, names, plan, training_memory
 from segmint.training.settings import TrainSettings
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_recipe_can_be_planned(name, tmp_path):
-    steps = plan(load_training_recipe(name), tmp_path)
+def test_every_course_can_be_planned(name, tmp_path):
+    steps = plan(load_course(name), tmp_path)
     assert steps[0].words[0] == "generate"
     assert steps[-1].words[0] == "evaluate"
     assert steps[0].items > 0
@@ -21,7 +21,7 @@ def test_every_recipe_can_be_planned(name, tmp_path):
 
 
 def test_syntagen_keeps_the_rules_of_the_challenge(tmp_path):
-    minting, training, _ = plan(load_training_recipe("syntagen"), tmp_path)
+    minting, training, _ = plan(load_course("syntagen"), tmp_path)
     assert minting.items <= 10_000
     assert minting.words[minting.words.index("--method") + 1] == "pcc"
     assert training.settings.network.architecture == "deeplabv3_resnet50"
@@ -32,7 +32,7 @@ def test_syntagen_keeps_the_rules_of_the_challenge(tmp_path):
 
 def test_a_plan_takes_data_prompts_and_weights_of_ones_own(tmp_path):
     steps = plan(
-        load_training_recipe("syntagen"),
+        load_course("syntagen"),
         tmp_path,
         data="voc:/data@val",
         prompts=Path("mine.jsonl"),
@@ -44,7 +44,7 @@ def test_a_plan_takes_data_prompts_and_weights_of_ones_own(tmp_path):
 
 
 def test_the_settings_of_a_step_are_a_file_that_can_be_read(tmp_path):
-    step = plan(load_training_recipe("toybox"), tmp_path)[1]
+    step = plan(load_course("toybox"), tmp_path)[1]
     step.settings_file.write_text(step.settings.to_toml())
     assert TrainSettings.load(step.settings_file) == step.settings
     assert str(step.settings_file) in step.words
@@ -58,12 +58,12 @@ def test_memory_grows_with_what_a_pass_holds():
     assert sizes[0] < sizes[2] < sizes[1]
 
 
-def test_no_such_recipe(tmp_path):
+def test_no_such_course(tmp_path):
     with pytest.raises(ConfigError, match="there are dataset-diffusion, syntagen, toybox"):
-        load_training_recipe("imagenet")
+        load_course("imagenet")
     (tmp_path / "bad.toml").write_text("title = 3")
     with pytest.raises(ConfigError, match=r"bad\.toml"):
-        load_training_recipe(str(tmp_path / "bad.toml"))
+        load_course(str(tmp_path / "bad.toml"))
 
 
 def test_settings_that_are_not_right(tmp_path):

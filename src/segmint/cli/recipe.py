@@ -20,8 +20,8 @@ from segmint.cli.watching import Watcher, watched
 from segmint.training.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from segmint.training.courses import Course, Planned
     from segmint.training.data.datasets import LabelledSet
-    from segmint.training.recipes import Planned, TrainingRecipe
     from segmint.training.selftrain import Relabelling
 
 COSTS = ("items", "denoising_steps", "iterations", "disk_bytes", "memory_bytes")
@@ -49,10 +49,10 @@ def recipe(
     With --plan: items, denoising steps, iterations, disk, memory, and the commands that would run.
     """
     from segmint.atomic import put_text
-    from segmint.training.recipes import load_training_recipe
-    from segmint.training.recipes import plan as make_plan
+    from segmint.training.courses import load_course
+    from segmint.training.courses import plan as make_plan
 
-    chosen = load_training_recipe(name)
+    chosen = load_course(name)
     planned = make_plan(chosen, out, data=data, prompts=prompts, backbone=backbone, device=device)
     console = terminal()
     if plan and as_json:
@@ -72,8 +72,8 @@ def _costs(step: "Planned") -> dict[str, int]:
     return {name: getattr(step, name) for name in COSTS}
 
 
-def show(console: Console, chosen: "TrainingRecipe", planned: "Sequence[Planned]") -> None:
-    """Print what a recipe will do and need."""
+def show(console: Console, chosen: "Course", planned: "Sequence[Planned]") -> None:
+    """Print what a course will do and need."""
     console.print(chosen.title, style="bold", highlight=False)
     console.print(" ".join(chosen.source.split()), highlight=False)
     console.print(f"needs: {chosen.needs}", highlight=False)

@@ -18,8 +18,7 @@ from segmint.cli.telling import cell, terminal
 from segmint.cli.watching import percent, watched
 from segmint.errors import ConfigError
 from segmint.settings import Flag, Settings, read_toml, with_changes
-from segmint.training.settings import TrainSettings
-from segmint.training.starting import check_folder, check_weights
+from segmint.training.settings import TrainSettings, check_folder, check_weights
 
 if TYPE_CHECKING:
     from segmint.scores import Scores

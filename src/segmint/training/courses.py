@@ -1,7 +1,7 @@
-"""Recipes: whole experiments, from prompts to the table, each one file and one command.
+"""Courses: whole experiments, from prompts to the table, each one file and one command, `segmint recipe`.
 
-A recipe is a list of segmint's own commands, each of which goes on where it was interrupted; so does the
-recipe. What it will cost is worked out before it starts: the memory from a pass over the network without
+A course is a list of segmint's own commands, each of which goes on where it was interrupted; so does the
+course. What it will cost is worked out before it starts: the memory from a pass over the network without
 numbers (torch's meta device), the disk from the sizes of what is written.
 """
 
@@ -33,7 +33,7 @@ palette masks with their agreement maps, half-precision features of Stable Diffu
 
 
 class Step(Settings):
-    """One command of a recipe, with what it makes."""
+    """One command of a course, with what it makes."""
 
     title: str
     run: tuple[str, ...]
@@ -51,8 +51,8 @@ class Step(Settings):
     classes: int = 20
 
 
-class TrainingRecipe(Settings):
-    """A recipe as its file has it."""
+class Course(Settings):
+    """A course as its file has it."""
 
     title: str
     source: str
@@ -83,28 +83,28 @@ class Planned:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the recipes that ship with segmint."""
+    """Names of the courses that ship with segmint."""
     return tuple(
         sorted(each.name.removesuffix(".toml") for each in _folder().iterdir() if each.name.endswith(".toml"))
     )
 
 
-def load_training_recipe(name: str) -> TrainingRecipe:
-    """A shipped recipe by its name, or one of your own by the path of its file.
+def load_course(name: str) -> Course:
+    """A shipped course by its name, or one of your own by the path of its file.
 
     Raises:
         ConfigError: there is none, or it is not well-formed.
     """
     if name in names():
         with as_file(_folder() / f"{name}.toml") as shipped:
-            return TrainingRecipe.load(shipped)
+            return Course.load(shipped)
     if Path(name).suffix != ".toml":
         raise ConfigError(f"no recipe {name!r}; there are {', '.join(names())}, or give a .toml file")
-    return TrainingRecipe.load(Path(name))
+    return Course.load(Path(name))
 
 
 def plan(
-    recipe: TrainingRecipe,
+    course: Course,
     out: Path,
     *,
     data: str | None = None,
@@ -115,9 +115,9 @@ def plan(
     """Every step with its command and its cost.
 
     Args:
-        recipe: from `load_training_recipe`.
-        out: folder of everything that the recipe makes.
-        data: the dataset to judge on, instead of the recipe's.
+        course: from `load_course`.
+        out: folder of everything that the course makes.
+        data: the dataset to judge on, instead of the course's.
         prompts: prompts to mint from, instead of planned ones.
         backbone: backbone weights of every training.
         device: where to mint and train.
@@ -126,8 +126,8 @@ def plan(
         "{prompts}": ("--prompts", str(prompts)) if prompts else (),
         "{download}": () if data else ("--download",),
     }
-    fill = {"out": str(out), "data": data or recipe.default_data, "backbone": backbone, "device": device}
-    return tuple(_planned(step, out, number, fill, lists) for number, step in enumerate(recipe.step, start=1))
+    fill = {"out": str(out), "data": data or course.default_data, "backbone": backbone, "device": device}
+    return tuple(_planned(step, out, number, fill, lists) for number, step in enumerate(course.step, start=1))
 
 
 def training_memory(settings: TrainSettings, *, num_labels: int) -> int:
@@ -178,7 +178,7 @@ def _planned(
     disk += step.items * step.side_px**2 * BYTES_PER_PIXEL["features"] * step.features
     settings, path, memory, iterations = None, None, 0, 0
     if step.train is not None:
-        settings = TrainSettings.parse(step.train, source=f"step {number} of the recipe")
+        settings = TrainSettings.parse(step.train, source=f"step {number} of the course")
         path = out / f"train-{number}.toml"
         words += ["--settings", str(path)]
         memory = training_memory(settings, num_labels=step.classes + 1)
@@ -204,4 +204,4 @@ def _filled(word: str, fill: Mapping[str, str]) -> str:
 
 
 def _folder() -> Any:
-    return files(training) / "recipes"
+    return files(training) / "courses"

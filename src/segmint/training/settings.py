@@ -1,17 +1,21 @@
 """Settings of a training: the network, its augmentation, its optimiser and its schedule.
 
 All of them decide what comes out, so all of them are in the digest that a checkpoint carries. What only
-decides how fast it comes (device, loader workers) is an argument of `train`.
+decides how fast it comes (device, loader workers) is an argument of `train`. What can be refused before
+torch is loaded and a picture is read is refused here.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from segmint.errors import ModelError, TrainingError
 from segmint.settings import Flag, Settings
 
 Architecture = Literal["deeplabv3_resnet50", "deeplabv3_resnet101", "deeplabv3_mobilenet_v3_large", "toynet"]
+PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 
 
 class NetworkSettings(Settings):
@@ -133,3 +137,38 @@ class TrainSettings(Settings):
         if changes.get("network.architecture") == "toynet":
             changes = {"network.backbone": "none", **changes}
         return super().merged(changes)
+
+
+def check_folder(out: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds something else than a training to go on with.
+
+    Raises:
+        TrainingError: it is a file, or it is not empty and `resume` is off.
+    """
+    if out.exists() and not out.is_dir():
+        raise TrainingError(f"--out {out} is a file; expected a folder")
+    if not resume and out.is_dir() and any(out.iterdir()):
+        raise TrainingError(
+            f"{out} is not empty; pass --resume to go on with the training in it, or another --out"
+        )
+
+
+def check_weights(network: NetworkSettings) -> None:
+    """Refuse a file of backbone weights that is not there, or that could run code.
+
+    Raises:
+        ModelError: says what to do.
+    """
+    if network.backbone in ("none", "imagenet"):
+        return
+    path = Path(network.backbone)
+    if path.suffix in PICKLES:
+        raise ModelError(
+            f"{path} is a pickle, which can run code when it is read; convert it once, where you trust it: "
+            f'python -c "import torch, safetensors.torch as s; '
+            f"s.save_file(torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')\""
+        )
+    if not path.is_file():
+        raise ModelError(
+            f"--backbone {path}: expected imagenet, none, or a .safetensors file; there is no such file"
+        )

@@ -19,8 +19,7 @@ from torchvision.models import (
 )
 
 from segmint.errors import ModelError
-from segmint.training.settings import Architecture, NetworkSettings
-from segmint.training.starting import check_weights
+from segmint.training.settings import Architecture, NetworkSettings, check_weights
 from segmint.vocabulary import IGNORE
 
 MEAN_RGB = (0.485, 0.456, 0.406)

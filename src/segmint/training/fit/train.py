@@ -19,8 +19,7 @@ from segmint.training.fit.checkpoint import BEST, LAST
 from segmint.training.fit.log import TrainingLog, board_missing
 from segmint.training.fit.loop import iterate
 from segmint.training.fit.session import Best, Session, open_session, reload
-from segmint.training.settings import TrainSettings
-from segmint.training.starting import check_folder
+from segmint.training.settings import TrainSettings, check_folder
 
 SETTINGS = "train.toml"
 CHECKSUM = f"{BEST}.sha256"
