@@ -55,6 +55,19 @@ QUICK = Size(images=12, val_images=8, test_images=8, iterations=6, batch_size=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """On what an experiment is made."""
+
+    world: str = "toybox"
+    split: str = "test"
+    """Whose scenes judge."""
+    model: str | None = None
+    """What mints; by default the world's model."""
+    runs: Path | None = None
+    """Folder of the minted runs, where several experiments share them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What one arm came to; scores in [0, 1]."""
 
@@ -91,7 +104,14 @@ def settings_for(size: Size, *, seed: int) -> TrainSettings:
 
 
 def run_experiment(
-    out: Path, size: Size, arms: Sequence[str], run: RunCommand, *, seed: int = 2024, mint: Sequence[str] = ()
+    out: Path,
+    size: Size,
+    arms: Sequence[str],
+    run: RunCommand,
+    *,
+    seed: int = 2024,
+    mint: Sequence[str] = (),
+    where: Where = Where(),
 ) -> tuple[Outcome, ...]:
     """Carry out every arm that is not finished, and write `experiment.json`, `.md` and `.png`.
 
@@ -102,22 +122,32 @@ def run_experiment(
         run: carries out a command.
         seed: of the trainings.
         mint: further words for every `segmint generate`.
+        where: on which world, and who judges.
 
     Raises:
         DatasetError: `out` holds an experiment of another size or seed.
     """
-    _claim(out, {"size": asdict(size), "seed": seed, "mint": list(mint)})
+    facts = {"size": asdict(size), "seed": seed, "mint": list(mint)}
+    elsewhere = {} if where == Where() else {"where": asdict(where)}
+    _claim(out, {**facts, **elsewhere})
     put_text(out / "train.toml", settings_for(size, seed=seed).to_toml())
     outcomes: list[Outcome] = []
     for arm in arms:
-        for words in commands(out, size, arm, mint=mint):
+        for words in commands(out, size, arm, mint=mint, where=where):
             run(words)
         outcomes.append(_outcome(out, arm, outcomes))
         write_results(out, size, outcomes)
     return tuple(outcomes)
 
 
-def commands(out: Path, size: Size, arm: str, *, mint: Sequence[str] = ()) -> list[list[str]]:
+def commands(
+    out: Path,
+    size: Size,
+    arm: str,
+    *,
+    mint: Sequence[str] = (),
+    where: Where = Where(),
+) -> list[list[str]]:
     """What is left to do for an arm, as words after `segmint`."""
     if (_evaluation(out, arm) / "metrics.json").is_file():
         return []
@@ -125,24 +155,15 @@ def commands(out: Path, size: Size, arm: str, *, mint: Sequence[str] = ()) -> li
     sources: list[str] = []
     for part in arm.split("+"):
         if part == RENDERED:
-            sources.append(f"toybox:train@{size.images}")
+            sources.append(f"{where.world}:train@{size.images}")
         else:
-            folder = str(out / "runs" / part)
+            folder = str((where.runs or out / "runs") / part)
             sources.append(folder)
-            minted = [
-                "generate",
-                "--out",
-                folder,
-                "--model",
-                "toybox",
-                "--classes",
-                "toybox",
-                "--method",
-                part,
-            ]
+            minted = ["generate", "--out", folder, "--method", part]
+            minted += ["--model", where.model or where.world, "--classes", where.world]
             todo.append([*minted, "--count", str(size.images), "--seed", "2024", "--device", "cpu", *mint])
     training = str(out / "arms" / arm)
-    val, test = f"toybox:val@{size.val_images}", f"toybox:test@{size.test_images}"
+    val, test = f"{where.world}:val@{size.val_images}", f"{where.world}:{where.split}@{size.test_images}"
     same = ["--settings", str(out / "train.toml"), "--device", "cpu", "--workers", "0"]
     todo.append(["train", *sources, "--val", val, "--out", training, "--resume", *same])
     todo.append(
@@ -175,14 +196,14 @@ def markdown(size: Size, outcomes: Sequence[Outcome]) -> str:
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
     said = (
         f"{size.images} training images of each kind, {size.iterations} iterations of {size.batch_size}, "
-        f"judged on {size.test_images} rendered test scenes. IoU in %.\n\n"
+        f"judged on {size.test_images} rendered scenes. IoU in %.\n\n"
     )
     return said + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _claim(out: Path, facts: Mapping[str, Any]) -> None:
     path = out / "facts.json"
-    text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
+    text = json.dumps(facts, indent=2, sort_keys=True, default=str) + "\n"
     if path.is_file() and path.read_text("utf-8") != text:
         raise DatasetError(
             f"{out} holds an experiment of another size, seed or minting; choose another --out"
@@ -218,7 +239,7 @@ def _draw(path: Path, size: Size, outcomes: Sequence[Outcome]) -> None:
     axes.bar_label(bars, said, padding=3)
     axes.invert_yaxis()
     axes.set_xlim(0, 118)
-    axes.set_xlabel(f"mean IoU (%) on {size.test_images} rendered test scenes (share of the rendered arm)")
+    axes.set_xlabel(f"mean IoU (%) on {size.test_images} rendered scenes (share of the rendered arm)")
     figure.savefig(path)
 
 
