@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.numpy import load_file
 from torch import Tensor, nn
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from lab.toybox import checkpoints, export, tokenizer, unet
 from lab.toybox.optim import MuonAdam
@@ -46,10 +46,12 @@ class _Clock:
     """How far the training is: 0 at its start, 1 at its end, across interruptions."""
 
     def __init__(self, plan: UnetPlan, *, spent: float) -> None:
-        self._plan, self._spent, self._last = plan, spent, time.monotonic()
+        self._plan, self._spent = plan, spent
+        self._now = time.process_time if plan.processor_time else time.monotonic
+        self._last = self._now()
 
     def tick(self, *, close_up: bool) -> None:
-        now = time.monotonic()
+        now = self._now()
         minutes, self._last = (now - self._last) / 60, now
         self._spent += minutes if self._plan.minutes else self._plan.close_up_cost if close_up else 1.0
 
@@ -69,6 +71,7 @@ class _Training:
     worker: Worker
     plan: UnetPlan
     work: Path
+    words: CLIPTokenizer
     models: _Models
     optimiser: MuonAdam
     data: dict[str, dict[str, np.ndarray]]
@@ -81,9 +84,16 @@ class _Training:
     exported_s: float = field(default_factory=time.monotonic)
 
 
-def train(worker: Worker, plan: UnetPlan, work: Path) -> None:
-    """Train to the end of the plan, from the last checkpoint if any; snapshots go to `work/pipeline`."""
-    training = _begin(worker, plan, work)
+def train(worker: Worker, plan: UnetPlan, work: Path, words: CLIPTokenizer | None = None) -> None:
+    """Train to the end of the plan, from the last checkpoint if any; snapshots go to `work/pipeline`.
+
+    Args:
+        worker: One of those that train together.
+        plan: Sizes, rates and lengths.
+        work: Folder with latents and autoencoder.
+        words: Another world's tokenizer.
+    """
+    training = _begin(worker, plan, work, words or tokenizer.build())
     progress = worker.share(training.clock.progress)
     while progress < 1:
         _advance(training, progress)
@@ -93,10 +103,10 @@ def train(worker: Worker, plan: UnetPlan, work: Path) -> None:
             _keep(training, done=progress >= 1)
 
 
-def _begin(worker: Worker, plan: UnetPlan, work: Path) -> _Training:
+def _begin(worker: Worker, plan: UnetPlan, work: Path, words: CLIPTokenizer) -> _Training:
     torch.manual_seed(plan.seed)
     data = {name: load_file(work / f"{name}.safetensors") for name in ("close_ups", "scenes", "val_scenes")}
-    models = _build(plan, data["scenes"]["latents"].shape[1:], worker.device)
+    models = _build(plan, words, data["scenes"]["latents"].shape[1:], worker.device)
     optimiser = MuonAdam(
         models.trained(),
         rate=plan.rate,
@@ -111,6 +121,7 @@ def _begin(worker: Worker, plan: UnetPlan, work: Path) -> _Training:
         worker=worker,
         plan=plan,
         work=work,
+        words=words,
         models=models,
         optimiser=optimiser,
         data=data,
@@ -151,13 +162,13 @@ def _keep(training: _Training, *, done: bool) -> None:
         training.saved_s = now
     if done or now - training.exported_s > plan.export_every_s:
         autoencoder = AutoencoderKL.from_pretrained(training.work / "vae")
-        export.save(training.work / "pipeline", autoencoder, models.ema_unet, models.ema_text)
+        export.save(
+            training.work / "pipeline", autoencoder, models.ema_unet, models.ema_text, words=training.words
+        )
         training.exported_s = now
 
 
-def _build(plan: UnetPlan, shape: tuple[int, ...], device: torch.device) -> _Models:
-    words = tokenizer.build()
-
+def _build(plan: UnetPlan, words: CLIPTokenizer, shape: tuple[int, ...], device: torch.device) -> _Models:
     def pair() -> tuple[UNet2DConditionModel, CLIPTextModel]:
         net = unet.build(plan, latent_channels=shape[0], side=shape[-1])
         net.set_attn_processor(unet.ShortAttention())

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from lab.toybox import tokenizer, unet
 
@@ -18,7 +18,12 @@ LICENCE = "apache-2.0"
 
 
 def save(
-    folder: Path, autoencoder: AutoencoderKL, net: UNet2DConditionModel, text_encoder: CLIPTextModel
+    folder: Path,
+    autoencoder: AutoencoderKL,
+    net: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    *,
+    words: CLIPTokenizer,
 ) -> None:
     """Write the pipeline beside `folder` and put it in its place when it is whole."""
     partial = folder.with_name(folder.name + ".partial")
@@ -27,7 +32,7 @@ def save(
     pipeline = StableDiffusionPipeline(
         vae=copy.deepcopy(autoencoder).half(),
         text_encoder=copy.deepcopy(text_encoder).half(),
-        tokenizer=tokenizer.build(),
+        tokenizer=words,
         unet=net,
         scheduler=unet.scheduler(),
         safety_checker=None,
@@ -35,7 +40,7 @@ def save(
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(partial, safe_serialization=True)
-    tokenizer.save(tokenizer.build(), partial / "tokenizer")
+    tokenizer.save(words, partial / "tokenizer")
     _tidy(partial)
     if folder.exists():
         old = folder.with_name(folder.name + ".old")

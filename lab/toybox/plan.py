@@ -84,6 +84,8 @@ class UnetPlan:
     close_up_cost: float = 0.27
     minutes: float | None = None
     """Length of the training in minutes instead."""
+    processor_time: bool = False
+    """Whether these are minutes of this process's processor time."""
     caption_dropout: float = 0.1
     snr_cap: float = 5.0
     """Loss weight (min(SNR, cap) + 1) / (SNR + 1) of the velocity."""

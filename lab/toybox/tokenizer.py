@@ -43,9 +43,9 @@ def build() -> CLIPTokenizer:
 def save(tokenizer: CLIPTokenizer, folder: Path) -> None:
     """Write the tokenizer, with `vocab.json` and `merges.txt` for readers that know no `tokenizer.json`."""
     tokenizer.save_pretrained(str(folder))
-    vocabulary, merges = _tables()
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
-    lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
+    told = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    (folder / "vocab.json").write_text(json.dumps(told["vocab"], ensure_ascii=False))
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in told["merges"])]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n")
 
 

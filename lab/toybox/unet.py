@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from lab.toybox import tokenizer
 from lab.toybox.plan import UnetPlan
 
 _SHORT = 512
@@ -34,7 +33,7 @@ def build(plan: UnetPlan, *, latent_channels: int, side: int) -> UNet2DCondition
 
 
 def build_text_encoder(plan: UnetPlan, words: CLIPTokenizer) -> CLIPTextModel:
-    """A fresh text encoder for the toybox tokenizer."""
+    """A fresh text encoder for a tokenizer."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(words),
@@ -43,7 +42,7 @@ def build_text_encoder(plan: UnetPlan, words: CLIPTokenizer) -> CLIPTextModel:
             projection_dim=plan.text_width,
             num_hidden_layers=plan.text_layers,
             num_attention_heads=4,
-            max_position_embeddings=tokenizer.MAX_TOKENS,
+            max_position_embeddings=words.model_max_length,
             bos_token_id=words.bos_token_id,
             eos_token_id=words.eos_token_id,
             pad_token_id=words.pad_token_id,

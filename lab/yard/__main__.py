@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from lab.yard.plan import Kind
+from segmint.cli.main import run
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -18,37 +21,61 @@ def train(
     processes: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 1,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Length of the transformer's training in minutes of processor time."),
+        typer.Option(min=0.1, help="Length of the model's training in minutes of processor time."),
     ] = None,
+    kind: Annotated[
+        Kind, typer.Option(help="The yard's transformer, or the first world's UNet on the same renders.")
+    ] = "transformer",
+    compiled: Annotated[
+        bool,
+        typer.Option("--compiled", help="Compile the transformer's blocks: faster, after minutes at first."),
+    ] = False,
     stage: Annotated[
         list[str] | None,
         typer.Option(help="Only this stage (render, vae, encode, train, export); may be repeated."),
     ] = None,
-    install: Annotated[
-        bool, typer.Option("--install", help="Put the result in the place of the shipped weights.")
-    ] = False,
 ) -> None:
     """Train the yard's model, or go on with an interrupted training. It may be stopped at any moment.
 
     Renders scenes, then trains the autoencoder, then the transformer; no mask is used, and nothing but
-    denoising losses is looked at. The result is WORK/pipeline.
+    denoising losses is looked at. The result is WORK/pipeline, or WORK/unet/pipeline.
     """
     from dataclasses import replace
 
-    from lab.toybox.train import install as install_pipeline
     from lab.yard import train as training
     from lab.yard.plan import Plan
-    from segmint.backbone.known import YARD, shipped_folder
 
     plan = Plan()
+    plan = replace(plan, transformer=replace(plan.transformer, compiled=compiled))
     if minutes is not None:
-        plan = replace(plan, transformer=replace(plan.transformer, minutes=minutes))
+        plan = replace(
+            plan,
+            transformer=replace(plan.transformer, minutes=minutes),
+            unet=replace(plan.unet, minutes=minutes),
+        )
     stages = tuple(stage) if stage else training.STAGES
-    result = training.run(plan, work, processes=processes, device=device, stages=stages)
-    target = shipped_folder(YARD)
+    result = training.run(plan, work, processes=processes, device=device, stages=stages, kind=kind)
+    typer.echo(f"the trained model is in {result}")
+
+
+@app.command()
+def export(
+    *,
+    work: Annotated[Path, typer.Option(help="Folder of the model's training.")] = Path("yard-work"),
+    install: Annotated[
+        bool, typer.Option("--install", help="Put it in the place of the shipped weights.")
+    ] = False,
+) -> None:
+    """Write WORK/pipeline from the last checkpoint of the transformer, as it is now; 30 MB at most."""
+    from lab.toybox.train import install as install_pipeline
+    from lab.yard.plan import Plan
+    from lab.yard.train import write_pipeline
+    from segmint.backbone.known import YARD, shipped_folder
+
+    result, target = write_pipeline(Plan(), work), shipped_folder(YARD)
     if install and target is not None:
         install_pipeline(result, target)
-    typer.echo(f"the trained model is in {target if install else result}")
+    typer.echo(f"the model is in {target if install else result}")
 
 
 @app.command()
@@ -97,4 +124,4 @@ def sheet(
 
 
 if __name__ == "__main__":
-    app()
+    run(commands=app, name="python -m lab.yard")

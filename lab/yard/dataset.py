@@ -64,7 +64,7 @@ def encode_all(
             texts: list[str] = json.loads(file.metadata()["captions"])
         latents = encode(model, pictures, device=torch.device("cpu"), bf16=bf16).astype(np.float16)
         tokens = tokenizer.ids(words, texts).reshape(len(pictures), CAPTIONS_EACH, -1)
-        _write(target / path.name, {"latents": latents, "tokens": tokens, "windows": windows})
+        write(target / path.name, {"latents": latents, "tokens": tokens, "windows": windows})
         print(f"encoded {path.stem}", flush=True)
 
 
@@ -83,7 +83,7 @@ def _render_chunk(folder: Path, name: str, count: int, start: int) -> None:
         "images": np.stack([scene.image for scene in scenes]),
         "windows": np.asarray([(scene.window.row, scene.window.col) for scene in scenes], np.int16),
     }
-    _write(_chunk(folder, name, start), arrays, {"captions": json.dumps(texts)})
+    write(_chunk(folder, name, start), arrays, {"captions": json.dumps(texts)})
 
 
 def _wordings(scene: Scene, seed: int) -> Iterator[str]:
@@ -97,7 +97,8 @@ def _chunk(folder: Path, name: str, start: int) -> Path:
     return folder / f"{name}-{start:06d}.safetensors"
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file under another name, then rename it."""
     partial_path = path.with_suffix(f".{os.getpid()}.partial")
     save_file(arrays, partial_path, metadata)
     os.replace(partial_path, path)

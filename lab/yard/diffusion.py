@@ -135,6 +135,9 @@ def begin(worker: Worker, plan: TransformerPlan, work: Path) -> _Training:
         plain_rate=plan.plain_rate,
     )
     models = _Models(master=master, working=working.to(torch.bfloat16), average=average.requires_grad_(False))
+    if plan.compiled:
+        for block in models.working.net.transformer_blocks:
+            block.compile(dynamic=False)
     step, spent = checkpoints.load(
         work / "transformer.safetensors", modules=models.saved(), optimiser=optimiser
     )

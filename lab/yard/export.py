@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, SD3Transformer2DModel, StableDiffusion3Pipe
 from transformers import CLIPTokenizer
 
 from lab.toybox.export import _tidy
+from lab.toybox.tokenizer import save as save_tokenizer
 from lab.yard import tokenizer, transformer
 from lab.yard.plan import TransformerPlan
 from lab.yard.transformer import Encoders
@@ -40,7 +41,7 @@ def save(
     )
     pipeline.save_pretrained(partial, safe_serialization=True)
     for name in ("tokenizer", "tokenizer_2"):
-        tokenizer.save(words, partial / name, plan.merges)
+        save_tokenizer(words, partial / name)
     _tidy(partial)
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)

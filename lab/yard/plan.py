@@ -1,8 +1,11 @@
 """Every number of the training on the yard, with the reasons."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from lab.toybox.plan import OraclePlan, Phase, VaePlan, decay
+from lab.toybox.plan import OraclePlan, Phase, UnetPlan, VaePlan, decay
+
+Kind = Literal["transformer", "unet"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,8 @@ class TransformerPlan:
     )
     decay_from: float = 0.62
     """Progress after which the rates fall to 0, in a straight line."""
-    minutes: float = 900.0
-    """Length of the training in minutes of processor time, all runs together."""
+    minutes: float = 400.0
+    """Length of the training in minutes of processor time, all runs together; docs/yard.md says why."""
     caption_dropout: float = 0.1
     empty_padding: float = 0.75
     """Share of samples whose end and padding rows are those of the empty caption, so that the words' own
@@ -49,6 +52,8 @@ class TransformerPlan:
     time_std: float = 1.0
     """Of the logit of the noise level. Source: Esser et al. 2024, 3.1."""
     ema: float = 0.998
+    compiled: bool = False
+    """Compile the blocks: the same losses but for rounding. A fresh compilation takes minutes."""
     seed: int = 12
     log_every: int = 25
     validate_every: int = 200
@@ -66,7 +71,7 @@ class TransformerPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The whole training: how much is rendered, the autoencoder, the transformer."""
+    """The whole training: how much is rendered, the autoencoder, the transformer or the UNet, the judge."""
 
     scenes: int = 12_000
     close_ups: int = 24_000
@@ -78,4 +83,8 @@ class Plan:
     )
     """A little narrower than the first world's: both models together must weigh less than 30 MB."""
     transformer: TransformerPlan = field(default_factory=TransformerPlan)
+    unet: UnetPlan = field(
+        default_factory=lambda: UnetPlan(minutes=TransformerPlan().minutes, processor_time=True)
+    )
+    """The first world's model, unchanged, for as long: what differs from it is due to the world."""
     oracle: OraclePlan = field(default_factory=lambda: OraclePlan(scenes=4500, recoded=1200, steps=2800))

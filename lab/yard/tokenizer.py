@@ -1,10 +1,8 @@
 """The yard's tokenizer: a CLIP byte-pair vocabulary, small enough that rarer words are several tokens."""
 
-import json
 import re
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int16
@@ -39,15 +37,6 @@ def silent() -> T5TokenizerFast:
     return T5TokenizerFast(
         vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)], extra_ids=0, model_max_length=256
     )
-
-
-def save(words: CLIPTokenizer, folder: Path, merges: int) -> None:
-    """Write the tokenizer, with `vocab.json` and `merges.txt` for readers that know no `tokenizer.json`."""
-    words.save_pretrained(str(folder))
-    vocabulary, pairs = _tables(merges)
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
-    lines = ["#version: 0.2", *(" ".join(pair) for pair in pairs)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n")
 
 
 def ids(words: CLIPTokenizer, texts: list[str]) -> Int16[np.ndarray, "text token"]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusion3Pipeline
+from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
 
-from lab.toybox.plan import VaePlan
+from lab.toybox.plan import UnetPlan, VaePlan
 from lab.toybox.workers import Worker
 from lab.yard import dataset, diffusion, tokenizer, train, transformer
 from lab.yard.plan import Plan, TransformerPlan
@@ -30,7 +30,17 @@ TINY = TransformerPlan(
     log_every=1,
 )
 VAE = VaePlan(channels=(16, 16, 16), steps=2, batch_size=2, log_every=1, save_every=2)
-PLAN = Plan(scenes=3, close_ups=4, val_scenes=2, vae_scenes=2, vae=VAE, transformer=TINY)
+UNET = UnetPlan(
+    channels=(16, 16, 16),
+    heads=(2, 2, 2),
+    text_width=32,
+    batch_size=2,
+    minutes=1e-9,
+    processor_time=True,
+    validate_every=1,
+    log_every=1,
+)
+PLAN = Plan(scenes=3, close_ups=4, val_scenes=2, vae_scenes=2, vae=VAE, transformer=TINY, unet=UNET)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +98,28 @@ def test_text_rows_are_those_that_the_pipeline_reads(work: Path) -> None:
     tokens = torch.from_numpy(tokenizer.ids(tokenizer.build(TINY.merges), texts).astype(np.int64))
     own = transformer.encode_text((loaded.text_encoder, loaded.text_encoder_2), tokens)
     torch.testing.assert_close(own, theirs[:, : tokenizer.MAX_TOKENS])
+
+
+def test_a_unet_learns_from_the_same_latents_in_the_same_words(work: Path) -> None:
+    pipeline = train.run(PLAN, work, processes=1, device="cpu", stages=("train", "export"), kind="unet")
+    assert pipeline == work / "unet" / "pipeline"
+    loaded = StableDiffusionPipeline.from_pretrained(pipeline).to(torch.float32)
+    loaded.set_progress_bar_config(disable=True)
+    assert loaded.tokenizer("a parasol").input_ids == tokenizer.build(TINY.merges)("a parasol").input_ids
+    made = loaded("a red ball on the grass", num_inference_steps=2, guidance_scale=2.0, output_type="np")
+    assert made.images.shape == (1, 128, 128, 3)
+
+
+def test_what_is_exported_must_be_small_enough_to_ship(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TrainingError, match=r"holds no transformer\.safetensors"):
+        train.write_pipeline(PLAN, tmp_path)
+    train.run(PLAN, work, processes=1, device="cpu", stages=("train",))
+    assert (train.write_pipeline(PLAN, work) / "model_index.json").is_file()
+    monkeypatch.setattr(train, "LARGEST", 1000)
+    with pytest.raises(TrainingError, match=r"MB; expected 0\.001 at most"):
+        train.write_pipeline(PLAN, work)
 
 
 def test_splicing_takes_words_from_one_and_the_end_from_another() -> None:
