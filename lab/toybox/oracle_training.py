@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from jaxtyping import Float, Int, UInt8
+from safetensors.numpy import load_file as load_numpy
+from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
+from lab.toybox import checkpoints
 from lab.toybox.optim import MuonAdam
 from lab.toybox.plan import OraclePlan, decay
 from segmint.scores import confusion, score
@@ -20,27 +23,40 @@ from segmint.toybox.worlds import Split, World
 
 
 def train(plan: OraclePlan, *, world: World, autoencoder: AutoencoderKL | None, target: Path) -> float:
-    """Train an oracle and write its weights in half precision.
+    """Train an oracle, or go on with an interrupted training, and write its weights in half precision.
 
     Args:
         plan: Sizes and rates.
         world: What is rendered.
         autoencoder: Sends part of the pictures through latents and back, as sampling does; None: skip that.
-        target: The safetensors file to write.
+        target: The safetensors file to write; renders and the state of the training are kept beside it.
 
     Returns:
         Mean IoU on held-out renders.
     """
     torch.manual_seed(plan.seed)
-    images, masks = rendered(world, plan.scenes, start=plan.first_seed, split="train")
-    recoded = images if autoencoder is None else through_latents(autoencoder, images[: plan.recoded])
+    kept = target.with_suffix(".data.safetensors")
+    if not kept.is_file():
+        _keep_data(kept, plan, world, autoencoder)
     labels = ("background", *world.classes)
     model = oracle.Oracle(len(labels))
+    _fit(model, load_numpy(kept), plan, state=target.with_suffix(".state.safetensors"))
+    _write(model, target)
+    held_out, exact = rendered(world, plan.val_scenes, start=0, split="val")
+    found = confusion(exact, oracle.predict(oracle.load(target), held_out), count=len(labels))
+    scores = score(found, label_names=labels)
+    print("oracle IoU", {name: round(iou or 0.0, 3) for name, iou in zip(labels, scores.iou, strict=True)})
+    return scores.mean_iou or 0.0
+
+
+def _fit(model: oracle.Oracle, data: dict[str, np.ndarray], plan: OraclePlan, *, state: Path) -> None:
+    """Train to the end of the plan, from the kept state if any."""
     optimiser = MuonAdam(
         model.parameters(), rate=plan.rate, plain=[*model.downs[0].parameters(), *model.scores.parameters()]
     )
+    first, _ = checkpoints.load(state, modules={"oracle": model}, optimiser=optimiser)
     total = 0.0
-    for step, (batch, truth) in enumerate(_batches(images, recoded, masks, plan)):
+    for step, (batch, truth) in enumerate(_batches(data, plan, first=first), start=first):
         optimiser.set_factor(min(1.0, (step + 1) / 30) * decay(step / plan.steps, start=plan.decay_from))
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.bf16):
             scores = model(batch)
@@ -52,12 +68,16 @@ def train(plan: OraclePlan, *, world: World, autoencoder: AutoencoderKL | None, 
         if (step + 1) % plan.log_every == 0:
             print(f"oracle step {step + 1}/{plan.steps} loss {total / plan.log_every:.4f}", flush=True)
             total = 0.0
-    _write(model, target)
-    held_out, exact = rendered(world, plan.val_scenes, start=0, split="val")
-    found = confusion(exact, oracle.predict(oracle.load(target), held_out), count=len(labels))
-    scores = score(found, label_names=labels)
-    print("oracle IoU", {name: round(iou or 0.0, 3) for name, iou in zip(labels, scores.iou, strict=True)})
-    return scores.mean_iou or 0.0
+            checkpoints.save(state, step=step + 1, modules={"oracle": model}, optimiser=optimiser)
+
+
+def _keep_data(path: Path, plan: OraclePlan, world: World, autoencoder: AutoencoderKL | None) -> None:
+    images, masks = rendered(world, plan.scenes, start=plan.first_seed, split="train")
+    recoded = images if autoencoder is None else through_latents(autoencoder, images[: plan.recoded])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_numpy({"images": images, "masks": masks, "recoded": recoded}, partial)
+    os.replace(partial, path)
 
 
 def rendered(
@@ -85,18 +105,15 @@ def through_latents(
 
 
 def _batches(
-    images: UInt8[np.ndarray, "picture row col 3"],
-    recoded: UInt8[np.ndarray, "some row col 3"],
-    masks: UInt8[np.ndarray, "picture row col"],
-    plan: OraclePlan,
+    data: dict[str, np.ndarray], plan: OraclePlan, *, first: int
 ) -> Iterator[tuple[Float[Tensor, "batch 3 row col"], Int[Tensor, "batch row col"]]]:
-    for step in range(plan.steps):
+    for step in range(first, plan.steps):
         rng = np.random.default_rng([13, step])
         again = rng.random() < plan.recoded_share
-        source = recoded if again else images
+        source = data["recoded" if again else "images"]
         picks = rng.integers(len(source), size=plan.batch_size)
         batch = torch.from_numpy(source[picks]).permute(0, 3, 1, 2).float() / 127.5 - 1
-        yield disturbed(batch, torch.from_numpy(masks[picks].astype(np.int64)), rng)
+        yield disturbed(batch, torch.from_numpy(data["masks"][picks].astype(np.int64)), rng)
 
 
 def disturbed(

@@ -173,7 +173,12 @@ def test_shared_orthogonalising_takes_the_same_step() -> None:
 def test_the_oracle_trains_and_writes_half_precision(tmp_path: Path) -> None:
     plan = OraclePlan(scenes=4, val_scenes=2, recoded=2, batch_size=2, steps=2, log_every=1, bf16=False)
     target = tmp_path / "oracle.safetensors"
+    half = replace(plan, steps=1)
+    oracle_training.train(half, world=WORLDS["toybox"], autoencoder=None, target=target)
+    state = target.with_suffix(".state.safetensors")
+    assert load_file(state)["optimiser/0/count"] == 1
     score = oracle_training.train(plan, world=WORLDS["toybox"], autoencoder=None, target=target)
+    assert load_file(state)["optimiser/0/count"] == 2
     assert 0 <= score <= 1
     assert {tensor.dtype for tensor in load_file(target).values()} == {torch.float16}
     found = oracle.predict(oracle.load(target), np.zeros((1, 128, 128, 3), np.uint8))
