@@ -180,6 +180,11 @@ def _folder(settings: ModelSettings) -> Path:
     shipped = shipped_folder(settings.id) if known else None
     if shipped is not None:
         return shipped
+    if shipped_folder(settings.id) is not None:
+        raise ModelError(
+            f"model {settings.id}: its weights do not come with this version of segmint yet; expected "
+            "toybox, a hub id or a folder: docs/yard.md says how to train it, and what its folder is then"
+        )
     local = Path(settings.id).expanduser()
     if local.is_dir():
         return local
