@@ -1,9 +1,10 @@
 """`python -m lab.instances`: how well the parting of things of one class finds them, without labels.
 
-Two exams. Touching: two or three toybox things of one class side by side, whose exact semantic mask is given
-and whose exact instances are known. Yard: the second world's own scenes, in which a class may come twice and
-things hide one another. Panoptic quality over all objects of things (Kirillov et al., Panoptic Segmentation,
-CVPR 2019): true and found objects match where they overlap by more than half.
+Touching: two or three toybox things of one class side by side, whose exact semantic mask is given and whose
+exact instances are known. Then each world's own scenes; in the yard a class may come twice, and things hide
+one another. Panoptic quality over all objects of things (Kirillov et al., Panoptic Segmentation, CVPR 2019):
+true and found objects match where they overlap by more than half. Boundary PQ takes the overlap of their
+borders where that is less (Cheng et al., Boundary IoU, CVPR 2021, section 6).
 """
 
 from collections.abc import Callable, Iterator
@@ -19,10 +20,11 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from segmint.artifacts import Image, Mask
+from segmint.benchmark.tally import border, border_width_px
 from segmint.masks.instances import MIN_AREA_SHARE, Instances, part, settled
 from segmint.toybox import backgrounds, shapes
 from segmint.toybox.world import CLASSES, SIDE_PX
-from segmint.toybox.yard import world as yard
+from segmint.toybox.worlds import WORLDS, World
 
 TOUCHING = 0.72
 """Distance of two centres, in sizes, at which most things touch."""
@@ -43,14 +45,24 @@ class Case:
 class Quality:
     """Panoptic quality and its two factors' parts, over all pictures."""
 
-    matched: int
-    missed: int
-    invented: int
-    overlap: float
+    matched: int = 0
+    missed: int = 0
+    invented: int = 0
+    overlap: float = 0.0
+    """Sum of the matches' overlaps."""
+
+    def __add__(self, other: "Quality") -> "Quality":
+        """That of both sets of pictures."""
+        return Quality(
+            matched=self.matched + other.matched,
+            missed=self.missed + other.missed,
+            invented=self.invented + other.invented,
+            overlap=self.overlap + other.overlap,
+        )
 
     @property
     def pq(self) -> float:
-        """Sum of the matches' IoU over matches and half of all errors."""
+        """Sum of the matches' overlaps over matches and half of all errors."""
         return self.overlap / max(self.matched + (self.missed + self.invented) / 2, 1)
 
 
@@ -96,19 +108,18 @@ def _pasted(
     return image
 
 
-def yard_scenes(count: int) -> Iterator[Case]:
-    """Validation scenes of the second world; its grass is stuff and no instance here."""
+def scenes(world: World, count: int) -> Iterator[Case]:
+    """Validation scenes of a world; stuff is no instance here."""
+    stuff = [world.classes.index(name) + 1 for name in world.stuff]
     for seed in range(count):
-        scene = yard.render(seed, split="val")
-        grass = yard.CLASSES.index("grass") + 1 if "grass" in yard.CLASSES else -1
-        things = np.where(scene.mask == grass, 0, scene.mask)
+        scene = world.render(seed, split="val")
+        things = np.where(np.isin(scene.mask, stuff), 0, scene.mask)
         yield Case(image=scene.image, mask=things, instances=np.where(things > 0, scene.instances, 0))
 
 
-def quality(cases: list[Case], way: Callable[[Case], Instances]) -> Quality:
-    """What a way of parting finds of the true objects."""
-    matched = missed = invented = 0
-    overlap = 0.0
+def quality(cases: list[Case], way: Callable[[Case], Instances]) -> tuple[Quality, Quality]:
+    """What a way of parting finds of the true objects, by their pixels and by their borders."""
+    plain, bordered = Quality(), Quality()
     for case in cases:
         found, true = way(case).numbers.astype(np.int64), case.instances.astype(np.int64)
         wide = int(true.max(initial=0)) + 1
@@ -116,11 +127,29 @@ def quality(cases: list[Case], way: Callable[[Case], Instances]) -> Quality:
         table = both.reshape(-1, wide)
         union = table.sum(1)[:, None] + table.sum(0)[None] - table
         iou = (table / np.maximum(union, 1))[1:, 1:]
-        hits = iou[iou > 0.5]
         objects = int((table.sum(0)[1:] > 0).sum())
-        matched, overlap = matched + len(hits), overlap + float(hits.sum())
-        missed, invented = missed + objects - len(hits), invented + iou.shape[0] - len(hits)
-    return Quality(matched=matched, missed=missed, invented=invented, overlap=overlap)
+        by_border = np.zeros_like(iou)
+        for one, other in np.argwhere(iou > 0.5):  # no other pair can match
+            overlap = _border_iou(found == one + 1, true == other + 1)
+            by_border[one, other] = min(iou[one, other], overlap)
+        plain, bordered = plain + _matched(iou, objects), bordered + _matched(by_border, objects)
+    return plain, bordered
+
+
+def _matched(overlaps: Float[np.ndarray, "found true"], objects: int) -> Quality:
+    hits = overlaps[overlaps > 0.5]
+    return Quality(
+        matched=len(hits),
+        missed=objects - len(hits),
+        invented=len(overlaps) - len(hits),
+        overlap=float(hits.sum()),
+    )
+
+
+def _border_iou(one: Bool[np.ndarray, "h w"], other: Bool[np.ndarray, "h w"]) -> float:
+    width_px = border_width_px(one.shape)
+    bands = border(one, width_px=width_px), border(other, width_px=width_px)
+    return float((bands[0] & bands[1]).sum() / (bands[0] | bands[1]).sum())
 
 
 def ways(necks: list[float]) -> dict[str, Callable[[Case], Instances]]:
@@ -196,14 +225,15 @@ def main(
     necks: Annotated[str, typer.Option(help="Shares to try.")] = "0.3,0.4,0.5,0.6,0.7,0.8",
 ) -> None:
     """Print the table."""
-    for title, cases in (
-        ("touching things of one class", list(touching(count))),
-        ("yard, val", list(yard_scenes(count))),
-    ):
-        table = Table("parting", "PQ", "matched", "missed", "invented", title=f"{title}: {count} pictures")
+    exams = {"touching things of one class": list(touching(count))}
+    exams |= {f"{name}, val": list(scenes(world, count)) for name, world in WORLDS.items()}
+    for title, cases in exams.items():
+        columns = ("parting", "PQ", "boundary PQ", "matched", "missed", "invented")
+        table = Table(*columns, title=f"{title}: {count} pictures")
         for name, way in ways([float(each) for each in necks.split(",")]).items():
-            got = quality(cases, way)
-            table.add_row(name, f"{got.pq:.3f}", str(got.matched), str(got.missed), str(got.invented))
+            got, borders = quality(cases, way)
+            counts = (str(got.matched), str(got.missed), str(got.invented))
+            table.add_row(name, f"{got.pq:.3f}", f"{borders.pq:.3f}", *counts)
         Console().print(table)
 
 
