@@ -1,9 +1,9 @@
 """What can be asked of a model's attention, by the role that its layers play; no model's own names are here.
 
-A layer is of the decoder, the encoder or the middle between them (a model without that distinction has a
-decoder only), it attends from image to image (self), from image to text (cross), or over both at once
-(joint), and it works on a grid of some fineness. Which layers these are, a model's family knows
-(`backbone/families`).
+A layer is of the decoder, the encoder, the encoder's last block (the bottom) or the middle after it (a model
+without that distinction has a decoder only), it attends from image to image (self), from image to text
+(cross), or over both at once (joint), and it works on a grid of some fineness. Which layers these are, a
+model's family knows (`backbone/families`).
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from typing import Literal
 
 Half = Literal["unconditional", "conditional", "both"]
 """Halves of classifier-free guidance. Without guidance there is one, the conditional."""
-Part = Literal["encoder", "middle", "decoder"]
+Part = Literal["encoder", "bottom", "middle", "decoder"]
 Kind = Literal["self", "cross", "joint"]
 """A joint layer is found by who asks for self-attention, and by who asks for cross-attention."""
 GroupBy = Literal["layer", "step", "head"]
 
-EVERYWHERE: tuple[Part, ...] = ("encoder", "middle", "decoder")
+EVERYWHERE: tuple[Part, ...] = ("encoder", "bottom", "middle", "decoder")
 CLASS_MAPS = "classes"
 """Name of the maps of the class phrases, where a request gives them no other (OVAM)."""
 CONCEPT_MAPS = "concepts"
@@ -38,13 +38,18 @@ class MapRequest:
     prompt (DAAM), in which the class phrases are looked up token by token; "given" holds the image against
     the text `given`, in which they are looked up too, softmax over [SoT … EoT].
     `strict`: a phrase that such a text lacks is an error; else it has no rows.
+    `padded`: whether texts of class phrases share attention with their padding, as prompts do (of CLIP).
     `half`: whose queries; without guidance the conditional half is all there is, and is taken.
-    `parts`: of the model, whose layers are read.
+    `parts`: of the model, whose layers are read. The default is OVAM's choice.
     `layers`: instead of `parts`, shell patterns of layer names as the model's family has them.
     `expert`: only the block of those that tells most of words, as the family knows it.
     `only`: the kind of attention without which the request means nothing; None takes cross and joint.
     `downscale`: only layers at this fraction of the largest grid (4: a quarter of its side, the nearest there
     is), and the maps stay at that grid; None takes every grid and resizes to the largest.
+    `side`: the same by a number: only layers of the grid whose side is nearest to it.
+    `least_side`: layers of grids with a smaller side are left out, unless `layers` names them.
+    `enlarge`: how coarser grids' maps reach the largest: the sums bilinearly, or those of each layer and head
+    by itself bicubically, what undershoots cut off (DAAM); memory then grows with the heads of those grids.
     `group_by`: keep maps apart by layer, by call of the model ("step"), by head, or by several of them, under
     the keys of `group_key`; memory then grows with the number of groups.
     """
@@ -53,12 +58,16 @@ class MapRequest:
     text: Literal["classes", "prompt", "given"] = "classes"
     given: str = ""
     strict: bool = False
+    padded: bool = False
     half: Half = "unconditional"
     parts: tuple[Part, ...] = ("encoder", "decoder")
     layers: tuple[str, ...] = ()
     expert: bool = False
     only: Literal["cross", "joint"] | None = None
     downscale: int | None = None
+    side: int | None = None
+    least_side: int = 0
+    enlarge: Literal["bilinear", "bicubic"] = "bilinear"
     group_by: tuple[GroupBy, ...] = ()
 
 
@@ -66,11 +75,10 @@ class MapRequest:
 class AffinityRequest:
     """Self-attention probabilities to average over heads, layers and steps at one grid (Dataset Diffusion).
 
-    `parts`, `layers`: as in `MapRequest`. `downscale`: the grid's side as a fraction of the largest grid
-    (2: 32×32 at SD 2.1's 64×64).
+    `parts`, `layers`, `side`: as in `MapRequest`.
     """
 
-    downscale: int = 2
+    side: int = 32
     half: Half = "conditional"
     parts: tuple[Part, ...] = EVERYWHERE
     layers: tuple[str, ...] = ()

@@ -182,7 +182,7 @@ def test_images_need_not_be_square(
     assert [head.grid for head in item.heads] == [half, half, full, full]
     assert item.maps["classes"].values.shape[1:] == full
     assert item.affinity is not None
-    assert item.affinity.grid == half
+    assert item.affinity.grid == full
 
 
 def test_sizes_that_do_not_fit_name_the_nearest(backbone: DiffusersBackbone, make_spec: Make) -> None:

@@ -12,9 +12,10 @@ from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from segmint.artifacts import Generation, PromptSpec
-from segmint.attention import CaptureRequest, FeatureRequest
+from segmint.attention import CaptureRequest, FeatureRequest, MapRequest
 from segmint.backbone import diffusion
 from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.family import select
 from segmint.backbone.loading import load
 from segmint.backbone.settings import ModelSettings, SamplingSettings
 
@@ -118,6 +119,7 @@ def test_token_ids_and_layers(drawn: Drawn) -> None:
     assert backbone.pipe.tokenizer(expected["ovam_text"]).input_ids == expected["ovam_token_ids"]
     cross = [layer.name for layer in backbone.layers if layer.kind == "cross" and "mid" not in layer.name]
     assert {_published(name) for name in cross} == set(expected["ovam_blocks"])
+    assert [layer.name for layer in select(backbone.layers, "cross", MapRequest())] == cross
     assert [_published(head.layer) for head in item.heads] == [
         key.removeprefix("pca/") for key in golden if key.startswith("pca/")
     ]

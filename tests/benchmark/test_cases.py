@@ -53,7 +53,7 @@ def test_names_are_more_than_what_is_shown() -> None:
         assert shown(sample) < set(sample.classes)
     for sample in taken("misnamed", count=8):
         assert len(sample.classes) == 3
-        assert 1 <= len(shown(sample) & set(sample.classes)) <= 2
+        assert 1 <= len(shown(sample) & set(sample.classes)) <= min(2, len(shown(sample)))
     assert all(sample.classes == TOYBOX.classes for sample in taken("all-named"))
     assert {name for name, case in CASES.items() if taken(name, count=1)[0].doubted} == {
         "exact-doubted",

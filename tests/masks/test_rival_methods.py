@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from segmint.artifacts import Affinity, AttentionSummary, TokenMaps
-from segmint.attention import Reading
+from segmint.attention import EVERYWHERE, Reading
 from segmint.errors import ConfigError
-from segmint.masks.evidence import ClassQuery
+from segmint.masks.evidence import ClassQuery, class_map
 from segmint.masks.methods import METHODS
 from segmint.masks.rivals import passed_along
 from segmint.masks.settings import MaskSettings, ThresholdSettings, profile
@@ -68,7 +68,7 @@ def diffused(
     boat: np.ndarray, affinity: np.ndarray | None, size: tuple[int, int] = (4, 4)
 ) -> AttentionSummary:
     own = None if affinity is None else Affinity(grid=size, values=affinity.astype(np.float32))
-    maps = {"classes@1/4": token_maps(boat, np.zeros_like(boat))}
+    maps = {"classes@16": token_maps(boat, np.zeros_like(boat))}
     return AttentionSummary(grid=(8, 8), components=(), maps=maps, affinity=own)
 
 
@@ -103,7 +103,7 @@ def test_passing_along_is_the_matrix_power() -> None:
 
 @pytest.mark.parametrize("method", ["ovam", "daam", "dataset-diffusion"])
 def test_without_classes_everything_is_background(method: str) -> None:
-    maps = dict.fromkeys(("classes", "prompt", "classes@1/4"), BOTH)
+    maps = dict.fromkeys(("classes", "prompt", "classes@16"), BOTH)
     affinity = Affinity(grid=(4, 4), values=np.eye(16, dtype=np.float32))
     attention = AttentionSummary(grid=(4, 4), components=(), maps=maps, affinity=affinity)
     assert not METHODS[method](attention, IMAGE, [], profile(method)).mask.labels.any()
@@ -111,7 +111,7 @@ def test_without_classes_everything_is_background(method: str) -> None:
 
 def test_what_was_not_captured_is_named() -> None:
     empty = AttentionSummary(grid=(4, 4), components=(), maps={})
-    for method, name in (("ovam", "classes"), ("daam", "prompt"), ("dataset-diffusion", "classes@1/4")):
+    for method, name in (("ovam", "classes"), ("daam", "prompt"), ("dataset-diffusion", "classes@16")):
         with pytest.raises(ConfigError, match=name):
             METHODS[method](empty, IMAGE, [BOAT], profile(method))
     with pytest.raises(ConfigError, match="affinity"):
@@ -125,7 +125,7 @@ def test_what_was_not_captured_is_named() -> None:
         ("pcc", True, ["classes"], False),
         ("ovam", False, ["classes"], False),
         ("daam", False, ["prompt"], False),
-        ("dataset-diffusion", False, ["classes@1/4"], True),
+        ("dataset-diffusion", False, ["classes@16"], True),
         ("concept-attention", False, ["concepts"], False),
         ("seg4diff", False, ["prompt@expert"], False),
         ("goca", False, [], False),
@@ -137,3 +137,24 @@ def test_every_method_says_what_it_reads(
     wanted = METHODS[method].captures(profile(method), Reading())
     assert [each.name for each in wanted.maps] == maps
     assert (wanted.features is not None, wanted.affinity is not None) == (features, affinity)
+
+
+def test_dataset_diffusion_reads_what_its_authors_read() -> None:
+    wanted = METHODS["dataset-diffusion"].captures(profile("dataset-diffusion"), Reading())
+    [coarse] = wanted.maps
+    assert (coarse.side, coarse.padded, coarse.half, coarse.parts) == (16, True, "conditional", EVERYWHERE)
+    assert wanted.affinity is not None
+    assert (wanted.affinity.side, wanted.affinity.half) == (32, "conditional")
+
+
+def test_a_phrase_of_two_tokens_is_their_mean_or_the_largest() -> None:
+    """The second token is everywhere: its maximum drowns the first one's map, the mean does not."""
+    two = replace(BOTH, phrases=("boat tree", "tree"), phrase_tokens=((1, 2), (2,)))
+    query = ClassQuery(name="boat", label_id=3, phrases=("boat tree",))
+    np.testing.assert_allclose(class_map(two, query, tokens="mean"), (COLUMNS + ROWS) / 2)
+    np.testing.assert_allclose(class_map(two, query), np.maximum(COLUMNS, ROWS))
+    several = replace(query, phrases=("boat tree", "tree"))
+    expected = np.maximum((COLUMNS + ROWS) / 2, ROWS)
+    np.testing.assert_allclose(class_map(two, several, tokens="mean"), expected, rtol=1e-6)
+    silent = replace(two, phrase_tokens=((), ()))
+    assert not class_map(silent, several, tokens="mean").any()

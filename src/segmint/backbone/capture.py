@@ -63,7 +63,7 @@ class Capture:
         """Each item's maps, at the largest attention grid or at their own where a request asks for one."""
         found: list[dict[str, TokenMaps]] = [{} for _ in range(self.items)]
         for tap in self.maps:
-            own = tap.request.downscale is not None
+            own = tap.request.downscale is not None or tap.request.side is not None
             grid = tap.layers[0].grid(self.latent) if own else largest_grid(self.layers, self.latent)
             for item, maps in enumerate(tap.maps(grid)):
                 found[item] |= maps

@@ -197,7 +197,7 @@ class DiffusersBackbone:
         """The texts of an item's request, tokenised once as long as they are remembered."""
         phrases = tuple(phrase for group in spec.phrases for phrase in group)
         text = {"classes": "", "prompt": spec.prompt, "given": request.given}[request.text]
-        key = (request.text, text, phrases, request.strict)
+        key = (request.text, text, phrases, request.strict, request.padded)
         if key not in self.texts:
             if len(self.texts) >= REMEMBERED_TEXTS:
                 self.texts.clear()
@@ -209,7 +209,8 @@ class DiffusersBackbone:
 
     def _tokenised(self, text: str, phrases: tuple[str, ...], request: MapRequest) -> tuple[Text, ...]:
         if request.text == "classes":
-            return self.reader.class_texts(phrases)
+            texts = self.reader.class_texts(phrases)
+            return tuple(replace(each, padded=request.padded and not each.length) for each in texts)
         found = self.reader.prompt_text(text, phrases, padded=request.text == "prompt")
         return (require_phrases(found, self.reader.limit) if request.strict else found,)
 
@@ -217,16 +218,16 @@ class DiffusersBackbone:
         self, specs: Sequence[PromptSpec], request: CaptureRequest, latent: Grid, halves: Halves, steps: int
     ) -> Capture:
         capture = Capture(layers=self.layers, items=len(specs), latent=latent, halves=halves)
-        batches: dict[tuple[str, str], TextBatch] = {}
+        batches: dict[tuple[str, str, bool], TextBatch] = {}
 
         def encoded(wanted: MapRequest) -> TextBatch:
-            key = (wanted.text, wanted.given)
+            key = (wanted.text, wanted.given, wanted.padded)
             if key not in batches:
                 batches[key] = self.encoder.batch([self._texts(spec, wanted) for spec in specs])
             return batches[key]
 
         for each in request.maps:
-            layers = select(self.layers, "cross", each)
+            layers = select(self.layers, "cross", each, latent)
             capture.maps.append(MapTap(request=each, layers=layers, texts=encoded(each), items=len(specs)))
         for weighed in request.agreements:
             tap = AgreementTap(
@@ -242,7 +243,7 @@ class DiffusersBackbone:
             layers = select(self.layers, "self", request.features)
             capture.features = FeatureTap(request=request.features, layers=layers, items=len(specs))
         if request.affinity:
-            layers = select(self.layers, "self", request.affinity)
+            layers = select(self.layers, "self", request.affinity, latent)
             capture.affinity = AffinityTap(request=request.affinity, layers=layers, items=len(specs))
         return capture
 

@@ -147,7 +147,7 @@ class FakeBackbone:
         for weighed in capture.agreements:
             wanted = MapRequest(name=weighed.name, text="prompt")
             maps |= _maps(likeness / 2, spec, wanted, calls=1)
-        affinity = _affinity(_shrink(likeness, capture.affinity.downscale)) if capture.affinity else None
+        affinity = _affinity(_near(likeness, capture.affinity.side)) if capture.affinity else None
         truncated = len(spec.prompt.split()) > self.info.prompt_tokens - 2
         return Generation(
             spec=spec,
@@ -221,6 +221,12 @@ def _shrink(likeness: np.ndarray, factor: int) -> np.ndarray:
     return small
 
 
+def _near(likeness: np.ndarray, side: int) -> np.ndarray:
+    """At the grid, of those that halve the largest, that is nearest to a side."""
+    halvings = round(np.log2(max(1, min(likeness.shape[1:]) / side)))
+    return _shrink(likeness, 2**halvings)
+
+
 def _heads(
     likeness: np.ndarray, spec: PromptSpec, wanted: FeatureRequest, halves: int, calls: int
 ) -> tuple[HeadFeatures, ...]:
@@ -242,7 +248,7 @@ def _heads(
 
 
 def _maps(likeness: np.ndarray, spec: PromptSpec, wanted: MapRequest, calls: int) -> dict[str, TokenMaps]:
-    small = _shrink(likeness, wanted.downscale or 1)
+    small = _near(likeness, wanted.side) if wanted.side else _shrink(likeness, wanted.downscale or 1)
     phrases = tuple(dict.fromkeys(phrase for group in spec.phrases for phrase in group))
     owner = {phrase: row for row, group in enumerate(spec.phrases, start=1) for phrase in group}
     text = {"classes": " ".join(phrases), "prompt": spec.prompt, "given": wanted.given}[wanted.text]

@@ -4,6 +4,7 @@ A family is one file of `families` and one row of its table. It tells by a model
 one of its own, which parts belong to it, how a pipeline is made of them, and what its layers are.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -387,14 +388,18 @@ def largest_grid(layers: Sequence[AttentionLayer], latent: Grid) -> Grid:
 
 
 def select(
-    layers: Sequence[AttentionLayer], kind: Kind, wanted: MapRequest | FeatureRequest | AffinityRequest
+    layers: Sequence[AttentionLayer],
+    kind: Kind,
+    wanted: MapRequest | FeatureRequest | AffinityRequest,
+    latent: Grid | None = None,
 ) -> tuple[AttentionLayer, ...]:
     """Layers of a kind that a request means: of its parts, or matching its patterns, at its grid.
 
     Args:
         layers: all of the model's.
         kind: self- or cross-attention; joint attention is both.
-        wanted: with `downscale`, those nearest to that fraction of the largest grid.
+        wanted: with `downscale` or `side`, those nearest to that grid.
+        latent: grid of the latents; without it no layer is chosen by `side` or `least_side`.
 
     Raises:
         ConfigError: nothing matches.
@@ -412,9 +417,20 @@ def select(
         raise ConfigError(f"no {kind}-attention layer matches {asked}; the model has {names}")
     if isinstance(wanted, MapRequest) and wanted.expert and not wanted.layers:
         chosen = [each for each in chosen if "words" in each.known_for] or [chosen[len(chosen) // 2]]
-    downscale = getattr(wanted, "downscale", None)
-    if downscale is None:
+    if isinstance(wanted, MapRequest) and wanted.downscale is not None:
+        level = min(layer.level for layer in layers) + max(wanted.downscale, 1).bit_length() - 1
+        return _nearest(chosen, {each.level: float(abs(each.level - level)) for each in chosen})
+    if latent is None or isinstance(wanted, FeatureRequest):
         return tuple(chosen)
-    level = min(layer.level for layer in layers) + max(downscale, 1).bit_length() - 1
-    nearest = min({layer.level for layer in chosen}, key=lambda each: (abs(each - level), each))
-    return tuple(layer for layer in chosen if layer.level == nearest)
+    sides = {each.level: math.sqrt(math.prod(each.grid(latent))) for each in chosen}
+    if wanted.side is not None:
+        return _nearest(chosen, {level: abs(math.log(own / wanted.side)) for level, own in sides.items()})
+    if isinstance(wanted, MapRequest) and not wanted.layers:
+        chosen = [each for each in chosen if sides[each.level] >= wanted.least_side] or chosen
+    return tuple(chosen)
+
+
+def _nearest(layers: Sequence[AttentionLayer], distances: Mapping[int, float]) -> tuple[AttentionLayer, ...]:
+    """Layers of the level that is nearest to what is wanted, of two such the finer."""
+    nearest = min(distances, key=lambda level: (distances[level], level))
+    return tuple(layer for layer in layers if layer.level == nearest)

@@ -68,8 +68,8 @@ class CaptureSettings(Settings):
     half: Half = "unconditional"
     """Guidance half whose queries meet the class text (published OVAM: unconditional)."""
     map_layers: tuple[str, ...] = ("down_blocks.*", "up_blocks.*")
-    """Cross-attention layers read, as shell patterns of UNet module names (published OVAM: all but the mid
-    block's).
+    """Cross-attention layers read, as shell patterns of UNet module names. The default stands for what each
+    method published: OVAM reads the up blocks, and the down blocks but the last.
     """
     feature_halves: Half = "both"
     """Guidance halves whose self-attention features are kept (method.md step 2: both)."""

@@ -81,10 +81,20 @@ class MapTap:
             split = rearrange(keys, "text token (head d) -> text head token d", head=layer.heads)
             self.keys[layer.name] = split.float() * layer.scale
 
+    def alone(self, layer: AttentionLayer) -> bool:
+        """Whether a layer's heads are enlarged each by itself: those of the finest layers need not be."""
+        finest = min(each.level for each in self.layers)
+        return self.request.enlarge == "bicubic" and layer.level > finest
+
+    def by_head(self, layer: AttentionLayer) -> bool:
+        """Whether a layer's heads are kept apart."""
+        return "head" in self.request.group_by or self.alone(layer)
+
     def shares_with(self, other: "MapTap") -> bool:
         """Whether both want the same attention of a layer, and differ only in what they add up."""
         same_text = self.texts is other.texts and self.request.half == other.request.half
-        return same_text and ("head" in self.request.group_by) == ("head" in other.request.group_by)
+        same_heads = all(self.by_head(each) == other.by_head(each) for each in (*self.layers, *other.layers))
+        return same_text and same_heads
 
     def attend(
         self, layer: AttentionLayer, queries: Float[Tensor, "half item cell width"]
@@ -100,7 +110,7 @@ class MapTap:
             if self.padding is not None:
                 scores.masked_fill_(self.padding, -torch.inf)
             shares = scores.softmax(dim=2)
-            shares = shares if "head" in self.request.group_by else shares.sum(1)
+            shares = shares if self.by_head(layer) else shares.sum(1)
             total = shares if total is None else total + shares
         assert total is not None
         return total
@@ -119,7 +129,7 @@ class MapTap:
         total: Tensor | None = None
         for chosen in rows:
             shares = torch.stack([shares_of_text(joint, int(row), width, layer.scale) for row in chosen])
-            shares = shares if "head" in self.request.group_by else shares.sum(1)
+            shares = shares if self.by_head(layer) else shares.sum(1)
             total = shares if total is None else total + shares
         assert total is not None
         return total
@@ -137,23 +147,24 @@ class MapTap:
 
         Source: Helbling et al. 2025, eq. 9; there each concept is its first token.
         """
-        heads = layer.heads if "head" in self.request.group_by else 1
+        heads = layer.heads if self.by_head(layer) else 1
         cells = rearrange(image.float(), "text cell (head d) -> text head d cell", head=heads)
         told = self.concepts @ outputs.float()
         words = rearrange(told, "text token (head d) -> text head token d", head=heads)
         scores = (words @ cells).masked_fill(~self.meant[:, None, :, None], -torch.inf)
         shares = scores.softmax(2)
-        return shares if "head" in self.request.group_by else shares[:, 0]
+        return shares if self.by_head(layer) else shares[:, 0]
 
     def add(
         self, layer: AttentionLayer, grid: Grid, shares: Float32[Tensor, "text *head token cell"], call: int
     ) -> None:
         """Add what `attend` found to the sum of its group; `shares` itself is left as it is."""
         groups = self.request.group_by
-        key = (grid, layer.name if "layer" in groups else None, call if "step" in groups else None)
+        by_layer = "layer" in groups or self.alone(layer)
+        key = (grid, layer.name if by_layer else None, call if "step" in groups else None)
         if key not in self.sums:
             self.sums[key] = shares.clone()
-        elif "head" in groups and self.sums[key].shape[1] != shares.shape[1]:
+        elif shares.ndim == 4 and self.sums[key].shape[1] != shares.shape[1]:
             fewer, more = sorted((self.sums[key], shares), key=lambda each: each.shape[1])
             self.sums[key] = more.clone()
             self.sums[key][:, : fewer.shape[1]] += fewer
@@ -174,16 +185,31 @@ class MapTap:
 
     def _grouped(self, grid: Grid) -> dict[str, Tensor]:
         grouped: dict[str, Tensor] = {}
+        groups = self.request.group_by
         for (own, layer, step), sums in self.sums.items():
-            by_head = sums.unbind(1) if "head" in self.request.group_by else (sums,)
-            for head, values in enumerate(by_head):
-                number = head if "head" in self.request.group_by else None
-                key = group_key(self.request.name, layer=layer, step=step, head=number)
-                resized = values.reshape(*values.shape[:-1], *own)
-                if own != grid:
-                    resized = F.interpolate(resized, grid, mode="bilinear", align_corners=False)
-                grouped[key] = grouped[key] + resized if key in grouped else resized
+            resized = self._enlarged(sums.reshape(*sums.shape[:-1], *own), grid)
+            if sums.ndim == 4 and "head" not in groups:
+                resized = resized.sum(1)
+            for head, values in enumerate(resized.unbind(1) if "head" in groups else (resized,)):
+                key = group_key(
+                    self.request.name,
+                    layer=layer if "layer" in groups else None,
+                    step=step,
+                    head=head if "head" in groups else None,
+                )
+                grouped[key] = grouped[key] + values if key in grouped else values
         return grouped
+
+    def _enlarged(
+        self, maps: Float32[Tensor, "text *head token low_h low_w"], grid: Grid
+    ) -> Float32[Tensor, "text *head token high_h high_w"]:
+        if maps.shape[-2:] == grid:
+            return maps
+        flat = rearrange(maps, "text ... row col -> text (...) row col")
+        found = F.interpolate(flat, grid, mode=self.request.enlarge, align_corners=False)
+        if self.request.enlarge == "bicubic":
+            found = found.clamp(min=0)
+        return found.reshape(*maps.shape[:-2], *grid)
 
 
 ROWS_AT_ONCE = 1024

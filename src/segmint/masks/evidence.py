@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -81,7 +82,11 @@ def scaled_evidence(
 
 
 def class_map(
-    maps: TokenMaps, query: ClassQuery, values: Float32[np.ndarray, "token grid_h grid_w"] | None = None
+    maps: TokenMaps,
+    query: ClassQuery,
+    values: Float32[np.ndarray, "token grid_h grid_w"] | None = None,
+    *,
+    tokens: Literal["largest", "mean"] = "largest",
 ) -> Float32[np.ndarray, "grid_h grid_w"]:
     """The maximum over all tokens of a class; zero everywhere if its phrases have no tokens in the text.
 
@@ -89,18 +94,32 @@ def class_map(
         maps: names the tokens.
         query: the class.
         values: the tokens' values, if not those of `maps`.
+        tokens: "mean" takes the mean over each phrase's tokens first.
 
     Raises:
         ConfigError: one of its phrases was not looked for.
     """
     values = maps.values if values is None else values
-    rows = token_rows(maps, query)
-    found: Float32[np.ndarray, "grid_h grid_w"] = values[list(rows)].max(axis=0, initial=0)
+    told = phrase_rows(maps, query)
+    if tokens == "mean":
+        values = np.stack([values[list(rows)].mean(axis=0) for rows in told] or [np.zeros_like(values[0])])
+        return np.asarray(values.max(axis=0))
+    rows = [row for rows in told for row in rows]
+    found: Float32[np.ndarray, "grid_h grid_w"] = values[rows].max(axis=0, initial=0)
     return found
 
 
 def token_rows(maps: TokenMaps, query: ClassQuery) -> tuple[int, ...]:
     """Rows of `maps` that speak for a class; none where a prompt does not hold its phrases.
+
+    Raises:
+        ConfigError: one of its phrases was not looked for.
+    """
+    return tuple(row for rows in phrase_rows(maps, query) for row in rows)
+
+
+def phrase_rows(maps: TokenMaps, query: ClassQuery) -> tuple[tuple[int, ...], ...]:
+    """Rows of `maps` of each of a class's phrases; those that a prompt does not hold are left out.
 
     Raises:
         ConfigError: one of its phrases was not looked for.
@@ -112,7 +131,7 @@ def token_rows(maps: TokenMaps, query: ClassQuery) -> tuple[int, ...]:
                 f"class {query.name!r}: no attention was captured for its phrase {phrase!r}; "
                 f"captured are {', '.join(map(repr, maps.phrases)) or 'none'}"
             )
-    return tuple(row for phrase in query.phrases for row in known[phrase])
+    return tuple(known[phrase] for phrase in query.phrases if known[phrase])
 
 
 def maps_of(attention: AttentionSummary, text: str, method: str) -> TokenMaps:

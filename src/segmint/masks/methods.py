@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from segmint.attention import (
     CONCEPT_MAPS,
+    EVERYWHERE,
     EXPERT_MAPS,
     AffinityRequest,
     AgreementRequest,
@@ -53,8 +54,16 @@ def class_maps(reading: Reading) -> MapRequest:
 
 
 def prompt_maps(reading: Reading) -> MapRequest:
-    """Maps of the generating prompt's own tokens (DAAM)."""
-    return MapRequest(name="prompt", text="prompt", half="conditional", layers=reading.map_layers)
+    """Maps of the generating prompt's own tokens (DAAM), by its authors' layers and resizing."""
+    return MapRequest(
+        name="prompt",
+        text="prompt",
+        half="conditional",
+        parts=("encoder", "bottom", "decoder"),
+        layers=reading.map_layers,
+        least_side=9,
+        enlarge="bicubic",
+    )
 
 
 def pcc_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
@@ -84,7 +93,7 @@ def concept_captures(settings: "MaskSettings", reading: Reading) -> CaptureReque
 
 def expert_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
     """The image's attention to the prompt's own words in one block."""
-    words = replace(prompt_maps(reading), name=EXPERT_MAPS, expert=True, only="joint")
+    words = replace(prompt_maps(reading), name=EXPERT_MAPS, expert=True, only="joint", enlarge="bilinear")
     return CaptureRequest(features=None, maps=(words,))
 
 
@@ -99,11 +108,11 @@ def agreement(settings: "MaskSettings") -> AgreementRequest:
 
 
 def diffusion_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
-    """Class maps of the conditional half at a quarter of the largest grid, and the affinity at half of it."""
+    """Class maps of the conditional half at 16×16, shared with the padding, and the affinity at 32×32."""
     coarse = MapRequest(
-        name="classes@1/4", half="conditional", parts=("encoder", "middle", "decoder"), downscale=4
+        name=settings.dataset_diffusion.text, half="conditional", parts=EVERYWHERE, side=16, padded=True
     )
-    return CaptureRequest(features=None, maps=(coarse,), affinity=AffinityRequest())
+    return CaptureRequest(features=None, maps=(coarse,), affinity=AffinityRequest(side=32))
 
 
 def competition_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
@@ -164,7 +173,7 @@ METHODS: dict[str, Method] = {
     "daam": Method(
         function="segmint.masks.rivals.threshold_maps",
         captures=threshold_captures,
-        profile={"thresholding": {"text": "prompt"}},
+        profile={"thresholding": {"text": "prompt", "tokens": "mean", "enlarge": "bicubic"}},
     ),
     "dataset-diffusion": Method(
         function="segmint.masks.rivals.dataset_diffusion", captures=diffusion_captures

@@ -23,8 +23,9 @@ def threshold_maps(
 ) -> Trace:
     """Each pixel takes the class of its highest map, or the background where that stays below a threshold.
 
-    Maps (the maximum over a class's tokens) are enlarged bilinearly to the image and scaled to [0, 1], each
-    by itself. With the maps of the class phrases this is OVAM, with those of the prompt DAAM.
+    Maps (OVAM: the maximum over a class's tokens, DAAM: the mean over a phrase's) are enlarged to the image
+    and scaled to [0, 1], each by itself. With the maps of the class phrases this is OVAM, with those of the
+    prompt DAAM.
 
     Args:
         attention: token maps of the text that `settings.thresholding` names.
@@ -51,8 +52,9 @@ def threshold_maps(
             method=settings.method, mask=RefinedMask(labels=nothing, agreement=nothing.astype(np.float32))
         )
     label_ids = tuple(each.label_id for each in ordered)
-    raw = np.stack([class_map(maps, each) for each in ordered])
-    values = scaled_evidence(bilinear(raw, size), label_ids).values
+    raw = np.stack([class_map(maps, each, tokens=rules.tokens) for each in ordered])
+    enlarged = (bicubic if rules.enlarge == "bicubic" else bilinear)(raw, size)
+    values = scaled_evidence(enlarged, label_ids).values
     winner, best = winners(values, label_ids)
     is_class = best >= rules.background_below
     mask = RefinedMask(
@@ -92,7 +94,7 @@ def dataset_diffusion(
     Raises:
         ConfigError: maps or affinity were not captured, or lack a class's phrase.
 
-    Source: Nguyen et al. 2023 as method.md tells it. Of a class's several tokens, the maximum is taken.
+    Source: Nguyen et al. 2023 as method.md tells it; a phrase is the mean of its tokens.
     """
     rules = settings.dataset_diffusion
     maps = maps_of(attention, rules.text, settings.method)
@@ -108,7 +110,7 @@ def dataset_diffusion(
             method=settings.method, mask=RefinedMask(labels=nothing, agreement=nothing.astype(np.float32))
         )
     label_ids = tuple(each.label_id for each in ordered)
-    raw = np.stack([class_map(maps, each) for each in ordered])
+    raw = np.stack([class_map(maps, each, tokens="mean") for each in ordered])
     spread = passed_along(bicubic(raw, attention.affinity.grid), attention.affinity, rules.power)
     evidence = scaled_evidence(spread, label_ids)
     winner, best = winners(bicubic(evidence.values, size), label_ids)

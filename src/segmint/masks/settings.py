@@ -105,6 +105,10 @@ class ThresholdSettings(Settings):
 
     text: str = "classes"
     """Which text's token maps are read: "classes" is OVAM, "prompt" is DAAM."""
+    tokens: Literal["largest", "mean"] = "largest"
+    """What stands for a phrase of several tokens. Source: OVAM: the largest; DAAM: the mean."""
+    enlarge: Literal["bilinear", "bicubic"] = "bilinear"
+    """How maps reach the image's size. Source: OVAM: bilinear; DAAM: bicubic."""
     background_below: Fraction = 0.5
     """A pixel whose best class stays below this is background. Source: 0.4 and 0.5 are usual."""
 
@@ -112,8 +116,8 @@ class ThresholdSettings(Settings):
 class DatasetDiffusionSettings(Settings):
     """How Dataset Diffusion's maps become a mask. Source: Nguyen et al. 2023; method.md, "Other methods"."""
 
-    text: str = "classes@1/4"
-    """Name of the class maps of the conditional half at a quarter of the largest grid (16×16 at 512 px)."""
+    text: str = "classes@16"
+    """Name of the class maps of the conditional half at 16×16, or the grid that is nearest."""
     power: Annotated[int, Field(ge=0, le=64)] = 4
     """Times that the maps are passed along the self-attention affinity."""
     class_from: Fraction = 0.6

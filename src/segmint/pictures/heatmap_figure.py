@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from segmint.artifacts import Image
 from segmint.attention import shared_parts
 from segmint.errors import StorageError
+from segmint.masks.resample import bicubic
 from segmint.pictures import paint
 from segmint.pictures.heatmaps import WHOLE, HeatMaps
 
@@ -23,20 +24,27 @@ _COLOURS = "turbo"
 
 
 def overlay(
-    image: Image, heat: Float32[np.ndarray, "grid_h grid_w"], *, strength: float = 0.6
+    image: Image,
+    heat: Float32[np.ndarray, "grid_h grid_w"],
+    *,
+    strength: float = 0.6,
+    cubic: bool = False,
 ) -> UInt8[np.ndarray, "image_h image_w 3"]:
     """The image in grey under a map in colour: blue where least, red where most.
 
     Args:
         image: RGB.
-        heat: one map; min-max scaled, and bilinear to the image's size.
+        heat: one map; bilinear to the image's size, and min-max scaled.
         strength: share of the colour, from 0 (the image) to 1 (the map).
+        cubic: bicubic to the image's size, as DAAM.
     """
+    size = image.shape[0], image.shape[1]
+    smooth = bicubic(heat[None], size)[0] if cubic else paint.upsampled(heat, size)
     low, high = float(heat.min()), float(heat.max())
-    scaled = (heat - low) / (high - low) if high > low else np.zeros_like(heat)
-    height, width = image.shape[:2]
-    smooth = paint.upsampled(scaled.astype(np.float32), (height, width))
-    colour = colormaps[_COLOURS](smooth)[..., :3] * 255
+    if cubic and high > low:
+        low, high = float(smooth.min()), float(smooth.max())
+    scaled = (smooth - low) / (high - low) if high > low else np.zeros_like(smooth)
+    colour = colormaps[_COLOURS](scaled)[..., :3] * 255
     grey = image.mean(-1, keepdims=True)
     mixed: UInt8[np.ndarray, "image_h image_w 3"] = (
         ((1 - strength) * grey + strength * colour).round().astype(np.uint8)
@@ -75,7 +83,7 @@ def save_figure(heat: HeatMaps, path: Path) -> tuple[str, ...]:
         panels[row, 0].imshow(heat.image)
         panels[row, 0].set_title(_title(heat, group, shared), fontsize=7)
         for column, (word, values) in enumerate(zip(heat.words, heat.maps[group], strict=True), start=1):
-            panels[row, column].imshow(overlay(heat.image, values))
+            panels[row, column].imshow(overlay(heat.image, values, cubic=heat.kind == "daam"))
             panels[row, column].set_title(word, fontsize=10, parse_math=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

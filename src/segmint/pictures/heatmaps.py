@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from segmint.artifacts import Generation, Image, PromptSpec, TokenMaps
-from segmint.attention import CaptureRequest, DenoisingRequest, GroupBy, Half, MapRequest
+from segmint.attention import CaptureRequest, DenoisingRequest, GroupBy, Half, Reading
 from segmint.backbone.base import Backbone, Callback, looking_notes
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
 from segmint.errors import GenerationError, PromptError
+from segmint.masks.methods import class_maps, prompt_maps
 
 Kind = Literal["daam", "ovam", "denoising"]
 WHOLE = ""
@@ -62,8 +63,8 @@ def attention_maps(
 ) -> HeatMaps:
     """Draw an image, or look at one, and map the model's attention to words.
 
-    A word of several tokens, or one that stands several times in the text, takes the largest of its tokens'
-    maps.
+    A word of several tokens, or one that stands several times in the text, takes the mean of its tokens' maps
+    (`daam`), or the largest (`ovam`).
 
     Args:
         backbone: the model; see `segmint.load`.
@@ -77,8 +78,8 @@ def attention_maps(
         half: guidance half whose queries are read; None is what each kind published: `conditional` for
             `daam`, `unconditional` for `ovam`.
         group_by: keep maps apart by `layer`, `step`, `head`, or several of them.
-        layers: cross-attention layers to read, as shell patterns of the model's own names; none: those of
-            encoder and decoder.
+        layers: cross-attention layers to read, as shell patterns of the model's own names; none: those that
+            each kind published.
         denoising: of kind `denoising`, noise levels, draws and phrasing; None asks at two levels, once.
         sampling: how to draw; its seed fixes the image.
         observation: how to look at `image`; its seed fixes the noise.
@@ -89,7 +90,7 @@ def attention_maps(
         ConfigError: an image size that the model cannot take, or layers that it has not.
         GenerationError: the image came out black or not at all.
 
-    Source: DAAM, Tang et al. 2022; OVAM, Marcos-Manchón et al. 2024; both summed as in method.md step 5.
+    Source: DAAM, Tang et al. 2022, as their package does it; OVAM, Marcos-Manchón et al. 2024.
     """
     kind = kind or ("daam" if text is None else "ovam")
     if kind != "ovam" and text is not None:
@@ -101,15 +102,17 @@ def attention_maps(
         raise PromptError("kind 'denoising' reads no attention, which half, layers and group_by choose from")
     sampling, observation = sampling or SamplingSettings(), observation or ObserveSettings()
     chosen = _checked(words) or _words_of(prompt if text is None else text)
-    request = MapRequest(
+    reading = Reading(half=half or "unconditional", map_layers=tuple(layers))
+    request = replace(
+        prompt_maps(reading) if kind == "daam" else class_maps(reading),
         name=_REQUEST,
-        text="prompt" if kind == "daam" else "classes" if text is None else "given",
-        given=text or "",
         strict=True,
-        half=half or ("conditional" if kind == "daam" else "unconditional"),
-        layers=tuple(layers),
         group_by=tuple(dict.fromkeys(group_by)),
     )
+    if half:
+        request = replace(request, half=half)
+    if text is not None:
+        request = replace(request, text="given", given=text)
     spec = _spec(prompt, chosen, sampling.seed if image is None else observation.seed)
     capture = CaptureRequest(features=None, maps=(request,))
     if kind == "denoising":
@@ -121,7 +124,7 @@ def attention_maps(
         (outcome,) = backbone.observe([image], [spec], observation, capture, callback)
     if isinstance(outcome, GenerationError):
         raise outcome
-    maps = {_group_of(key): _by_word(maps, chosen) for key, maps in outcome.maps.items()}
+    maps = {_group_of(key): _by_word(maps, chosen, kind) for key, maps in outcome.maps.items()}
     if outcome.denoising is not None:
         maps = {WHOLE: outcome.denoising.gains}
     return HeatMaps(
@@ -167,9 +170,12 @@ def _group_of(key: str) -> str:
     return key.removeprefix(_REQUEST).removeprefix("/")
 
 
-def _by_word(maps: TokenMaps, words: tuple[str, ...]) -> Float32[np.ndarray, "word grid_h grid_w"]:
+def _by_word(
+    maps: TokenMaps, words: tuple[str, ...], kind: Kind
+) -> Float32[np.ndarray, "word grid_h grid_w"]:
     rows = dict(zip(maps.phrases, maps.phrase_tokens, strict=True))
-    return np.stack([maps.values[list(rows[word])].max(0) for word in words])
+    told = [maps.values[list(rows[word])] for word in words]
+    return np.stack([each.mean(0) if kind == "daam" else each.max(0) for each in told])
 
 
 def _notes(outcome: Generation, limit: int) -> Iterable[str]:

@@ -31,7 +31,6 @@ SUPPORTED = (
 )
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SDXL = ("text_encoder_2", "tokenizer_2")
-_PARTS: dict[str, Part] = {"down_blocks": "encoder", "up_blocks": "decoder"}
 _FEW_STEPS = (
     "its {name} is that of a few-step model (Turbo, Lightning, LCM): 4 steps without guidance unless --steps "
     "and --guidance say otherwise"
@@ -106,7 +105,7 @@ def attention_layers(unet: Any) -> tuple[UNetLayer, ...]:
         UNetLayer(
             name=name,
             module=module,
-            part=_PARTS.get(name.partition(".")[0], "middle"),
+            part=_part(unet, name),
             kind="self" if name.endswith("attn1") else "cross",
             level=_level(unet, name),
         )
@@ -124,6 +123,13 @@ def attention_layers(unet: Any) -> tuple[UNetLayer, ...]:
     if not any(layer.kind == "cross" and layer.part == "decoder" for layer in layers):
         raise ModelError(f"the UNet has no cross-attention to text in its up blocks; supported: {SUPPORTED}")
     return layers
+
+
+def _part(unet: Any, name: str) -> Part:
+    block, _, rest = name.partition(".")
+    if block == "down_blocks":
+        return "bottom" if int(rest.split(".", 1)[0]) == len(unet.down_blocks) - 1 else "encoder"
+    return "decoder" if block == "up_blocks" else "middle"
 
 
 def _level(unet: Any, name: str) -> int:
