@@ -19,8 +19,9 @@ import numpy as np
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import ModelInfo
 from segmint.backbone.fake import FakeBackbone
+from segmint.jobs.additions import standing_request
 from segmint.jobs.job import Job, run_job
-from segmint.jobs.request import standing_request
+from segmint.jobs.request import Request
 from segmint.jobs.resume import adopt, create, find
 from segmint.jobs.work import Work
 from segmint.listening import Listener, Silent
@@ -81,9 +82,9 @@ def measure(folder: Path, sizes: Sequence[int], seen: Seen = lambda done, total:
         plan = [_spec(index) for index in range(size)]
         present = find(files)
         if present is None:
-            create(files, recipe, plan, info)
+            create(files, Request(recipe=recipe, plan=plan), info)
         else:
-            adopt(present, recipe, plan)
+            adopt(present, Request(recipe=recipe, plan=plan))
         first, tail = _Clock(), _Clock()
         end = size - 1  # one item stays missing: there is work to resume
         last = max(done, end - TAIL)

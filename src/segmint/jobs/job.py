@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from segmint.artifacts import PromptSpec
 from segmint.backbone.base import ModelInfo, looking_notes
 from segmint.errors import StorageError
-from segmint.jobs.request import Request
-from segmint.jobs.resume import adopt, check_digest, check_same_model, create, find
-from segmint.jobs.work import Batch, Work, batches_to_do
+from segmint.jobs.request import Request, parts_of, whole_plan
+from segmint.jobs.resume import adopt, check_digest, check_same_model, create, find, with_standing
+from segmint.jobs.work import Work, batches_to_do
 from segmint.listening import Listener
 from segmint.pictures.sheets import write_contact_sheet
 from segmint.recipe import Recipe
@@ -72,28 +72,26 @@ def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
         ConfigError, PromptError, ModelError, DeviceError: from the model.
     """
     # A foreign folder, and a model that cannot draw this, are refused before a lock is put into the folder.
-    info = None if find(job.files, repair=job.repair) else _prepared(job, engine)
+    standing = find(job.files, repair=job.repair)
+    job = replace(job, request=with_standing(job.files, standing, job.request))
+    info = None if standing else _prepared(job, engine)
     with job.files.lock(wait=job.wait):
         job.files.sweep()
         run, info = _begin(job, engine, info)
         if job.repair:
-            drop_damaged(run, job.request.plan, listener)
-        batches = missing(run, job)
-        listener.starting(sum(len(batch.wanted) for batch in batches), len(job.request.plan))
+            drop_damaged(run, whole_plan(job.request), listener)
+        works = missing(run, job)
+        todo = sum(len(batch.wanted) for work in works for batch in work.batches)
+        listener.starting(todo, len(whole_plan(job.request)))
         try:
-            if batches:
-                specs = [spec for batch in batches for spec in batch.specs]
-                info = info or engine.prepare(job.request.recipe, specs)
+            whole = info  # a new run was checked in all its parts
+            for work in works:
+                specs = [spec for batch in work.batches for spec in batch.specs]
+                info = whole or engine.prepare(work.recipe, specs)
                 check_same_model(run, info)
-                for note in model_notes(info, job.request):
-                    listener.noted(note)
-                work = Work(
-                    files=job.files,
-                    recipe=job.request.recipe,
-                    batches=batches,
-                    photos=job.request.photos,
-                    retries=job.retries,
-                )
+            for note in model_notes(info, job.request) if works and info else ():
+                listener.noted(note)
+            for work in works:
                 engine.run(work, listener)
                 job.files.sweep()  # a worker that died may have left half a file
         except BaseException:
@@ -101,15 +99,27 @@ def run_job(job: Job, engine: Engine, listener: Listener) -> Run:
                 tidy(run)
             raise
         tidy(run)
-        if batches or not job.files.exists(layout.CONTACT_SHEET):
+        if works or not job.files.exists(layout.CONTACT_SHEET):
             write_contact_sheet(run)
     return run
 
 
-def missing(run: Run, job: Job) -> tuple[Batch, ...]:
-    """The batches that hold items without a record, or failed ones that have seeds left to try."""
+def missing(run: Run, job: Job) -> list[Work]:
+    """The work on items without a record, and on failed ones that have seeds left to try: a recipe at a time,
+    and none where all is there."""
     given_up = {each for each in run.failed_ids() if run.failure(each).attempts > job.retries}
-    return batches_to_do(job.request.plan, run.done_ids() | given_up, job.request.batch_size)
+    skip, asked = run.done_ids() | given_up, job.request
+    works = [
+        Work(
+            files=job.files,
+            recipe=part.recipe,
+            batches=batches_to_do(part.plan, skip, asked.batch_size(part.recipe)),
+            photos=asked.photos,
+            retries=job.retries,
+        )
+        for part in parts_of(asked)
+    ]
+    return [work for work in works if work.batches]
 
 
 def model_notes(info: ModelInfo, request: Request) -> tuple[str, ...]:
@@ -122,18 +132,18 @@ def model_notes(info: ModelInfo, request: Request) -> tuple[str, ...]:
 def _prepared(job: Job, engine: Engine) -> ModelInfo:
     if job.repair:
         check_digest(job.files, job.request.recipe)
-    return engine.prepare(job.request.recipe, job.request.plan)
+    infos = [engine.prepare(part.recipe, part.plan) for part in parts_of(job.request)]
+    return infos[0]
 
 
 def _begin(job: Job, engine: Engine, info: ModelInfo | None) -> tuple[Run, ModelInfo | None]:
     """The run, and the model where it was needed to make one: its whole plan is checked then."""
-    recipe, plan = job.request.recipe, job.request.plan
     present = find(job.files, repair=job.repair)
     if present is not None:
-        return adopt(present, recipe, plan), info
+        return adopt(present, job.request), info
     info = info or _prepared(job, engine)
     kind: Kind = "generate" if job.request.photos is None else "label"
-    return create(job.files, recipe, plan, info, kind=kind), info
+    return create(job.files, job.request, info, kind=kind), info
 
 
 def drop_damaged(run: Run, plan: Sequence[PromptSpec], listener: Listener) -> None:

@@ -64,6 +64,9 @@ def merge(runs: Sequence[Run], out: Path, listener: Listener) -> Run:
         run = _begin(files, header, recipe, parts)
         for name, each in zip(names, runs, strict=True):
             files.write(layout.recipe_of(name), each.files.read(layout.RECIPE))
+            for number in range(1, len(each.header.additions) + 1):
+                path = layout.added_recipe(number)
+                files.write(layout.recipe_of(f"{name}-{path.stem}"), each.files.read(path))
         done = run.done_ids()
         todo = [part for part in parts if part.spec.item_id not in done]
         listener.starting(len(todo), len(parts))
@@ -159,6 +162,7 @@ def _header(
             "vocabulary": vocabulary.name,
             "classes": vocabulary.entries,
             "parent": ", ".join(names),
+            "additions": (),
         }
     )
 

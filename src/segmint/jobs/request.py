@@ -17,11 +17,18 @@ from segmint.plan.prompts.sources import make_plan, settle, vocabulary_of
 from segmint.plan.prompts.templates import SETS
 from segmint.plan.settings import VocabularySettings
 from segmint.recipe import Recipe, compose
-from segmint.runs.store import Run
 from segmint.vocabulary import Vocabulary
 
 Classes = str | Sequence[str] | Vocabulary | None
 """As `--classes` says them, a list of names, or a vocabulary; None where something else says it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Items that one recipe makes."""
+
+    recipe: Recipe
+    plan: Sequence[PromptSpec]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +37,26 @@ class Request:
 
     recipe: Recipe
     plan: Sequence[PromptSpec]
+    """The recipe's items; those of additions come after them."""
+    added: tuple[Part, ...] = ()
+    """What was added to the run later, each by a recipe of its own (`jobs.additions`)."""
     photos: Mapping[str, Path] | None = None
     """The file of each item's image, by item, where existing images are labelled; None where the model
     draws them."""
 
-    @property
-    def batch_size(self) -> int:
-        """Items that go before the model together."""
-        labelling = self.photos is not None
-        return self.recipe.observation.batch_size if labelling else self.recipe.sampling.batch_size
+    def batch_size(self, recipe: Recipe) -> int:
+        """Items of a part that go before the model together."""
+        return recipe.sampling.batch_size if self.photos is None else recipe.observation.batch_size
+
+
+def parts_of(request: Request) -> tuple[Part, ...]:
+    """The run's own recipe and items, then those of each addition."""
+    return (Part(recipe=request.recipe, plan=request.plan), *request.added)
+
+
+def whole_plan(request: Request) -> list[PromptSpec]:
+    """Every item of every part, in order."""
+    return [spec for part in parts_of(request) for spec in part.plan]
 
 
 def request(
@@ -49,6 +67,7 @@ def request(
     prompts_file: Path | GivenPrompts | None = None,
     count: int | None = None,
     source: str = "settings",
+    start: int = 0,
 ) -> Request:
     """Images to mint; every line of every file is read and checked first.
 
@@ -59,6 +78,7 @@ def request(
         prompts_file: prompts to use instead of planned ones, from a file or given.
         count: number of items; None takes all prompts of the file.
         source: where base comes from, for messages.
+        start: index of the first item, where there are others before.
 
     Raises:
         ConfigError: an unknown field, a value out of range, a count below 1, or a method that the model's
@@ -72,7 +92,7 @@ def request(
     check_method(recipe)
     vocabulary = named_classes(classes)
     if vocabulary is None and prompts_file is not None and "vocabulary" not in base:
-        vocabulary = _of_prompts(prompts_file)
+        vocabulary = of_prompts(prompts_file)
     if vocabulary is not None:
         recipe = recipe.model_copy(update={"vocabulary": VocabularySettings.from_vocabulary(vocabulary)})
     templates = recipe.prompts.templates
@@ -88,6 +108,7 @@ def request(
         seed=recipe.sampling.seed,
         prompts_file=prompts_file,
         templates_file=templates_file,
+        start=start,
     )
     if isinstance(prompts_file, GivenPrompts):
         check_ids(prompts_file.specs, recipe.vocabulary.to_vocabulary())
@@ -134,12 +155,6 @@ def label_request(
     return Request(recipe=recipe, plan=plan, photos=photos)
 
 
-def standing_request(run: Run) -> Request:
-    """What a run was asked for: to go on with it without saying everything again."""
-    recipe = Recipe.parse(run.recipe(), source=f"{run.files.address}/recipe.toml")
-    return Request(recipe=recipe, plan=run.plan())
-
-
 def named_classes(classes: Classes) -> Vocabulary | None:
     """The vocabulary that is meant; None where nothing is said.
 
@@ -152,7 +167,8 @@ def named_classes(classes: Classes) -> Vocabulary | None:
     return parse_classes(classes) if isinstance(classes, str) else Vocabulary.of(classes)
 
 
-def _of_prompts(prompts: Path | GivenPrompts) -> Vocabulary:
+def of_prompts(prompts: Path | GivenPrompts) -> Vocabulary:
+    """The classes that prompts name."""
     if not isinstance(prompts, GivenPrompts):
         return vocabulary_of(read_prompts(prompts))
     return prompts.vocabulary() or vocabulary_of(parse_prompts(prompts.text, GIVEN, None, form="jsonl"))

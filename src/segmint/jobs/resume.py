@@ -1,14 +1,15 @@
 """Before the first item: make the run, or check that the one that stands is the one asked for."""
 
-from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from segmint._version import __version__
-from segmint.artifacts import PromptSpec
 from segmint.backbone.base import ModelInfo
 from segmint.errors import DamagedError, RunError
+from segmint.jobs.additions import additions_of, joined, standing_additions
+from segmint.jobs.request import Request, whole_plan
 from segmint.recipe import Recipe, changed_fields
 from segmint.runs import layout
 from segmint.runs.files.local import Files
@@ -20,10 +21,9 @@ OWN_NAMES = {str(each.parts[0]) for each in vars(layout).values() if isinstance(
 """Everything that a run puts into its folder; anything else there is somebody else's."""
 
 
-def create(
-    files: Files, recipe: Recipe, plan: Sequence[PromptSpec], info: ModelInfo, *, kind: Kind = "generate"
-) -> Run:
+def create(files: Files, request: Request, info: ModelInfo, *, kind: Kind = "generate") -> Run:
     """A new run at a place where `find` found none. The caller holds the lock."""
+    recipe = request.recipe
     vocabulary = recipe.vocabulary.to_vocabulary()
     header = RunHeader(
         segmint_version=__version__,
@@ -36,10 +36,23 @@ def create(
         vocabulary=vocabulary.name,
         classes=vocabulary.entries,
     )
-    return write_run(files, header=header, recipe_toml=recipe.to_toml(), plan=plan)
+    return _write(files, header, request)
 
 
-def adopt(run: Run, recipe: Recipe, plan: Sequence[PromptSpec]) -> Run:
+def _write(files: Files, header: RunHeader, request: Request) -> Run:
+    header = header.model_copy(
+        update={
+            "classes": joined(header.classes, request.added),
+            "additions": additions_of(request.added, header.additions),
+        }
+    )
+    added = [(part.recipe.to_toml(), part.plan) for part in request.added]
+    return write_run(
+        files, header=header, recipe_toml=request.recipe.to_toml(), plan=whole_plan(request), added=added
+    )
+
+
+def adopt(run: Run, request: Request) -> Run:
     """The run that stands, its plan made longer where more is asked for. The caller holds the lock.
 
     Raises:
@@ -50,14 +63,42 @@ def adopt(run: Run, recipe: Recipe, plan: Sequence[PromptSpec]) -> Run:
             f"{run.files.address} was merged from {run.header.parent}; go on with one of those, and merge "
             "again"
         )
-    check_same_recipe(run, recipe)
+    check_same_recipe(run, request.recipe)
+    plan = whole_plan(request)
     wanted, standing = encode_plan(plan), run.files.read(layout.PLAN)
     if wanted != standing:
         standing = encode_plan(run.plan())  # reads every line, and so refuses a damaged plan by name
     if wanted == standing and run.header.items == len(plan):
         return run
-    check_extends(run, wanted, standing)
-    return write_run(run.files, header=run.header, recipe_toml=recipe.to_toml(), plan=plan)
+    torn = run.header.items == len(plan) and standing.startswith(
+        wanted
+    )  # killed before its header was written
+    if not torn:
+        check_extends(run, wanted, standing)
+    return _write(run.files, run.header, request)
+
+
+def with_standing(files: Files, run: Run | None, request: Request) -> Request:
+    """The request with the additions that the place holds, where it says none itself.
+
+    Args:
+        files: the place.
+        run: what `find` found there.
+        request: what is asked for.
+
+    Raises:
+        RunError: more of the run's own items are asked for than were planned before something was added.
+    """
+    if request.added or request.photos is not None:
+        return request
+    known = () if run is None else (len(run.header.additions),)
+    added = standing_additions(files, *known)
+    if added and len(request.plan) > added[0].plan[0].index:
+        raise RunError(
+            f"{files.address} was added to after its first {added[0].plan[0].index} items; "
+            "give --add for more"
+        )
+    return replace(request, added=added)
 
 
 def find(files: Files, *, repair: bool = False) -> Run | None:

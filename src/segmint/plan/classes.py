@@ -39,6 +39,19 @@ def preset_vocabulary(name: str) -> Vocabulary:
     return Vocabulary.of(classes, phrases=phrases, colours=colours, name=name)
 
 
+def brings_ids(classes: Any) -> bool:
+    """Whether classes, as `parse_classes` takes them or from Python, come with ids of their own: those of a
+    preset, a file or a vocabulary do, a plain list has its order alone."""
+    if not isinstance(classes, str):
+        return isinstance(classes, Vocabulary)
+    text = classes.strip()
+    return _names_file(text) or text.partition(":")[0].strip().casefold() in PRESETS
+
+
+def _names_file(text: str) -> bool:
+    return text.casefold().endswith(_SUFFIXES) or (("/" in text or "\\" in text) and "," not in text)
+
+
 def parse_classes(text: str) -> Vocabulary:
     """The vocabulary that a command line or recipe names.
 
@@ -54,7 +67,7 @@ def parse_classes(text: str) -> Vocabulary:
         VocabularyError: no class, an unknown or doubled one, an unknown preset, or an unreadable file.
     """
     text = text.strip()
-    if text.casefold().endswith(_SUFFIXES) or (("/" in text or "\\" in text) and "," not in text):
+    if _names_file(text):
         return read_classes(Path(text))
     head, colon, rest = text.partition(":")
     preset = head.strip().casefold()

@@ -1,8 +1,9 @@
 """Settings of what is drawn and labelled: the recipe's sections `vocabulary`, `prompts` and `photos`."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model_validator
 
 from segmint.plan.classes import classes_from_data, parse_classes, preset_vocabulary
 from segmint.settings import Flag, Settings
@@ -10,7 +11,26 @@ from segmint.vocabulary import ClassEntry, Vocabulary
 
 CLASSES_FIELD = "{classes}"
 """Where a caption names the classes."""
+_NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def parse_weights(text: Any) -> Any:
+    """Weights from text such as `star=3, boat=0.5`; anything but text as it is.
+
+    Raises:
+        ValueError: a part is no NAME=NUMBER, or a name comes twice.
+    """
+    if not isinstance(text, str):
+        return text
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.rpartition("=")
+        clean = " ".join(name.split())
+        if not clean or clean in found or not _NUMBER.fullmatch(number.strip()):
+            raise ValueError(f'expected each class once, as in "star=3, boat=0.5", found {part!r}')
+        found[clean] = float(number)
+    return found
 
 
 class VocabularySettings(Settings):
@@ -71,6 +91,14 @@ class PromptSettings(Settings):
     """Planned: SHA-256 of the template file, so that a change is noticed; filled in when the run starts."""
     class_counts: tuple[Weight, Weight, Weight] = (0.5, 0.35, 0.15)
     """Planned: weights of images with one, two and three classes."""
+    weights: Annotated[
+        dict[str, Weight] | None,
+        BeforeValidator(parse_weights),
+        Field(exclude_if=lambda each: each is None),
+        Flag("--weights", metavar="NAME=NUMBER,…"),
+    ] = None
+    """Planned: how often a class is drawn, "star=3, boat=0.5". A class that is not named has weight 1, one of
+    weight 0 is never drawn."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Planned: decides which classes meet and how they are worded; None takes `sampling.seed`."""
     append_class_names: bool = False
@@ -88,6 +116,8 @@ class PromptSettings(Settings):
     def _check(self) -> "PromptSettings":
         if sum(self.class_counts) <= 0:
             raise ValueError("class_counts are all zero; give one, two or three classes an image some weight")
+        if self.weights and self.source == "file":
+            raise ValueError("weights are of planned prompts; prompts of a file are taken as they come")
         return self
 
 

@@ -24,7 +24,8 @@ MASK_SETS = PurePosixPath("masks")
 CURATION = PurePosixPath("curation.jsonl")
 """Append-only keep/reject decisions."""
 RECIPES = PurePosixPath("recipes")
-"""Of a merged run, the recipe of each run that it was merged from."""
+"""Of a merged run, the recipe of each run that it was merged from; of a run that was added to, recipe and
+plan of each addition."""
 LOCK = PurePosixPath(".lock")
 LEASE = PurePosixPath(".lease")
 """In an object store, what `LOCK` is on a disk."""
@@ -84,8 +85,26 @@ def files_of(item_id: str, mask_set: str = DEFAULT_MASK_SET) -> dict[str, tuple[
     }
 
 
-RUN_FILES = {"recipe": (str(RECIPE),), "plan": (str(PLAN),), "labels": (str(LABELS),)}
-"""The same of the run's own files."""
+def run_files(additions: int) -> dict[str, tuple[str, ...]]:
+    """The same of the run's own files, and of so many additions."""
+    numbers = range(1, additions + 1)
+    return {
+        "recipe": (str(RECIPE),),
+        "plan": (str(PLAN),),
+        "labels": (str(LABELS),),
+        **{f"recipe-{number}": (str(added_recipe(number)),) for number in numbers},
+        **{f"plan-{number}": (str(added_plan(number)),) for number in numbers},
+    }
+
+
+def added_recipe(number: int) -> PurePosixPath:
+    """Path of the recipe of the run's addition 1, 2, …"""
+    return RECIPES / f"added-{number}.toml"
+
+
+def added_plan(number: int) -> PurePosixPath:
+    """Path of that addition's part of the plan, from which a damaged run is mended."""
+    return RECIPES / f"added-{number}.jsonl"
 
 
 def recipe_of(name: str) -> PurePosixPath:

@@ -98,6 +98,19 @@ class ItemRecord(BaseModel):
     """SHA-256 of the rest of the record, as it is written; filled by `encode_record`."""
 
 
+class Addition(BaseModel):
+    """Items that a run got later, by a recipe of their own: `recipes/added-N.toml`, N from 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    digest: str
+    """SHA-256 of that recipe."""
+    created: str
+    """UTC time, ISO 8601."""
+    items: int
+    """How many; they follow those that were there before in the plan."""
+
+
 class RunHeader(BaseModel):
     """`run.json`: what made this run. With it a run explains itself without the package that wrote it."""
 
@@ -119,8 +132,10 @@ class RunHeader(BaseModel):
     """The run this one was derived from, if any."""
     items: int = 0
     """How many items are planned."""
+    additions: tuple[Addition, ...] = Field(default=(), exclude_if=lambda each: not each)
+    """What was added to the run, in order; left out where nothing was."""
     files: dict[str, FileRecord] = Field(default_factory=dict)
-    """By role: `recipe`, `plan`, `labels`."""
+    """By role: `recipe`, `plan`, `labels`, and `recipe-N`, `plan-N` of additions."""
     checksum: str = ""
     """SHA-256 of the rest of the header, as it is written; filled by `encode_record`."""
 

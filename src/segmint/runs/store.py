@@ -108,13 +108,7 @@ class Run:
 
     def plan(self) -> list[PromptSpec]:
         """Every planned item in index order."""
-        lines = self.files.read(layout.PLAN).splitlines()
-        try:
-            return [spec_from_json(line.decode()) for line in lines]
-        except (UnicodeDecodeError, PromptError) as error:
-            raise DamagedError(
-                f"{self.files.address}/{layout.PLAN} is damaged: {error}; mend it with --repair"
-            ) from None
+        return read_plan(self.files, layout.PLAN)
 
     def done_ids(self, mask_set: str = layout.DEFAULT_MASK_SET) -> set[str]:
         """Ids of the whole items: those that have a record, by one scan of a folder."""
@@ -204,20 +198,49 @@ def open_run(where: str | os.PathLike[str] | Files) -> Run:
         )
     source = f"{files.address}/{layout.HEADER}"
     header = decode_record(files.read(layout.HEADER), RunHeader, source=source)
-    check_paths(header.files, layout.RUN_FILES, source)
+    check_paths(header.files, layout.run_files(len(header.additions)), source)
     return Run(files=files, header=header)
 
 
-def write_run(files: Files, *, header: RunHeader, recipe_toml: str, plan: Sequence[PromptSpec]) -> Run:
+def read_plan(files: Files, path: PurePosixPath) -> list[PromptSpec]:
+    """The items that a file plans.
+
+    Raises:
+        DamagedError: a line is no item.
+    """
+    try:
+        return [spec_from_json(line.decode()) for line in files.read(path).splitlines()]
+    except (UnicodeDecodeError, PromptError) as error:
+        raise DamagedError(f"{files.address}/{path} is damaged: {error}; mend it with --repair") from None
+
+
+def write_run(
+    files: Files,
+    *,
+    header: RunHeader,
+    recipe_toml: str,
+    plan: Sequence[PromptSpec],
+    added: Sequence[tuple[str, Sequence[PromptSpec]]] = (),
+) -> Run:
     """Put a run's own files in place, the header last; also extends a run to a longer plan.
 
     The caller holds the lock and has checked that nothing else is overwritten.
+
+    Args:
+        files: where the run lives.
+        header: all of it but `items` and `files`.
+        recipe_toml: the recipe.
+        plan: every item, those of additions last.
+        added: recipe and items of each of the header's additions.
     """
     contents = {
         "recipe": (layout.RECIPE, recipe_toml.encode()),
         "plan": (layout.PLAN, encode_plan(plan)),
         "labels": (layout.LABELS, write_label_map(header.classes).encode()),
     }
+    for number, (recipe, specs) in enumerate(added, start=1):
+        contents[f"recipe-{number}"] = (layout.added_recipe(number), recipe.encode())
+        contents[f"plan-{number}"] = (layout.added_plan(number), encode_plan(specs))
     files.write_all(dict(contents.values()))
     sealed = header.model_copy(
         update={

@@ -1,10 +1,10 @@
 """Plan prompts from classes: which classes meet in an image, and in which words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from segmint.artifacts import PromptSpec
-from segmint.errors import PromptError
+from segmint.errors import PromptError, VocabularyError
 from segmint.plan.prompts.templates import TemplateSet, Wording, load_templates, shuffled
 from segmint.plan.settings import PromptSettings
 from segmint.specs import SEED_LIMIT
@@ -18,10 +18,12 @@ def plan(
     count: int,
     seed: int,
     templates: TemplateSet | None = None,
+    start: int = 0,
 ) -> list[PromptSpec]:
-    """Items with one to three classes each, every class as often as any other.
+    """Items with one to three classes each, every class as often as any other, or by its weight.
 
-    Item i follows from vocabulary, settings, seed and i alone: a longer plan begins with the shorter one.
+    Item i follows from vocabulary, settings, seed, start and i alone: a longer plan begins with the shorter
+    one.
 
     Args:
         vocabulary: classes to draw; a prompt names each of its classes by one of the class's phrases.
@@ -30,9 +32,11 @@ def plan(
         seed: `sampling.seed`: item i draws its noise from seed + i; also decides the wording, unless
             `settings.seed` does.
         templates: wording; None loads `settings.templates` ("auto" then means "plain").
+        start: index of the first item, where there are others before.
 
     Raises:
         PromptError: count is below 1, or the templates are missing or not those of the settings' digest.
+        VocabularyError: a weight is of an unknown class, or no class has one above 0.
     """
     if count < 1:
         raise PromptError(f"a plan of {count} items is empty; ask for 1 or more")
@@ -41,9 +45,12 @@ def plan(
     check_digest(settings, templates)
     wording = Wording(vocabulary, templates)
     wording_seed = seed if settings.seed is None else settings.seed
-    groups = _class_groups(vocabulary, settings.class_counts, wording_seed)
+    if settings.weights is None:
+        groups = _class_groups(vocabulary, settings.class_counts, wording_seed)
+    else:
+        groups = _weighted_groups(vocabulary, settings.class_counts, wording_seed, settings.weights)
     specs = []
-    for index, entries in zip(range(count), groups, strict=False):
+    for index, entries in zip(range(start, start + count), groups, strict=False):
         prompt = wording.write(entries, Random(f"segmint prompt {wording_seed} {index}"))
         if settings.append_class_names:
             prompt += class_names_suffix(entries)
@@ -98,6 +105,33 @@ def _class_groups(
                 deck += shuffled(vocabulary.entries, random)
             else:
                 group.append(deck.pop(place))
+        yield group
+
+
+def _weighted_groups(
+    vocabulary: Vocabulary, counts: tuple[float, float, float], seed: int, weights: Mapping[str, float]
+) -> Iterator[list[ClassEntry]]:
+    """As `_class_groups`, each class by its weight: every draw gives each its share of credit, the class with
+    most credit, give or take chance, comes next and pays one. A class comes at most once an image."""
+    for name in weights:
+        vocabulary.entry(name)
+    drawn = [entry for entry in vocabulary.entries if weights.get(entry.name, 1.0) > 0]
+    if not drawn:
+        raise VocabularyError("every class has weight 0; give one or more a weight above 0")
+    whole = sum(weights.get(entry.name, 1.0) for entry in drawn)
+    share = {entry.name: weights.get(entry.name, 1.0) / whole for entry in drawn}
+    credit = dict.fromkeys(share, 0.0)
+    random = Random(f"segmint weighted classes {seed}")
+    while True:
+        size = min(_weighted(counts, random), len(drawn))
+        group: list[ClassEntry] = []
+        for _ in range(size):
+            for name in credit:
+                credit[name] += share[name]
+            luck = {entry.name: credit[entry.name] + random.random() for entry in drawn}
+            left = [entry for entry in drawn if entry not in group]
+            group.append(max(left, key=lambda entry: luck[entry.name]))
+            credit[group[-1].name] -= 1
         yield group
 
 

@@ -64,8 +64,9 @@ def make_plan(
     seed: int,
     prompts_file: Path | GivenPrompts | None = None,
     templates_file: Path | None = None,
+    start: int = 0,
 ) -> list[PromptSpec]:
-    """The items of a run.
+    """The items of a run, or of an addition to one.
 
     Args:
         settings: best from `settle`; any digest in them is checked against the file.
@@ -74,6 +75,7 @@ def make_plan(
         seed: `sampling.seed`; item i draws its noise from seed + i, unless a file gives it a seed.
         prompts_file: where the file of `settings.file` lies; None looks for it at that name.
         templates_file: where the templates lie, if they are not of segmint's own.
+        start: index of the first item, where there are others before.
 
     Raises:
         PromptError: a file is missing, malformed or not the recipe's, or holds fewer prompts than asked for.
@@ -84,7 +86,7 @@ def make_plan(
         text, _, path = _read(settings, prompts_file, check=True)
         form = None if settings.format == "auto" else settings.format
         entries = parse_prompts(text, path, vocabulary, form=form)
-        specs = specs_from(entries, vocabulary, settings, seed)
+        specs = specs_from(entries, vocabulary, settings, seed, start=start)
         if count is not None and count > len(specs):
             raise PromptError(
                 f"{path} gives {len(specs)} items, fewer than the {count} asked for; lower the count, or "
@@ -94,11 +96,16 @@ def make_plan(
     if count is None:
         raise PromptError("planned prompts have no end; say how many items to make, for example --count 100")
     templates = None if templates_file is None else load_templates(templates_file)
-    return plan(vocabulary, settings, count=count, seed=seed, templates=templates)
+    return plan(vocabulary, settings, count=count, seed=seed, templates=templates, start=start)
 
 
 def specs_from(
-    entries: list[PromptEntry], vocabulary: Vocabulary, settings: PromptSettings, seed: int
+    entries: list[PromptEntry],
+    vocabulary: Vocabulary,
+    settings: PromptSettings,
+    seed: int,
+    *,
+    start: int = 0,
 ) -> list[PromptSpec]:
     """Items for the prompts of a file: `settings.images_per_prompt` of each, one after the other.
 
@@ -119,7 +126,7 @@ def specs_from(
         if settings.append_class_names and not classes_of_suffix(prompt, table):
             prompt += class_names_suffix(classes)
         for image in range(settings.images_per_prompt):
-            index = len(specs)
+            index = start + len(specs)
             own_seed = seed + index if entry.seed is None else entry.seed + image
             item_id = _item_id(entry, image, index, settings.images_per_prompt)
             _claim(item_id, entry.place, holders)
