@@ -110,3 +110,20 @@ def test_denoising_evidence_is_left_out_where_the_settings_say_so() -> None:
     without = SETTINGS.merged({"denoising.use": False})
     labels = segmint(replace(found, denoising=wrong), image, [BOAT, TREE], without).mask.labels
     assert np.array_equal(labels, segmint(found, image, [BOAT, TREE], SETTINGS).mask.labels)
+
+
+def test_a_thing_that_no_name_fits_is_background_and_a_small_one_keeps_its_name() -> None:
+    truth, image = scene()
+    helped = np.where(truth == 1, 0.5, -2.0)
+    told = DenoisingEvidence(
+        classes=("boat", "tree"),
+        gains=np.stack([helped, np.where(truth == 4, -0.6, -2.0)]).astype(np.float32),
+        change=(truth > 0).astype(np.float32),
+    )
+    found = replace(attention(truth), denoising=told)
+    large = truth.repeat(4, axis=0).repeat(4, axis=1)
+    labels = segmint(found, image, [BOAT, TREE], SETTINGS).mask.labels
+    assert np.mean(labels == np.where(large == 4, 0, large)) > 0.99
+    for believing in ({"competition.helped": -1000.0}, {"competition.helped_from": 0.9}):
+        labels = segmint(found, image, [BOAT, TREE], SETTINGS.merged(believing)).mask.labels
+        assert np.mean(labels == large) > 0.99

@@ -52,6 +52,17 @@ def test_a_small_thing_on_uneven_ground_is_found_where_otsu_alone_takes_the_grou
     assert overlap(balanced_threshold(values, RULES.balance)) > 0.9
 
 
+def test_a_thing_of_few_positions_that_stands_far_out_wins_over_ground_that_parts_as_well() -> None:
+    truth = np.zeros(GRID, bool)
+    truth[10:12, 20:23] = True
+    rng = np.random.default_rng(0)
+    ground = np.where(np.arange(32)[:, None] < 14, 1.0, -1.0) + 0.4 * rng.normal(size=GRID)
+    values = np.where(truth, 8.0, ground)
+    values = (values - values.mean()) / values.std()
+    found = values > balanced_threshold(values, RULES.balance)
+    assert (found == truth).all()
+
+
 def test_constant_values_are_parted_somewhere_and_not_refused() -> None:
     assert np.isfinite(balanced_threshold(np.ones(GRID), RULES.balance))
 

@@ -3,6 +3,7 @@
     start token, change by texts ─ regression ─ balanced threshold ─> how far each position is foreground
     class maps, denoising evidence ─ regression in the foreground ──> which classes there are (`presence`)
     the same of those that are there ─ standardised ─ softmax ──────> which class each position would be
+    denoising evidence of each region's own class ──────────────────> which regions none of the names fits
     product ─ mean field on the image's colours ─ argmax, no specks ─> mask
 
 Cross-attention says roughly where, and roughly what; denoising evidence says what, on one scale for all
@@ -15,15 +16,16 @@ from collections.abc import Sequence
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, UInt8
+from scipy import ndimage
 
-from segmint.artifacts import AttentionSummary, RefinedMask, Trace
+from segmint.artifacts import AttentionSummary, Grid, RefinedMask, Trace
 from segmint.masks.contest import Contest, contest, parted, summed_maps
 from segmint.masks.evidence import ClassQuery, scaled_evidence
 from segmint.masks.guided import guided_filter
 from segmint.masks.meanfield import field_mask
 from segmint.masks.presence import judged
 from segmint.masks.resample import bilinear
-from segmint.masks.ridge import Scores
+from segmint.masks.ridge import Positions, Scores
 from segmint.masks.settings import CompetitionSettings, MaskSettings
 from segmint.vocabulary import BACKGROUND, IGNORE
 
@@ -62,7 +64,8 @@ def segmint(
     presence = judged(found, ordered, settings.presence)
     there = [place for place, each in enumerate(ordered) if each.name not in presence.absent]
     shares = class_shares(found, there, settings.competition)
-    soft = np.concatenate([1 - found.inside[:, None], found.inside[:, None] * shares], axis=1)
+    inside = named(found, shares, there, attention.grid, settings.competition)[:, None]
+    soft = np.concatenate([1 - inside, inside * shares], axis=1)
     height, width = attention.grid
     soft = rearrange(soft.astype(np.float32), "(row col) label -> label row col", row=height, col=width)
     label_ids = (BACKGROUND, *(ordered[place].label_id for place in there))
@@ -85,6 +88,35 @@ def class_shares(found: Contest, there: Sequence[int], rules: CompetitionSetting
     if found.gains is not None and len(there) > 1:
         scores = scores + rules.gain * found.gains[:, there]
     return parted(scores, rules.temperature)
+
+
+def named(
+    found: Contest, shares: Scores, there: Sequence[int], grid: Grid, rules: CompetitionSettings
+) -> Positions:
+    """The foreground without the regions that their own class does not help to see.
+
+    Something always stands out, be it one of the classes or not. A name that is wrong makes the model see
+    worse; a thing of few positions, though, is hardly seen better by its own name.
+
+    Args:
+        found: the classes of an image.
+        shares: of the classes that are there, from `class_shares`.
+        there: their places among all.
+        grid: (height, width) of the positions.
+        rules: `helped`, `helped_from`.
+    """
+    if found.helps is None:
+        return found.inside
+    winner = np.where(found.inside > 0.5, 1 + shares.argmax(axis=1), 0).reshape(grid)
+    wrong = np.zeros(grid, bool)
+    for label, place in enumerate(there, start=1):
+        regions, count = ndimage.label(winner == label)
+        sizes = np.bincount(regions.ravel(), minlength=count + 1)[1:]
+        told = np.bincount(regions.ravel(), found.helps[:, place], minlength=count + 1)[1:]
+        judged = sizes >= rules.helped_from * winner.size
+        wrong |= np.isin(regions, 1 + np.flatnonzero(judged & (told < rules.helped * sizes)))
+    edge = ndimage.binary_dilation(wrong, iterations=2) & (winner == 0)
+    return np.where((wrong | edge).ravel(), 0.0, found.inside)
 
 
 def carried(

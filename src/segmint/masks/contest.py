@@ -33,6 +33,8 @@ class Contest:
     gains: Scores | None
     """Denoising evidence, regressed, in the mean deviation of all classes within the foreground; classes that
     were not asked for have nothing to win with. None where it was not captured."""
+    helps: Scores | None
+    """Denoising evidence as it was measured, in shares of the mean error; 0 for who was not asked for."""
     asked: Bool[np.ndarray, "class"]
     """Classes whose denoising evidence is known."""
 
@@ -69,13 +71,14 @@ def contest(
         else rearrange(known.gains[own], "label row col -> (row col) label").astype(np.float64)
     )
     smooth = regressed(np.concatenate([cells[:, 1:], told], axis=1), wide, weight, rules.ridge)
-    maps, told = smooth[:, : len(classes)], smooth[:, len(classes) :]
+    maps, borne_out = smooth[:, : len(classes)], smooth[:, len(classes) :]
     mean, deviation = weight @ cells[:, 1:], _deviation(cells[:, 1:], weight)
     return Contest(
         inside=inside,
         maps=maps,
         standard=(maps - mean) / np.where(deviation > 0, deviation, 1),
-        gains=_for_all(told, asked, weight) if asked.any() else None,
+        gains=_for_all(borne_out, asked, weight) if asked.any() else None,
+        helps=_placed(told, asked) if asked.any() else None,
         asked=asked if asked.any() else np.ones(len(classes), bool),
     )
 
@@ -110,6 +113,15 @@ def _for_all(
     found = np.repeat(gains.min(axis=1, keepdims=True), len(asked), axis=1)
     found[:, asked] = gains
     return np.asarray(found / max(float(spread), 1e-12))
+
+
+def _placed(
+    told: Float64[np.ndarray, "cell asked"], asked: Bool[np.ndarray, "class"]
+) -> Float64[np.ndarray, "cell class"]:
+    """Columns of those asked for among those of all classes."""
+    found = np.zeros((len(told), len(asked)))
+    found[:, asked] = told
+    return found
 
 
 def _deviation(values: Scores, weight: Positions) -> Float64[np.ndarray, "label"]:

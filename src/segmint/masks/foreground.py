@@ -17,12 +17,18 @@ HISTOGRAM_BINS = 64
 """Bins of Otsu's histogram; more do not move its threshold noticeably."""
 ROUNDS = 4
 """Thresholds found one after the other; later ones hardly move."""
-FEWEST = 8
-"""Positions of the larger group that are looked at beside the smaller one, at least; and of a small thing."""
-HIGH_STARTS = (0.92, 0.97, 0.985)
+NEAREST = 8
+"""Positions of the larger group that are looked at beside the smaller one, at least."""
+FEWEST = 4
+"""Positions of a small thing, at least."""
+HIGH_STARTS = (0.92, 0.97, 0.985, 0.993)
 """Quantiles from which a small thing is sought."""
-PREFERENCE = 0.04
+PREFERENCE = 0.06
 """By so much better must a small thing be parted than what Otsu's own threshold leads to."""
+OUTSTANDING = 3.5
+"""Deviations of the whole picture above which a small thing's mean speaks for it …"""
+OUTSTANDING_GAIN = 0.1
+"""… by so much a deviation: few positions that far out are no part of a larger thing."""
 
 
 def foreground(
@@ -65,7 +71,7 @@ def balanced_threshold(values: Float64[np.ndarray, "grid_h grid_w"], balance: fl
     so it is sought from high ones too, and the better parted is taken.
 
     Args:
-        values: high where it is foreground.
+        values: high where it is foreground, with mean 0 and deviation 1.
         balance: how many of the nearer positions are taken, in sizes of the smaller group.
     """
     start = otsu(values.ravel())
@@ -73,7 +79,11 @@ def balanced_threshold(values: Float64[np.ndarray, "grid_h grid_w"], balance: fl
     most += PREFERENCE
     for high in np.quantile(values, HIGH_STARTS):
         threshold, parted = _settled(values, float(high), balance)
-        if parted > most and (values > threshold).sum() >= FEWEST:
+        above = values[values > threshold]
+        if above.size < FEWEST:
+            continue
+        parted += OUTSTANDING_GAIN * max(0.0, float(above.mean()) - OUTSTANDING)
+        if parted > most:
             best, most = threshold, parted
     return best
 
@@ -87,7 +97,7 @@ def _settled(
     for _ in range(ROUNDS):
         above = values > threshold
         smaller = above if 2 * above.sum() <= above.size else ~above
-        near = int(max(FEWEST, balance * smaller.sum()))
+        near = int(max(NEAREST, balance * smaller.sum()))
         if not smaller.any() or near >= smaller.size - smaller.sum():
             break
         away = np.where(smaller, np.inf, ndimage.distance_transform_edt(~smaller)).ravel()
@@ -100,7 +110,7 @@ def _settled(
 
 
 def _parting(values: Positions) -> tuple[float, float]:
-    """Otsu's threshold, and the share of the variance that lies between its groups.
+    """Otsu's threshold, and the share of the variance that lies between its groups, in [0, 1].
 
     Across a gap all thresholds are as good as one another; the middle one is taken.
     """
@@ -109,7 +119,7 @@ def _parting(values: Positions) -> tuple[float, float]:
     below, mass = np.cumsum(counts)[:-1].astype(np.float64), np.cumsum(counts * centres)
     above = len(values) - below
     gap = mass[-1] / len(values) * below - mass[:-1]
-    between = gap**2 / np.maximum(below * above, 1)
+    between = len(values) * gap**2 / np.maximum(below * above, 1)
     whole = float((counts * (centres - mass[-1] / len(values)) ** 2).sum())
     best = edges[1:-1][between >= between.max() * (1 - 1e-9)]
     return float(best.mean()), float(between.max()) / max(whole, 1e-12)

@@ -167,6 +167,11 @@ class CompetitionSettings(Settings):
     """Softness of the foreground's edge, in standard deviations of its map."""
     temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
     """Of the softmax among classes, in standard deviations of a class's map within the foreground."""
+    helped: Annotated[float, Field(ge=-1000.0, le=1000.0)] = -0.35
+    """Mean denoising evidence of a region's own class, as a share of the picture's mean error, below which
+    the name is taken to be wrong and the region for background; very low believes every name."""
+    helped_from: Fraction = 0.05
+    """Share of the picture from which a region is judged so: small things are hardly seen better by name."""
     to_pixels: Literal["meanfield", "guided"] = "meanfield"
     """What carries shares to pixels: the mean field (section `meanfield`) or a guided filter."""
     radius_cells: Annotated[float, Field(ge=0.0, le=64.0)] = 4.0
