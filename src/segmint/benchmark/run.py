@@ -37,7 +37,8 @@ MEMORY_IMAGES = 3
 class Looked:
     """One image with its attention and its true mask.
 
-    `capture_cpu_s` is what drawing or looking took. If `doubted`, classes asked for may not be there.
+    `capture_cpu_s` is what drawing or looking took. If `doubted`, classes asked for may not be there. If
+    `drawn`, the model drew the image itself, and its mask is made as `segmint generate` makes it.
     """
 
     generation: Generation
@@ -45,6 +46,7 @@ class Looked:
     truth: Mask
     capture_cpu_s: float
     doubted: bool = False
+    drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,11 @@ def draw(
             if isinstance(outcome, GenerationError):
                 continue
             yield Looked(
-                generation=outcome, image=outcome.image, truth=judge(outcome.image), capture_cpu_s=spent
+                generation=outcome,
+                image=outcome.image,
+                truth=judge(outcome.image),
+                capture_cpu_s=spent,
+                drawn=True,
             )
 
 
@@ -188,7 +194,7 @@ def make(looked: Looked, method: str, recipe: Recipe, *, memory: bool, believed:
     seen = _only(looked.generation, capture_for(own))
     peak = _peak_mb(seen, looked.image, own) if memory else None
     start = time.process_time()
-    trace = finish(seen, own, looked.image).trace
+    trace = finish(seen, own, None if looked.drawn else looked.image).trace
     spent = time.process_time() - start
     return Made(mask=trace.mask.labels, presence=trace.presence, cpu_s=spent, peak_memory_mb=peak)
 
