@@ -27,7 +27,7 @@ from segmint.jobs.additions import with_addition
 from segmint.jobs.engines.local import LocalEngine
 from segmint.jobs.job import Job, run_job
 from segmint.jobs.request import Classes, named_classes, request
-from segmint.listening import Listener
+from segmint.listening import Listener, Logged, ProgressBar, is_watched
 from segmint.pictures.heatmaps import HeatMaps
 from segmint.pictures.heatmaps import attention_maps as read_attention
 from segmint.pipeline import Item, finish, look
@@ -36,7 +36,6 @@ from segmint.plan.photos.reading import as_rgb
 from segmint.plan.photos.sources import Source, plan_photos
 from segmint.plan.prompts.given import GivenPrompts, given_prompts
 from segmint.plan.settings import VocabularySettings
-from segmint.progressbar import Logged, ProgressBar, is_watched
 from segmint.recipe import Recipe, compose
 from segmint.runs.files.remote import files_at
 from segmint.runs.store import open_run as open_stored
