@@ -48,6 +48,8 @@ GROUND = (
     "attention",
     "devices",
     "labels",
+    "limits",
+    "listening",
     "settings",
     "specs",
     "textfile",

@@ -19,7 +19,8 @@ BROUGHT = {
     13: "9a96786 ec84c89 9c14daa 6a42b3a ff20892 4ef3f5e e2fc469 3b1197c",
     14: "4088aee 7685bb2 76a0b7c 810f398",
     15: "64516cf e6a5597 32212d0 36be9b3 a0e04ef 8d4064e de5868b 521aad2 d9f191b",
-    16: "ad9d473 e5d512d 9564233 a4cd2fc b4ddf11 71bf3fb 15734db e4ed824 24b430c fc93125 a60bf45 f668e8d",
+    16: "ad9d473 e5d512d 9564233 a4cd2fc b4ddf11 71bf3fb 15734db e4ed824 24b430c "
+    "fc93125 a60bf45 f668e8d d723bf6",
     17: "4d79286 a8a43b1 be6e346",
 }
 """Issue → the commits that changed `MODULES` for it."""
