@@ -8,9 +8,12 @@ from competition_scene import BOAT, GRID, TREE, attention, scene
 
 from segmint.artifacts import AttentionSummary, DenoisingEvidence, TokenMaps
 from segmint.errors import ConfigError
+from segmint.masks import competition
 from segmint.masks.competition import class_shares, segmint
 from segmint.masks.contest import contest, summed_maps
-from segmint.masks.settings import CompetitionSettings, profile
+from segmint.masks.evidence import ClassQuery
+from segmint.masks.meanfield import field_mask
+from segmint.masks.settings import CompetitionSettings, MaskSettings, profile
 
 SETTINGS = profile("segmint")
 RULES = CompetitionSettings()
@@ -127,3 +130,40 @@ def test_a_thing_that_no_name_fits_is_background_and_a_small_one_keeps_its_name(
     for believing in ({"competition.helped": -1000.0}, {"competition.helped_from": 0.9}):
         labels = segmint(found, image, [BOAT, TREE], SETTINGS.merged(believing)).mask.labels
         assert np.mean(labels == large) > 0.99
+
+
+def test_only_classes_that_lead_somewhere_reach_pixels_and_the_mask_is_that_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A third word that is believed, though nothing speaks for it anywhere."""
+    truth, image = scene()
+    found = attention(truth)
+    maps = {
+        name: TokenMaps(
+            tokens=("<SoT>", "boat", "tree", "star", "<EoT>"),
+            phrases=("boat", "tree", "star"),
+            phrase_tokens=((1,), (2,), (3,)),
+            values=np.stack([*each.values[:3], each.values[0], each.values[-1]]),
+        )
+        for name, each in found.maps.items()
+    }
+    told = DenoisingEvidence(
+        classes=("boat", "tree", "star"),
+        gains=np.stack([truth == 1, truth == 4, np.full(GRID, False)]).astype(np.float32),
+        change=(truth > 0).astype(np.float32),
+    )
+    seen = []
+
+    def watched(soft, *rest):
+        seen.append(len(soft))
+        return field_mask(soft, *rest)
+
+    monkeypatch.setattr(competition, "field_mask", watched)
+    star = ClassQuery(name="star", label_id=7, phrases=("star",))
+    asked = replace(found, maps=maps, denoising=told)
+    masks = []
+    for led in (0.0, RULES.led):
+        rules = MaskSettings.parse({"competition": {"led": led, "temperature": 0.3}}, source="test")
+        masks.append(segmint(asked, image, [BOAT, TREE, star], rules).mask.labels)
+    assert seen == [4, 3]
+    assert (masks[0] == masks[1]).mean() >= 0.9999

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float32, UInt8
 
+from segmint.masks import meanfield
 from segmint.masks.meanfield import colour_strength, crispness, field_mask, honest_shares, to_pixels
 from segmint.masks.resample import bilinear, block_means
 from segmint.masks.settings import MeanFieldSettings
@@ -109,6 +110,15 @@ def test_the_same_twice_to_the_bit() -> None:
     rng = np.random.default_rng(3)
     image, shares = rng.integers(0, 256, (64, 48, 3)).astype(np.uint8), random_shares(rng, 3, (16, 12))
     assert (to_pixels(shares, image, RULES) == to_pixels(shares, image, RULES)).all()
+
+
+@pytest.mark.parametrize("size", [(64, 48), (61, 53)])
+def test_strips_of_rows_are_the_whole(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    image, shares = rng.integers(0, 256, (*size, 3)).astype(np.uint8), random_shares(rng, 3, (9, 7))
+    whole = to_pixels(shares, image, RULES)
+    monkeypatch.setattr(meanfield, "STRIP_VALUES", 1)
+    np.testing.assert_allclose(to_pixels(shares, image, RULES), whole, atol=1e-6)
 
 
 def test_no_speck_is_left_and_all_are_counted() -> None:

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 from competition_scene import BOAT, GRID, TREE, attention, scene
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from segmint.artifacts import AttentionSummary, DenoisingEvidence, TokenMaps
 from segmint.masks.competition import segmint
+from segmint.masks.contest import Contest, parted
 from segmint.masks.evidence import ClassQuery
-from segmint.masks.presence import presence_of
+from segmint.masks.presence import judged, presence_of
 from segmint.masks.settings import profile
 
 SETTINGS = profile("segmint")
+RULES = SETTINGS.presence
 STAR = ClassQuery(name="star", label_id=7, phrases=("star",))
 
 
@@ -102,3 +106,42 @@ def test_an_absent_class_gets_no_pixel_and_the_mask_says_so() -> None:
     assert trace.presence is not None
     assert trace.presence.absent == ("star",)
     assert not (trace.mask.labels == STAR.label_id).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.booleans())
+def test_looking_at_few_classes_again_judges_as_looking_at_all_of_them(seed: int, count: int, told: bool):
+    rng = np.random.default_rng(seed)
+    maps, gains = rng.standard_normal((60, count)), rng.standard_normal((60, count))
+    asked = np.arange(count) % 4 != 3
+    inside = rng.random(60)
+    known = Contest(inside=inside, maps=maps, standard=maps, gains=gains if told else None, asked=asked)
+    classes = [
+        ClassQuery(name=str(place), label_id=place + 1, phrases=(), least_share=rng.random())
+        for place in range(count)
+    ]
+    found = judged(known, classes, RULES)
+    scores, absent = plainly_judged(known, classes)
+    assert found.absent == tuple(str(place) for place in sorted(absent))
+    assert list(found.scores.values()) == [round(float(each), 4) for each in scores]
+
+
+def plainly_judged(known: Contest, classes: list[ClassQuery]) -> tuple[np.ndarray, list[int]]:
+    """Every class's share anew each time one has gone."""
+    within = known.inside > 0.5
+    odds = known.maps / known.maps[within].std()
+    if known.gains is not None:
+        odds = odds + RULES.gain * known.gains / known.gains[within].std()
+    temperature = RULES.temperature if known.gains is not None else RULES.temperature_alone
+    needed = np.array([each.least_share for each in classes]) * (
+        1 if known.gains is not None else RULES.alone
+    )
+    left, gone = list(np.flatnonzero(known.asked)), list(np.flatnonzero(~known.asked))
+    held, count = np.zeros(len(classes)), max(1, round(RULES.peak * float(known.inside.sum())))
+    while True:
+        shares = parted(odds[:, left], temperature) * known.inside[:, None]
+        held[left] = np.sort(shares, axis=0)[-count:].mean(axis=0)
+        lack = needed[left] - held[left]
+        if len(left) == 1 or lack.max() <= 0:
+            return held, gone
+        gone.append(left.pop(int(lack.argmax())))

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int32, Int64, Integer, UInt8
+
+from segmint.masks.resample import Part
 
 Rgb = UInt8[np.ndarray, "row col 3"]
 Bins = Float32[np.ndarray, "bin label"]
@@ -57,10 +59,13 @@ class ColourGrid:
         )
         return np.asarray(_smoothed(sums.astype(np.float32), self.neighbours) / np.maximum(self.mass, 1e-6))
 
-    def at_pixels(self, values: Bins, *, step: int) -> Float32[np.ndarray, "label row col"]:
-        """Each bin's values at its pixels of every `step`-th row and column."""
-        bins = self.bin_of[::step, ::step]
-        return np.stack([each.take(bins) for each in np.ascontiguousarray(values.T)])
+    def at_pixels(self, values: Bins, part: Part) -> Float32[np.ndarray, "label row col"]:
+        """Each bin's values at its pixels, in a part of the image."""
+        bins = np.ascontiguousarray(self.bin_of[part])
+        found = np.empty((values.shape[1], *bins.shape), np.float32)
+        for each, plane in zip(np.ascontiguousarray(values.T), found, strict=True):
+            each.take(bins, out=plane, mode="clip")  # the mode that needs no buffer: all bins are there
+        return found
 
 
 def colour_grid(
@@ -78,10 +83,10 @@ def colour_grid(
     colours, colour_count, strides = colour_bins(bin_lab, shift)
     rows, columns = (_places(side, span, shift) for side, span in zip(image.shape[:2], bin_px, strict=True))
     width = int(columns[-1]) + 2
-    codes = (rows[:, None] * width + columns) * colour_count + colours[rgb_codes(image)]
-    bins, bin_of, place_of = _occupied(codes, (int(rows[-1]) + 2) * width * colour_count)
+    places = rows[:, None] * width + columns
+    bins, bin_of = _occupied(places, colours[rgb_codes(image)], colour_count)
     axes = (width * colour_count, colour_count, *strides)
-    neighbours = [(place_of[bins - stride], place_of[bins + stride]) for stride in axes]
+    neighbours = [(_place_among(bins, bins - stride), _place_among(bins, bins + stride)) for stride in axes]
     mass = np.bincount(bin_of[::step, ::step].ravel(), minlength=len(bins)).astype(np.float32)
     return ColourGrid(
         bin_of=bin_of, step=step, neighbours=neighbours, mass=_smoothed(mass[:, None], neighbours)
@@ -128,15 +133,33 @@ def _places(side: int, span: float, shift: float) -> Int64[np.ndarray, "place"]:
 
 
 def _occupied(
-    codes: Int64[np.ndarray, "row col"], count: int
-) -> tuple[Int64[np.ndarray, "bin"], Int64[np.ndarray, "row col"], Int64[np.ndarray, "code"]]:
-    """Codes that occur, each pixel's place among them, and every code's (their number, if it has none)."""
+    places: Int64[np.ndarray, "row col"], colours: Int32[np.ndarray, "row col"], colour_count: int
+) -> tuple[Int64[np.ndarray, "bin"], Int64[np.ndarray, "row col"]]:
+    """Codes of place and colour that occur, ascending, and each pixel's place among them."""
+    seen, colour_of = _ranked(colours, colour_count)
+    pairs = places * len(seen) + colour_of
+    occupied, bin_of = _ranked(pairs, int(places[-1, -1] + 1) * len(seen))
+    place, colour = np.divmod(occupied, len(seen))
+    return place * colour_count + seen[colour], bin_of
+
+
+def _ranked(
+    codes: Integer[np.ndarray, "row col"], count: int
+) -> tuple[Int64[np.ndarray, "code"], Int64[np.ndarray, "row col"]]:
+    """Codes below `count` that occur, ascending, and each pixel's place among them."""
     seen = np.zeros(count, bool)
     seen[codes] = True
-    bins = np.flatnonzero(seen)
-    place_of = np.full(count, len(bins), np.int64)
-    place_of[bins] = np.arange(len(bins))
-    return bins, place_of[codes], place_of
+    found = np.flatnonzero(seen)
+    rank = np.zeros(count, np.int64)
+    rank[found] = np.arange(len(found))
+    return found, rank[codes]
+
+
+def _place_among(bins: Int64[np.ndarray, "bin"], codes: Int64[np.ndarray, "bin"]) -> Int64[np.ndarray, "bin"]:
+    """Where each code stands among ascending bins; their number, if it is none of them."""
+    place = np.searchsorted(bins, codes)
+    known = bins[np.minimum(place, len(bins) - 1)] == codes
+    return np.where(known, place, len(bins))
 
 
 def _smoothed(values: Bins, neighbours: Neighbours) -> Bins:

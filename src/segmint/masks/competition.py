@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from scipy import ndimage
 
 from segmint.artifacts import AttentionSummary, Grid, RefinedMask, Trace
@@ -24,7 +24,7 @@ from segmint.masks.evidence import ClassQuery, scaled_evidence
 from segmint.masks.guided import guided_filter
 from segmint.masks.meanfield import field_mask
 from segmint.masks.presence import judged
-from segmint.masks.resample import bilinear
+from segmint.masks.resample import bilinear, nearest
 from segmint.masks.ridge import Positions, Scores
 from segmint.masks.settings import CompetitionSettings, MaskSettings
 from segmint.vocabulary import BACKGROUND, IGNORE
@@ -68,13 +68,15 @@ def segmint(
     soft = np.concatenate([1 - inside, inside * shares], axis=1)
     height, width = attention.grid
     soft = rearrange(soft.astype(np.float32), "(row col) label -> label row col", row=height, col=width)
-    label_ids = (BACKGROUND, *(ordered[place].label_id for place in there))
+    leading = _leading(soft, settings.competition)
+    soft = soft[leading]
+    label_ids = tuple((BACKGROUND, *(ordered[place].label_id for place in there))[each] for each in leading)
     return Trace(
         method=settings.method,
         mask=carried(soft, image, label_ids, settings),
         presence=presence,
         evidence=scaled_evidence(raw, (BACKGROUND, *(each.label_id for each in ordered))),
-        unrefined=drawn(soft, image, label_ids, settings.competition, filtered=False).labels,
+        unrefined=nearest(_best(soft, label_ids), size),
     )
 
 
@@ -135,21 +137,36 @@ def carried(
     return RefinedMask(labels=labels, agreement=found.agreement, specks=found.specks)
 
 
+def _leading(
+    soft: Float32[np.ndarray, "label grid_h grid_w"], rules: CompetitionSettings
+) -> Int64[np.ndarray, "leading"]:
+    """The background and the classes that somewhere hold enough to be asked for at pixels."""
+    enough = (soft >= np.float32(rules.led) * soft.max(axis=0)).any(axis=(1, 2))
+    enough[0] = True
+    return np.flatnonzero(enough)
+
+
+def _best(
+    soft: Float32[np.ndarray, "label row col"], label_ids: Sequence[int]
+) -> UInt8[np.ndarray, "row col"]:
+    """Background where it holds half or more, else the best class."""
+    best = 1 + soft[1:].argmax(axis=0)
+    return np.array(label_ids, np.uint8)[np.where(soft[0] >= 0.5, 0, best)]
+
+
 def drawn(
     soft: Float32[np.ndarray, "label grid_h grid_w"],
     image: UInt8[np.ndarray, "image_h image_w 3"],
     label_ids: Sequence[int],
     rules: CompetitionSettings,
-    *,
-    filtered: bool = True,
 ) -> RefinedMask:
-    """Soft labels as a mask: background where it holds half or more, else the best class."""
+    """Soft labels as a mask, by the guided filter: background where it holds half or more, else the best
+    class.
+    """
     size = image.shape[0], image.shape[1]
-    shares = bilinear(soft, size)
-    if filtered:
-        cell_px = max(size[0] / soft.shape[1], size[1] / soft.shape[2])
-        radius_px = max(1, round(rules.radius_cells * cell_px))
-        shares = guided_filter(shares, image, radius_px=radius_px, smoothness=rules.smoothness)
+    cell_px = max(size[0] / soft.shape[1], size[1] / soft.shape[2])
+    radius_px = max(1, round(rules.radius_cells * cell_px))
+    shares = guided_filter(bilinear(soft, size), image, radius_px=radius_px, smoothness=rules.smoothness)
     best = 1 + shares[1:].argmax(axis=0)
     winner = np.where(shares[0] >= 0.5, 0, best)
     labels = np.array(label_ids, np.uint8)[winner]

@@ -9,6 +9,7 @@ import cc3d
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float32, Int32, Integer
+from scipy.linalg import lapack
 
 from segmint.artifacts import AttentionSummary, Clusters, Generation, Grid, HeadFeatures, LayerComponents
 from segmint.errors import ConfigError, GenerationError
@@ -85,10 +86,21 @@ def principal_columns(layer: HeadFeatures, components: int) -> Float32[np.ndarra
         raise GenerationError(
             f"self-attention of layer {layer.layer!r} holds NaN or infinity; try dtype float32"
         )
-    axes = np.linalg.eigh(covariance)[1][:, :, ::-1][:, :, :components]
+    axes = np.stack([_leading(each, components) for each in covariance])
     strongest = np.abs(axes).argmax(axis=1, keepdims=True)
     axes = axes * np.sign(np.take_along_axis(axes, strongest, axis=1))
     return rearrange(np.matmul(centred, axes), "head cell component -> (head component) cell")
+
+
+def _leading(
+    covariance: Float32[np.ndarray, "channel channel"], components: int
+) -> Float32[np.ndarray, "channel component"]:
+    """The eigenvectors of the largest eigenvalues, largest first; the others are not computed."""
+    channels = len(covariance)
+    first = max(1, channels - components + 1)
+    vectors = lapack.ssyevr(covariance, range="I", il=first, iu=channels, lower=1)[1]
+    found: Float32[np.ndarray, "channel component"] = vectors[:, channels - first :: -1]
+    return found
 
 
 def scaled(columns: Float32[np.ndarray, "column cell"]) -> Float32[np.ndarray, "column cell"]:

@@ -22,8 +22,9 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 from scipy import ndimage
 
-from segmint.masks.colourgrid import Bins, ColourGrid, colour_grid
-from segmint.masks.resample import bilinear
+from segmint.artifacts import Grid
+from segmint.masks.colourgrid import ColourGrid, colour_grid
+from segmint.masks.resample import Part, bilinear
 from segmint.masks.settings import MeanFieldSettings
 from segmint.masks.specks import without_specks
 
@@ -31,7 +32,16 @@ GridShares = Float32[np.ndarray, "label grid_h grid_w"]
 Shares = Float32[np.ndarray, "label image_h image_w"]
 Lattice = Float32[np.ndarray, "label row col"]
 """At every so-manieth row and column of the image, or at all."""
+Logs = Float32[np.ndarray, "_bin label"]
+"""Of one grid; each has bins of its own."""
 Image = UInt8[np.ndarray, "image_h image_w 3"]
+
+TRUNCATE = 3.0
+"""Deviations at which Gaussians end."""
+STRIP_VALUES = 1_000_000
+"""Shares that the last update makes at once: what a core's cache holds, and no more memory."""
+LEAST_ROWS = 16
+"""Of such a strip, so that what strips share at their borders costs little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,23 +71,14 @@ def to_pixels(shares: GridShares, image: Image, rules: MeanFieldSettings) -> Sha
     local colour histograms of Rother et al. 2004, GrabCut, made soft) in place of their pairwise potential.
     """
     size = image.shape[0], image.shape[1]
-    cell_px = size[0] / shares.shape[1], size[1] / shares.shape[2]
-    step = max(1, int(min(cell_px) / rules.samples))
-    honest = honest_shares(shares, rules)
-    weight = np.float32(colour_strength(honest, rules))
-    common = bilinear(np.log(_surroundings(honest, rules) + np.float32(rules.faint)), size)
-    start = bilinear(honest, size)
-    prior = np.log(start + np.float32(rules.doubt)) - (weight * np.float32(rules.prior)) * common
-    grids = _grids(image, cell_px, step, rules)
-    field = start[:, ::step, ::step]
-    for _ in range(rules.rounds - 1):
-        odds = weight * _colour_odds(grids, field, step, rules)
-        odds += weight * np.float32(rules.neighbours) * _blurred(field, rules.neighbour_cells, cell_px, step)
-        field = _softmax(odds + prior[:, ::step, ::step])
-    odds = weight * _colour_odds(grids, field, 1, rules)
-    odds += weight * np.float32(rules.neighbours) * _enlarged(field, step, size)
-    odds = _blurred(odds, rules.smooth_cells, cell_px, 1) + prior
-    return _softmax(odds * (np.float32(rules.calibrated) / weight) ** np.float32(rules.calibration))
+    known = _known(shares, image, rules)
+    field = _settled(known)
+    logs = _colour_logs(known, field)
+    held = np.empty((len(shares), *size), np.float32)
+    rows = max(LEAST_ROWS, STRIP_VALUES // (len(shares) * size[1]))
+    for first in range(0, size[0], rows):
+        _last_update(known, field, logs, slice(first, min(first + rows, size[0])), held)
+    return held
 
 
 def field_mask(shares: GridShares, image: Image, rules: MeanFieldSettings) -> FieldMask:
@@ -91,7 +92,7 @@ def field_mask(shares: GridShares, image: Image, rules: MeanFieldSettings) -> Fi
     held = to_pixels(shares, image, rules)
     cell_px2 = (image.shape[0] / shares.shape[1]) * (image.shape[1] / shares.shape[2])
     least_px = math.ceil(rules.speck_cells * cell_px2)
-    winner, specks = without_specks(held.argmax(axis=0), least_px=least_px)
+    winner, specks = without_specks(_highest(held), least_px=least_px)
     agreement = np.take_along_axis(held, winner[None], axis=0)[0]
     return FieldMask(winner=winner, agreement=agreement, specks=specks)
 
@@ -137,11 +138,29 @@ def _surroundings(shares: GridShares, rules: MeanFieldSettings) -> GridShares:
     return np.asarray(ndimage.uniform_filter(once, (1, side, side), mode="nearest"))
 
 
-def _grids(
-    image: Image, cell_px: tuple[float, float], step: int, rules: MeanFieldSettings
-) -> list[ColourGrid]:
-    """Two bilateral grids or more, each of its own reach and cut at other places."""
-    return [
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What all updates of one field read."""
+
+    honest: GridShares
+    common: GridShares
+    """Logarithm of the means over the surroundings."""
+    weight: np.float32
+    """Of the colours' odds."""
+    grids: Sequence[ColourGrid]
+    """Two or more, each of its own reach and cut at other places."""
+    size: Grid
+    cell_px: tuple[float, float]
+    step: int
+    """Of the lattice that all updates but the last look at."""
+    rules: MeanFieldSettings
+
+
+def _known(shares: GridShares, image: Image, rules: MeanFieldSettings) -> _Known:
+    honest = honest_shares(shares, rules)
+    cell_px = image.shape[0] / shares.shape[1], image.shape[1] / shares.shape[2]
+    step = max(1, int(min(cell_px) / rules.samples))
+    grids = [
         colour_grid(
             image,
             bin_px=(cells * cell_px[0], cells * cell_px[1]),
@@ -151,31 +170,90 @@ def _grids(
         )
         for at, cells in enumerate(rules.bin_cells)
     ]
+    return _Known(
+        honest=honest,
+        common=np.log(_surroundings(honest, rules) + np.float32(rules.faint)),
+        weight=np.float32(colour_strength(honest, rules)),
+        grids=grids,
+        size=(image.shape[0], image.shape[1]),
+        cell_px=cell_px,
+        step=step,
+        rules=rules,
+    )
 
 
-def _colour_odds(
-    grids: Sequence[ColourGrid], field: Lattice, step: int, rules: MeanFieldSettings
-) -> Float32[np.ndarray, "label at_row at_col"]:
-    """Logarithm of what pixels of like colour hold nearby, at every `step`-th row and column."""
-    total = np.zeros(1, np.float32)
-    for grid in grids:
-        logs: Bins = np.log(grid.means(field) + np.float32(rules.faint)) / np.float32(len(grids))
-        total = total + grid.at_pixels(logs, step=step)
-    return total
+def _settled(known: _Known) -> Lattice:
+    """The field on the lattice, after all updates but the last."""
+    rules, part = known.rules, (slice(None, None, known.step), slice(None, None, known.step))
+    field = bilinear(known.honest, known.size, part)
+    prior = _prior(known, field, part)
+    for _ in range(rules.rounds - 1):
+        odds = _colour_odds(known.grids, _colour_logs(known, field), part)
+        near = _blurred(field, rules.neighbour_cells, known, known.step)
+        near *= known.weight * np.float32(rules.neighbours)
+        odds += near
+        odds += prior
+        field = _softmax(odds)
+    return field
 
 
-def _blurred(values: Lattice, cells: float, cell_px: tuple[float, float], step: int) -> Lattice:
+def _last_update(known: _Known, field: Lattice, logs: Sequence[Logs], rows: slice, held: Shares) -> None:
+    """The field at all pixels of some rows of the image, put in their place."""
+    rules, step = known.rules, known.step
+    beyond = math.ceil(TRUNCATE * rules.smooth_cells * known.cell_px[0]) + 1
+    wider = slice(max(rows.start - beyond, 0), min(rows.stop + beyond, known.size[0]))
+    odds = _colour_odds(known.grids, logs, (wider, slice(None)))
+    near = field[:, np.arange(wider.start, wider.stop) // step].repeat(step, axis=2)[..., : known.size[1]]
+    near *= known.weight * np.float32(rules.neighbours)
+    odds += near
+    odds = _blurred(odds, rules.smooth_cells, known, 1)
+    odds = odds[:, rows.start - wider.start : rows.stop - wider.start]
+    part = (rows, slice(None))
+    odds += _prior(known, bilinear(known.honest, known.size, part), part)
+    odds *= (np.float32(rules.calibrated) / known.weight) ** np.float32(rules.calibration)
+    held[:, rows] = _softmax(odds)
+
+
+def _prior(known: _Known, start: Lattice, part: Part) -> Lattice:
+    """What the grid says of a part of the image, beyond how common a label is in the surroundings."""
+    common = bilinear(known.common, known.size, part)
+    common *= known.weight * np.float32(known.rules.prior)
+    return np.asarray(np.log(start + np.float32(known.rules.doubt)) - common)
+
+
+def _colour_logs(known: _Known, field: Lattice) -> list[Logs]:
+    """Weighted logarithm of what the pixels of each bin hold, for every grid."""
+    share = known.weight / np.float32(len(known.grids))
+    return [np.log(grid.means(field) + np.float32(known.rules.faint)) * share for grid in known.grids]
+
+
+def _colour_odds(grids: Sequence[ColourGrid], logs: Sequence[Logs], part: Part) -> Lattice:
+    """What pixels of like colour hold nearby, at a part of the image: all grids' logarithms, summed."""
+    first, *others = (grid.at_pixels(values, part) for grid, values in zip(grids, logs, strict=True))
+    for each in others:
+        first += each
+    return first
+
+
+def _blurred(values: Lattice, cells: float, known: _Known, step: int) -> Lattice:
     """A Gaussian of so many cells, on every `step`-th row and column."""
-    sigma = (0.0, cells * cell_px[0] / step, cells * cell_px[1] / step)
-    return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=3))
+    sigma = (0.0, cells * known.cell_px[0] / step, cells * known.cell_px[1] / step)
+    return np.asarray(ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=TRUNCATE))
 
 
-def _enlarged(field: Lattice, step: int, size: tuple[int, int]) -> Shares:
-    """Each value repeated over the rows and columns that it stands for."""
-    return np.asarray(field.repeat(step, axis=1).repeat(step, axis=2)[:, : size[0], : size[1]])
-
-
-def _softmax(logits: Lattice) -> Lattice:
-    odds = logits - logits.max(axis=0)
+def _softmax(odds: Lattice) -> Lattice:
+    """In place."""
+    odds -= odds.max(axis=0)
     np.exp(odds, out=odds)
-    return np.asarray(odds / odds.sum(axis=0))
+    odds /= odds.sum(axis=0)
+    return odds
+
+
+def _highest(held: Shares) -> Int64[np.ndarray, "image_h image_w"]:
+    """The label that holds most of each pixel; the first of equals."""
+    most, winner = held[0].copy(), np.zeros(held.shape[1:], np.int64)
+    for label, each in enumerate(held[1:], start=1):
+        better = each > most
+        np.copyto(most, each, where=better)
+        winner[better] = label
+    return winner

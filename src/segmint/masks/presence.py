@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float64
 
 from segmint.artifacts import AttentionSummary, Presence
-from segmint.masks.contest import Contest, contest, parted, summed_maps
+from segmint.masks.contest import Contest, contest, summed_maps
 from segmint.masks.evidence import ClassQuery
-from segmint.masks.ridge import Scores
+from segmint.masks.ridge import Positions, Scores
 from segmint.masks.settings import MaskSettings, PresenceSettings
 
 
@@ -48,16 +48,8 @@ def judged(found: Contest, classes: Sequence[ClassQuery], rules: PresenceSetting
     if found.gains is not None:
         odds = odds + rules.gain * found.gains / _spread(found.gains, found)
     temperature = rules.temperature if found.gains is not None else rules.temperature_alone
-    left = [place for place in range(len(classes)) if found.asked[place]]
-    held = np.zeros(len(classes))
-    gone = [place for place in range(len(classes)) if not found.asked[place]]
-    while left:
-        held[left] = peaks(odds[:, left], found, temperature, rules.peak)
-        lack = [_wanted(classes[place], found, rules) - held[place] for place in left]
-        worst = int(np.argmax(lack))
-        if len(left) == 1 or lack[worst] <= 0:
-            break
-        gone.append(left.pop(worst))
+    wanted = [_wanted(each, found, rules) for each in classes]
+    held, gone = _weakest_gone(odds, found, wanted, temperature, rules.peak)
     names = [each.name for each in classes]
     return Presence(
         scores={name: round(float(score), 4) for name, score in zip(names, held, strict=True)},
@@ -65,11 +57,38 @@ def judged(found: Contest, classes: Sequence[ClassQuery], rules: PresenceSetting
     )
 
 
-def peaks(odds: Scores, found: Contest, temperature: float, peak: float) -> Float64[np.ndarray, "class"]:
-    """Each class's mean share of the competition where it holds most: over `peak` of the foreground."""
-    shares = parted(odds, temperature) * found.inside[:, None]
+def _weakest_gone(
+    odds: Scores, found: Contest, wanted: Sequence[float], temperature: float, peak: float
+) -> tuple[Float64[np.ndarray, "class"], list[int]]:
+    """What each class held when it went or at last, and the places of those that went.
+
+    Who goes leaves its share to the others, so that what a class lacks only shrinks: a class that lacked less
+    than another lacks now is not looked at again.
+    """
+    left = [place for place in range(len(wanted)) if found.asked[place]]
+    gone = [place for place in range(len(wanted)) if not found.asked[place]]
+    loud = np.exp((odds - odds[:, left].max(axis=1, keepdims=True)) / temperature).T
     count = max(1, round(peak * float(found.inside.sum())))
-    return np.asarray(np.sort(shares, axis=0)[-count:].mean(axis=0))
+    held, lack = np.zeros(len(wanted)), np.full(len(wanted), np.inf)
+    while True:
+        common = found.inside / np.maximum(loud[left].sum(axis=0), np.finfo(np.float64).tiny)
+        known: set[int] = set()
+        while (worst := max(left, key=lack.__getitem__)) not in known:
+            held[worst] = _peak(loud[worst] * common, count)
+            lack[worst] = wanted[worst] - held[worst]
+            known.add(worst)
+        if len(left) == 1 or lack[worst] <= 0:
+            break
+        gone.append(worst)
+        left.remove(worst)
+    for place in set(left) - known:
+        held[place] = _peak(loud[place] * common, count)
+    return held, gone
+
+
+def _peak(shares: Positions, count: int) -> float:
+    """Mean of the `count` highest."""
+    return float(np.partition(shares, -count)[-count:].mean())
 
 
 def _wanted(query: ClassQuery, found: Contest, rules: PresenceSettings) -> float:

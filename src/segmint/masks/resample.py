@@ -1,9 +1,13 @@
 """Moving arrays between the attention grid and the image."""
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64, Shaped
+from jaxtyping import Float32, Float64, Int64, Shaped
 
 from segmint.artifacts import Grid
+
+Part = tuple[slice, slice]
+"""Rows and columns of an image."""
+EVERYWHERE: Part = (slice(None), slice(None))
 
 
 def nearest(
@@ -24,21 +28,22 @@ def nearest_index(low: int, high: int) -> Int64[np.ndarray, "high"]:
 
 
 def bilinear(
-    maps: Float32[np.ndarray, "token low_h low_w"], size: Grid
+    maps: Float32[np.ndarray, "token low_h low_w"], size: Grid, part: Part = EVERYWHERE
 ) -> Float32[np.ndarray, "token high_h high_w"]:
     """Maps resampled to `size` between the centres of positions; beyond the outer ones the edge value holds.
 
+    Args:
+        maps: at any size.
+        size: (height, width).
+        part: rows and columns of it that are computed.
+
     Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
     """
-    return bilinear_in_double(maps, size).astype(np.float32)
-
-
-def bilinear_in_double(
-    maps: Float[np.ndarray, "token low_h low_w"], size: Grid
-) -> Float64[np.ndarray, "token high_h high_w"]:
-    """The same, not rounded to float32."""
-    on_rows, on_columns = _bilinear_matrix(maps.shape[1], size[0]), _bilinear_matrix(maps.shape[2], size[1])
-    return np.asarray(np.matmul(np.matmul(on_rows, maps), on_columns.T))
+    on_rows, on_columns = (
+        _bilinear_matrix(low, high)[lines].astype(np.float32)
+        for low, high, lines in zip(maps.shape[1:], size, part, strict=True)
+    )
+    return np.asarray(np.matmul(np.matmul(on_rows, maps), np.ascontiguousarray(on_columns.T)))
 
 
 def bicubic(

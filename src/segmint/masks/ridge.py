@@ -10,18 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from scipy import linalg
 
 from segmint.artifacts import Grid, LayerComponents
-from segmint.masks.resample import bilinear_in_double
+from segmint.masks.resample import bilinear
 
 Positions = Float64[np.ndarray, "cell"]
-Columns = Float64[np.ndarray, "cell column"]
+Columns = Float[np.ndarray, "cell column"]
 Scores = Float64[np.ndarray, "cell label"]
 
 LEAST_RIDGE = 1e-8
 """In mean variances of a column: below it the equations of many alike columns cannot be solved in float64."""
+SINGLE_RIDGE = 0.1
+"""From this penalty on float32 does: the equations' condition is at most the number of columns over it."""
+JITTER = 1e-10
+"""Added to inner products, in their mean square, so that columns that depend on one another have a root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +44,8 @@ def features_of(components: Sequence[LayerComponents], grid: Grid, *, levels: in
     for layer in components:
         if layer.values.shape[1] in sides:
             alike.setdefault((layer.values.shape[1], layer.values.shape[2]), []).append(layer.values)
-    planes = [bilinear_in_double(_compact(np.concatenate(each)), grid) for each in alike.values()]
-    stacked = np.concatenate(planes) if planes else np.zeros((0, *grid))
+    planes = [bilinear(_compact(np.concatenate(each)), grid) for each in alike.values()]
+    stacked = np.concatenate(planes) if planes else np.zeros((0, *grid), np.float32)
     return Features(
         values=rearrange(stacked, "column row col -> (row col) column"),
         count=sum(len(plane) for each in alike.values() for plane in each),
@@ -58,25 +62,32 @@ def regressed(maps: Scores, features: Features, weight: Positions, ridge: float)
         ridge: penalty, in mean variances of a feature column.
     """
     weight = weight / weight.sum()
-    centred = features.values - weight @ features.values
     mean = weight @ maps
     if not features.count:
         return np.broadcast_to(mean, maps.shape).copy()
-    root = np.sqrt(weight)[:, None]
+    values = features.values.astype(np.float32 if ridge >= SINGLE_RIDGE else np.float64, copy=False)
+    centred = values - weight.astype(values.dtype) @ values
+    root = np.sqrt(weight)[:, None].astype(values.dtype)
     weighted = centred * root
-    normal = linalg.blas.dsyrk(1.0, weighted.T)  # the upper triangle
+    normal = linalg.get_blas_funcs("syrk", (weighted,))(1.0, weighted.T)  # the upper triangle
     penalty = max(ridge, LEAST_RIDGE) * float(np.trace(normal)) / features.count
     normal[np.diag_indices(len(normal))] += max(penalty, 1e-12)
     factor = linalg.cho_factor(normal, overwrite_a=True, check_finite=False)
-    slopes = linalg.cho_solve(factor, weighted.T @ (root * (maps - mean)), check_finite=False)
+    target = root * (maps - mean).astype(values.dtype)
+    slopes = linalg.cho_solve(factor, weighted.T @ target, check_finite=False)
     return np.asarray(centred @ slopes + mean)
 
 
 def _compact(planes: np.ndarray) -> np.ndarray:
-    """As many planes as positions, with the inner products of all; fewer planes as they are."""
+    """As many planes as positions, with the inner products of all but for their means, which no regression
+    sees; fewer planes as they are.
+    """
     count, height, width = planes.shape
     if count <= height * width:
         return planes
     flat = rearrange(planes, "column row col -> column (row col)").astype(np.float64)
-    (triangle,) = linalg.qr(flat, mode="r", check_finite=False)
-    return rearrange(triangle[: height * width], "column (row col) -> column row col", row=height, col=width)
+    flat -= flat.mean(axis=1, keepdims=True)
+    inner = linalg.blas.dsyrk(1.0, flat.T)  # the upper triangle
+    inner[np.diag_indices(len(inner))] += max(JITTER * float(np.trace(inner)) / len(inner), 1e-12)
+    triangle = linalg.cholesky(inner, overwrite_a=True, check_finite=False).astype(np.float32)
+    return rearrange(triangle, "column (row col) -> column row col", row=height, col=width)

@@ -172,6 +172,8 @@ class CompetitionSettings(Settings):
     the name is taken to be wrong and the region for background; very low believes every name."""
     helped_from: Fraction = 0.05
     """Share of the picture from which a region is judged so: small things are hardly seen better by name."""
+    led: Fraction = 0.1
+    """A class that nowhere on the grid holds this part of the leader's share reaches no pixel."""
     to_pixels: Literal["meanfield", "guided"] = "meanfield"
     """What carries shares to pixels: the mean field (section `meanfield`) or a guided filter."""
     radius_cells: Annotated[float, Field(ge=0.0, le=64.0)] = 4.0

@@ -1,10 +1,19 @@
 """Specks: regions of a mask too small for the evidence to have meant them."""
 
 import numpy as np
-from jaxtyping import Int64
-from scipy import ndimage
+from jaxtyping import Int32, Int64
+
+from segmint.masks.features import connected
 
 Labels = Int64[np.ndarray, "image_h image_w"]
+Regions = Int32[np.ndarray, "image_h image_w"]
+PAIRS = (
+    (np.s_[:, :-1], np.s_[:, 1:]),
+    (np.s_[:, 1:], np.s_[:, :-1]),
+    (np.s_[:-1, :], np.s_[1:, :]),
+    (np.s_[1:, :], np.s_[:-1, :]),
+)
+"""Each pixel and its neighbour on one side."""
 
 
 def without_specks(labels: Labels, *, least_px: int) -> tuple[Labels, int]:
@@ -34,36 +43,31 @@ def without_specks(labels: Labels, *, least_px: int) -> tuple[Labels, int]:
     return labels, count
 
 
-def regions_of(labels: Labels) -> tuple[Labels, int]:
+def regions_of(labels: Labels) -> tuple[Regions, int]:
     """Number of each pixel's region, from 0, and how many there are; regions are connected by edges."""
-    regions, total = np.zeros(labels.shape, np.int64), 0
-    for label in np.unique(labels):
-        found, number = ndimage.label(labels == label)
-        regions[found > 0] = found[found > 0] + (total - 1)
-        total += number
-    return regions, total
+    regions = connected(labels, 4)
+    return regions, int(regions.max()) + 1
 
 
-def _heirs(labels: Labels, regions: Labels, small: np.ndarray) -> Int64[np.ndarray, "region"]:
+def _heirs(labels: Labels, regions: Regions, small: np.ndarray) -> Int64[np.ndarray, "region"]:
     """For each region the label to give it to, −1 for none: the one of most border with regions that stay.
 
     Where all that a speck touches is specks, the largest of the touching group stays for this round.
     """
-    pairs = [
-        np.stack([regions[a], regions[b], labels[b]]).reshape(3, -1)
-        for a, b in (
-            (np.s_[:, :-1], np.s_[:, 1:]),
-            (np.s_[:, 1:], np.s_[:, :-1]),
-            (np.s_[:-1, :], np.s_[1:, :]),
-            (np.s_[1:, :], np.s_[:-1, :]),
-        )
-    ]
-    own, other, label = np.concatenate(pairs, axis=1)
+    own, other, label = np.concatenate([_borders(regions, labels, a, b) for a, b in PAIRS], axis=1)
     stays = ~small
     if not stays.any():
         stays = np.arange(len(small)) == np.bincount(regions.ravel()).argmax()
-    touching = small[own] & (own != other) & stays[other]
+    touching = small[own] & stays[other]
     width = int(labels.max()) + 1
     borders = np.bincount(own[touching] * width + label[touching], minlength=len(small) * width)
     borders = borders.reshape(len(small), width)
     return np.where(borders.any(axis=1), borders.argmax(axis=1), -1)
+
+
+def _borders(
+    regions: Regions, labels: Labels, own: tuple[slice, slice], other: tuple[slice, slice]
+) -> Int64[np.ndarray, "3 border"]:
+    """Where two regions meet: the one, the other, and the other's label."""
+    at = np.nonzero(regions[own] != regions[other])
+    return np.stack([regions[own][at], regions[other][at], labels[other][at]])
