@@ -2,7 +2,8 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,25 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def reference() -> Path:
     """The folder of golden data made with the published code, kept beside the checkout."""
     return _shared("reference", "golden data")
+
+
+@pytest.fixture(scope="session")
+def family_folder(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a family's tiny pipeline, by name: the reference's, or one that is built once."""
+
+    @cache
+    def find(name: str) -> Path:
+        from tiny_transformers import BUILDERS
+
+        if name == "sd2":
+            return reference / "tiny_sd2_a"
+        if name not in BUILDERS:
+            return reference / "dit" / f"tiny_{name}"
+        folder = tmp_path_factory.mktemp("models") / name
+        BUILDERS[name](reference).save_pretrained(folder)
+        return folder
+
+    return find
 
 
 @pytest.fixture(scope="session")

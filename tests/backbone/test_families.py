@@ -45,9 +45,10 @@ class MixerLayer:
     part: str = "decoder"
     kind: str = "joint"
     level: int = 0
-    heads: int = HEADS
+    linear: bool = False
+    projection: Any = None
     known_for: tuple[str, ...] = ()
-    projection: None = None
+    heads: int = HEADS
     scale: float = (WIDTH / HEADS) ** -0.5
 
     def grid(self, latent: Grid) -> Grid:

@@ -21,7 +21,7 @@ from torch import Tensor
 from segmint.artifacts import Affinity, Grid, TokenMaps
 from segmint.attention import AgreementRequest
 from segmint.backbone.family import AttentionLayer, Heard, Joint, JointLayer
-from segmint.backbone.taps import ROWS_AT_ONCE, TextBatch, merged, shares_of_text
+from segmint.backbone.taps import ROWS_AT_ONCE, TextBatch, linear_shares, merged, shares_of_text
 
 Pair = tuple[AttentionLayer, AttentionLayer]
 """The layer that meets the text, and the one whose positions meet one another; of joint layers the same."""
@@ -151,7 +151,8 @@ class AgreementTap:
             rearrange(values, "item cell (head d) -> item head cell d", head=layer.heads)
             for values in (queries, keys)
         ]
-        self._keep(layer, [likeness(q * layer.scale, k) for q, k in zip(*split, strict=True)])
+        near = linear_likeness if layer.linear else likeness
+        self._keep(layer, [near(q * layer.scale, k) for q, k in zip(*split, strict=True)])
 
     def _keep(self, layer: AttentionLayer, found: list[Float32[Tensor, "cell key"]]) -> None:
         own = layer.grid(self.latent)
@@ -230,6 +231,14 @@ def likeness(
                 total = torch.logaddexp(total, (part @ text[head].float().T).logsumexp(1))
             found[start : start + ROWS_AT_ONCE] += (scores - total[:, None]).exp() / len(queries)
     return found
+
+
+def linear_likeness(
+    queries: Float[Tensor, "head cell d"], keys: Float[Tensor, "head key d"]
+) -> Float32[Tensor, "cell key"]:
+    """As `likeness`, of a layer without softmax."""
+    pairs = zip(queries.float(), keys.float().mT, strict=True)
+    return torch.stack([linear_shares(*pair) for pair in pairs]).mean(0)
 
 
 def carried(values: Float32[Tensor, "cell key"], own: Grid, grid: Grid) -> Float32[Tensor, "to_cell to_key"]:

@@ -172,9 +172,8 @@ def _stream_hooks(network: Any, capture: Capture, taps: Sequence[MapTap]) -> Ite
         texts = taps[0].texts
         for rows in _rows(capture, taps[0], batch, texts.embeds.device):
             assert ways[0].begin
-            stream = ways[0].begin(kwargs, texts.embeds, rows)
-            stream.seen = None if texts.real.all() else texts.real
-            sent.append(stream)
+            seen = None if texts.real.all() else texts.real
+            sent.append(ways[0].begin(kwargs, texts.embeds, rows, seen))
 
     def hook(layer: Any, joint: Joint) -> None:
         total: Tensor | None = None

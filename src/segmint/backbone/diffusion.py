@@ -66,6 +66,11 @@ class DiffusersBackbone:
     def check(self, specs: Sequence[PromptSpec], sampling: SamplingSettings, capture: CaptureRequest) -> None:
         """As `Backbone.check`."""
         image_size(self.info, sampling.height_px, sampling.width_px)
+        if (sampling.guidance or 0) > 1 and not self.family.describe(self.pipe).guided:
+            raise ConfigError(
+                f"model {self.info.id} takes no guidance (it was trained to do without); --guidance asks for "
+                f"{sampling.guidance:g}: leave it out"
+            )
         steps = sampling.steps or self.info.default_steps
         if (self.info.scheduler, steps) not in self.walked:
             check_steps(self.pipe.scheduler, steps)
@@ -154,7 +159,7 @@ class DiffusersBackbone:
         wanted = replace(capture, features=capture.features and replace(capture.features, calls=len(passes)))
         # Any scale above 1 makes both halves; what is predicted is thrown away.
         guidance = max(2.0, self.info.default_guidance) if observation.guidance else 1.0
-        halves = self.family.halves(self.pipe, guidance)
+        halves = self.family.halves(self.pipe, guidance if observation.guidance else 0.0)
         generators = item_generators(specs)
         clean = self.family.clean(self.pipe, images)
         reading = self._capture(specs, wanted, (clean.shape[2], clean.shape[3]), halves, len(passes))

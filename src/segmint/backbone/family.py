@@ -72,6 +72,11 @@ class AttentionLayer(Protocol):
         """What products of queries and keys are multiplied by."""
         ...
 
+    @property
+    def linear(self) -> bool:
+        """Whether shares are products of what is positive, not a softmax (Katharopoulos et al. 2020)."""
+        ...
+
     def grid(self, latent: Grid) -> Grid:
         """The layer's grid for latents of this size."""
         ...
@@ -99,10 +104,13 @@ class Joint:
     keys: Float[Tensor, "batch head cell d"]
     values: Float[Tensor, "batch head cell d"]
     text_keys: Float[Tensor, "batch head token d"]
+    text_values: Float[Tensor, "batch head token d"]
     outputs: Float[Tensor, "batch cell width"]
     """Of the image's positions, before the last projection."""
     real: Bool[Tensor, "batch token"] | None = None
     """Which text rows are attended to; None: all."""
+    condition: Any = None
+    """What modulates the block, where a stream has to be told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,10 +136,11 @@ class JointLayer(AttentionLayer, Protocol):
         ...
 
     @property
-    def begin(self) -> Callable[[Mapping[str, Any], Tensor, Tensor], Stream] | None:
-        """From the network's arguments, encoded texts and their rows in the batch to a stream of texts.
+    def begin(self) -> Callable[[Mapping[str, Any], Tensor, Tensor, Tensor | None], Stream] | None:
+        """From the network's arguments, encoded texts, their rows in the batch, and which of their tokens are
+        no padding (None: all), to a stream of texts.
 
-        None where a layer has no weights of the text's own, and therefore takes no stream.
+        None where a layer takes no stream.
         """
         ...
 
@@ -167,7 +176,7 @@ class Facts:
     """What a loaded model says about itself; `steps` and `guidance` are usual ones of its branch.
 
     `timesteps` are those that a few-step model was trained for, none where it was trained for all. `notes`
-    say what had to be decided about it.
+    say what had to be decided about it. `guided`: whether it can be guided at all.
     """
 
     branch: str
@@ -178,6 +187,7 @@ class Facts:
     prediction: str
     timesteps: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    guided: bool = True
 
 
 @runtime_checkable

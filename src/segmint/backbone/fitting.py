@@ -7,6 +7,8 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 
 from segmint.errors import ModelError
 
+_TEXT_WIDTHS = ("caption_channels", "cap_feat_dim", "joint_attention_dim")
+"""What transformers call the width of the text that they read."""
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 
@@ -78,21 +80,29 @@ def _text_problems(pipe: Any) -> Iterator[str]:
             )
 
 
-def transformer_problems(pipe: Any, *, packed: int = 1) -> Iterator[str]:
+def transformer_problems(
+    pipe: Any, *, packed: int = 1, text: str = "text_encoder", layers: int = 1
+) -> Iterator[str]:
     """What of a transformer does not fit the VAE and the text encoder beside it.
 
     Args:
         pipe: the pipeline.
         packed: latent positions that one of the transformer's own holds.
+        text: the part that writes what the transformer reads, if it is there.
+        layers: hidden states of it that lie side by side.
     """
     config = pipe.transformer.config
     latent = getattr(pipe.vae.config, "latent_channels", None) or pipe.vae.config.z_dim
     if config.in_channels != latent * packed:
         yield f"part 'transformer' takes {config.in_channels} channels, part 'vae' makes {latent * packed}"
-    wide = getattr(config, "caption_channels", None)
-    width = getattr(pipe.text_encoder.config, "d_model", None)
-    if wide and width and wide != width:
-        yield f"part 'transformer' reads text {wide} numbers wide, part 'text_encoder' writes {width}"
+    encoder = getattr(pipe, text, None)
+    if encoder is None:
+        return
+    wide = next((config[name] for name in _TEXT_WIDTHS if config.get(name)), None)
+    own = encoder.config.get_text_config()
+    width = layers * getattr(own, "d_model", own.hidden_size)
+    if wide != width:
+        yield f"part 'transformer' reads text {wide} numbers wide, part {text!r} writes {width}"
 
 
 def flow_problems(scheduler: Any) -> Iterator[str]:

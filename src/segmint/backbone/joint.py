@@ -6,7 +6,7 @@ the image, and are seen by nobody, so that the image stays what it is. Source: H
 (ConceptAttention), eqs. 5–8.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -62,12 +62,13 @@ class DoubleLayer:
     block: Any
     part: Part
     patch: int
-    begin: Callable[[Mapping[str, Any], Tensor, Tensor], Stream] | None
+    begin: Callable[[Mapping[str, Any], Tensor, Tensor, Tensor | None], Stream] | None
     follow: Callable[[Any, Stream, Joint], Tensor] | None
     rotate: Rotate = unrotated
     heads_first: bool = False
     known_for: tuple[KnownFor, ...] = ()
     kind: Kind = "joint"
+    linear: bool = False
 
     @property
     def level(self) -> int:
@@ -125,11 +126,13 @@ class DoubleLayer:
             (attn.norm_k or attn.to_k).register_forward_hook(keep("keys")),
             attn.to_v.register_forward_hook(keep("values")),
             (attn.norm_added_k or attn.add_k_proj).register_forward_hook(keep("text_keys")),
+            attn.add_v_proj.register_forward_hook(keep("text_values")),
             attn.to_out[0].register_forward_pre_hook(finished),
         )
 
     def _joint(self, seen: Mapping[str, Any], outputs: Tensor) -> Joint:
-        split = {name: self._by_head(seen[name]) for name in ("queries", "keys", "values", "text_keys")}
+        names = ("queries", "keys", "values", "text_keys", "text_values")
+        split = {name: self._by_head(seen[name]) for name in names}
         tokens = split["text_keys"].shape[2]
         for name in ("queries", "keys", "text_keys"):
             split[name] = self.rotate(split[name], seen["rotary"], tokens, name == "text_keys")
@@ -172,6 +175,50 @@ def attended(stream: Stream, queries: Tensor, keys: Tensor, values: Tensor, join
     return flat(found)
 
 
+def repeated(values: Tensor, heads: int) -> Tensor:
+    """Keys or values of fewer heads (grouped queries), once for each head."""
+    times = heads // values.shape[1]
+    return values.repeat_interleave(times, dim=1) if times > 1 else values
+
+
+def attend_along(
+    stream: Stream,
+    normed: Tensor,
+    joint: Joint,
+    projections: Sequence[Any],
+    norms: Sequence[Any],
+    *,
+    turn: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """What texts make of themselves and the image, by the modules that make queries, keys and values.
+
+    Args:
+        stream: on its way.
+        normed: its state, as the projections take it.
+        joint: the image's part of the call.
+        projections: of queries, keys and values; hooks of theirs are passed by, which are for the prompt.
+        norms: of queries and keys, None where there are none.
+        turn: gives queries and keys a place.
+    """
+    queries, keys, values = (
+        rearrange(each.forward(normed), "text token (head d) -> text head token d", d=joint.keys.shape[-1])
+        for each in projections
+    )
+    queries, keys = (
+        each if norm is None else norm.forward(each)
+        for norm, each in zip(norms, (queries, keys), strict=True)
+    )
+    if turn:
+        queries, keys = turn(queries), turn(keys)
+    heads = joint.keys.shape[1]
+    return attended(stream, queries, repeated(keys, heads), repeated(values, heads), joint)
+
+
+def of_text(attn: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The text's own projections and norms of a module of joint attention."""
+    return (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj), (attn.norm_added_q, attn.norm_added_k)
+
+
 def follow_zero(layer: DoubleLayer, stream: Stream, joint: Joint) -> Tensor:
     """Through a block modulated by adaptive layer norms (SD 3, FLUX); the last one of SD 3 ends there."""
     block, attn = layer.block, layer.block.attn
@@ -181,16 +228,7 @@ def follow_zero(layer: DoubleLayer, stream: Stream, joint: Joint) -> Tensor:
         normed = block.norm1_context(stream.state, stream.condition)
     else:
         normed, *gates = block.norm1_context(stream.state, emb=stream.condition)
-    # `forward` passes by the hooks, which are for the prompt's own text
-    split = [
-        rearrange(project.forward(normed), "text token (head d) -> text head token d", head=layer.heads)
-        for project in (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj)
-    ]
-    queries, keys = (
-        values if norm is None else norm.forward(values)
-        for norm, values in zip((attn.norm_added_q, attn.norm_added_k), split[:2], strict=True)
-    )
-    found = attended(stream, queries, keys, split[2], joint)
+    found = attend_along(stream, normed, joint, *of_text(attn))
     if not last:
         gate, shift, scale, gate_wide = gates
         state = stream.state + gate[:, None] * attn.to_add_out(found)

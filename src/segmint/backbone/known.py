@@ -24,6 +24,8 @@ _RAIL_M = "CreativeML Open RAIL-M"
 _RAIL_PLUS = "CreativeML Open RAIL++-M"
 _SAI_COMMUNITY = "Stability AI Community License"
 _FLUX_DEV = "FLUX.1 [dev] Non-Commercial License"
+_FLUX_OTHER = "FLUX Non-Commercial License"
+_SANA = "NVIDIA Source Code License v2 (custom); its text encoder: Gemma Terms of Use"
 _SAI = "Stability AI Non-Commercial Research Community License"
 
 
@@ -215,6 +217,77 @@ KNOWN: tuple[KnownModel, ...] = (
         steps=50,
         guidance=4.0,
         note="a large model that follows long prompts; each step is two calls",
+    ),
+    KnownModel(
+        id="Tongyi-MAI/Z-Image-Turbo",
+        family="z-image",
+        size_px=1024,
+        licence="Apache-2.0",
+        steps=9,
+        guidance=0.0,
+        note="eight to nine steps, no guidance",
+    ),
+    KnownModel(
+        id="Tongyi-MAI/Z-Image",
+        family="z-image",
+        size_px=1024,
+        licence="Apache-2.0",
+        steps=50,
+        guidance=4.0,
+    ),
+    KnownModel(
+        id="black-forest-labs/FLUX.2-klein-4B",
+        family="flux2-klein",
+        size_px=1024,
+        licence="Apache-2.0",
+        steps=4,
+        guidance=1.0,
+        note="four steps, no guidance",
+    ),
+    KnownModel(
+        id="black-forest-labs/FLUX.2-klein-base-4B",
+        family="flux2-klein",
+        size_px=1024,
+        licence="Apache-2.0",
+        steps=50,
+        guidance=4.0,
+        note="each step is two calls",
+    ),
+    KnownModel(
+        id="black-forest-labs/FLUX.2-klein-9B",
+        family="flux2-klein",
+        size_px=1024,
+        licence=_FLUX_OTHER,
+        steps=4,
+        guidance=1.0,
+        note="gated; four steps, no guidance",
+    ),
+    KnownModel(
+        id="black-forest-labs/FLUX.2-dev",
+        family="flux2-dev",
+        size_px=1024,
+        licence=_FLUX_OTHER,
+        steps=50,
+        guidance=4.0,
+        note="gated; 32 billion weights; guidance is built in, so there is one half only",
+    ),
+    KnownModel(
+        id="Efficient-Large-Model/Sana_1600M_1024px_diffusers",
+        family="sana",
+        size_px=1024,
+        licence=_SANA,
+        steps=20,
+        guidance=4.5,
+        note="linear attention on a grid of 32×32; research use",
+    ),
+    KnownModel(
+        id="Alpha-VLLM/Lumina-Image-2.0",
+        family="lumina2",
+        size_px=1024,
+        licence="Apache-2.0",
+        steps=50,
+        guidance=4.0,
+        note="each step is two calls",
     ),
 )
 

@@ -32,7 +32,8 @@ def encode_images(pipe: Any, images: Sequence[Image]) -> Float32[Tensor, "item c
     pixels = torch.from_numpy(np.stack(images)).movedim(-1, 1).to(pipe._execution_device, torch.float32)
     with _upcast(pipe.vae):
         encoded = pipe.vae.encode((pixels / 127.5 - 1).to(pipe.vae.dtype))
-    found = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    plain = next((getattr(encoded, each) for each in ("latents", "latent") if hasattr(encoded, each)), None)
+    found = encoded.latent_dist.mode() if plain is None else plain
     latents: Tensor = found.float()
     if getattr(config, "latents_mean", None) and getattr(config, "latents_std", None):
         mean = torch.tensor(config.latents_mean).view(1, -1, 1, 1).to(latents)

@@ -26,7 +26,8 @@ class OffsetReader:
 
     `limit`: rows that the text encoder gives. `wrap`: what the pipeline makes of a text before it is
     tokenised. `dropped`: rows that the pipeline cuts off in front. `apart`: phrases are encoded each by
-    itself and laid end to end, each one concept; else they are one text, joined by blanks.
+    itself and laid end to end, each one concept; else they are one text, joined by blanks. `padded_left`:
+    padding stands before the text, up to the limit.
     """
 
     tokenizer: Any
@@ -34,6 +35,7 @@ class OffsetReader:
     wrap: Callable[[str], str] = str
     dropped: int = 0
     apart: bool = False
+    padded_left: bool = False
 
     def class_texts(self, phrases: Sequence[str]) -> tuple[Text, ...]:
         """As `TextReader.class_texts`; the first token of each text is the background concept."""
@@ -54,9 +56,10 @@ class OffsetReader:
     def prompt_text(self, prompt: str, phrases: Iterable[str], *, padded: bool = True) -> Text:
         """As `TextReader.prompt_text`; its words are told apart, and first and last the end token."""
         del padded  # whether padding is seen is the model's own mask
-        wrapped, inner, spans = self._read(prompt)
+        wrapped, inner, spans, many = self._read(prompt)
         kept = [(row, span) for row, span in spans if row < self.limit - 1]
-        end = (min(spans[-1][0] + 1, self.limit - 1),) if spans else (0,)
+        last = min(spans[-1][0] + 1, self.limit - 1) if spans else 0
+        end = (last,) if last < many else ()
         wanted = tuple(dict.fromkeys(phrases))
         places = []
         for phrase in wanted:
@@ -71,24 +74,34 @@ class OffsetReader:
             phrase_rows=tuple(places),
             truncated=len(kept) < len(spans),
             rows=(end, *((row,) for row, _ in kept), end),
-            length=end[0] + 1,
+            length=last + len(end),
         )
 
-    def _read(self, text: str) -> tuple[str, Span, list[tuple[int, Span]]]:
-        """The text as it is tokenised, where in it the text itself stands, and that part's rows and spans."""
+    def _read(self, text: str) -> tuple[str, Span, list[tuple[int, Span]], int]:
+        """The text as it is tokenised, where in it the text itself stands, that part's rows and spans, and
+        how many rows all of it has.
+        """
         before, _, after = self.wrap(_MARK).partition(_MARK)
         wrapped = self.wrap(text)
         inner = len(before), len(wrapped) - len(after)
-        found = self.tokenizer(wrapped, return_offsets_mapping=True, truncation=False, verbose=False)
+        begun = bool(self.tokenizer.bos_token) and wrapped.startswith(self.tokenizer.bos_token)
+        found = self.tokenizer(
+            wrapped,
+            return_offsets_mapping=True,
+            truncation=False,
+            verbose=False,
+            add_special_tokens=not begun,  # a template that brings its own start token gets no second one
+        )
+        moved = self.limit - len(found["offset_mapping"]) if self.padded_left else 0
         spans = [
-            (row - self.dropped, (start, end))
+            (row - self.dropped + max(0, moved), (start, end))
             for row, (start, end) in enumerate(found["offset_mapping"])
             if end > start and _meet((start, end), inner) and wrapped[start:end].strip()
         ]
-        return wrapped, inner, spans
+        return wrapped, inner, spans, len(found["offset_mapping"]) - self.dropped + max(0, moved)
 
     def _own_rows(self, phrase: str) -> Rows:
-        _, _, spans = self._read(phrase)
+        _, _, spans, _ = self._read(phrase)
         if not spans:
             raise PromptError(
                 f"phrase {phrase!r} is empty to the model's tokenizer; give words that describe the class"
@@ -108,7 +121,7 @@ class OffsetReader:
     def _joined(self, phrases: Sequence[str]) -> Text | None:
         """One text of the background concept and the phrases; None where it is longer than the limit."""
         text = " ".join((CONCEPT, *phrases))
-        wrapped, (at, _), spans = self._read(text)
+        wrapped, (at, _), spans, many = self._read(text)
         if spans[-1][0] >= self.limit - 1 and len(phrases) > 1:
             return None
         own: list[list[int]] = []
@@ -125,14 +138,15 @@ class OffsetReader:
             )
         first = len(own[0])
         words = [spans[place] for place in range(first, len(spans))]
-        end = (spans[-1][0] + 1,)
+        last = spans[-1][0] + 1
+        end = (last,) if last < many else ()
         return Text(
             text=text,
             tokens=(f"<{CONCEPT}>", *(wrapped[start:stop].strip() for _, (start, stop) in words), EOT),
             phrases=tuple(phrases),
             phrase_rows=tuple(tuple(1 + place - first for place in places) for places in own[1:]),
             rows=(tuple(spans[place][0] for place in own[0]), *((row,) for row, _ in words), end),
-            length=end[0] + 1,
+            length=last + len(end),
         )
 
 
@@ -147,3 +161,10 @@ def _places(phrase: str, text: str, inner: Span) -> list[Span]:
 
 def _meet(one: Span, other: Span) -> bool:
     return one[0] < other[1] and other[0] < one[1]
+
+
+def as_chat(words: Any, text: str, **arguments: Any) -> str:
+    """A text as the one message of a chat, as a tokenizer's own template has it."""
+    messages = [{"role": "user", "content": text}]
+    found: str = words.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **arguments)
+    return found

@@ -367,8 +367,9 @@ class AffinityTap:
             split_q = rearrange(half_q.float(), "item cell (head d) -> item head cell d", head=layer.heads)
             split_k = rearrange(half_k.float(), "item cell (head d) -> item head d cell", head=layer.heads)
             for item, head in np.ndindex(self.items, layer.heads):
-                scores = (split_q[item, head] * layer.scale) @ split_k[item, head]
-                self.total[item].add_(scores.softmax(-1), alpha=1 / layer.heads)
+                asked, answering = split_q[item, head] * layer.scale, split_k[item, head]
+                shares = linear_shares(asked, answering) if layer.linear else (asked @ answering).softmax(-1)
+                self.total[item].add_(shares, alpha=1 / layer.heads)
             self.readings += 1
 
     def affinities(self) -> list[Affinity]:
@@ -377,6 +378,14 @@ class AffinityTap:
             raise RuntimeError("no self-attention was read: run the UNet inside `capturing` first")
         values = (self.total / self.readings).cpu().numpy()
         return [Affinity(grid=self.grid, values=values[item]) for item in range(self.items)]
+
+
+def linear_shares(
+    queries: Float32[Tensor, "cell d"], keys: Float32[Tensor, "d key"]
+) -> Float32[Tensor, "cell key"]:
+    """Attention whose weights are products of what is positive, as Sana's layers compute it."""
+    weights = queries.relu() @ keys.relu()
+    return weights / weights.sum(1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
 
 
 def held_bytes(maps: Sequence[MapTap], features: FeatureTap | None, affinity: AffinityTap | None) -> int:

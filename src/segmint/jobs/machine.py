@@ -57,6 +57,11 @@ FOOTPRINTS: Mapping[str, Footprint] = {
     "flux1-schnell": Footprint(image_px=1024, parameters=16_870_000_000, values_an_image=949_000_000),
     "flux1-dev": Footprint(image_px=1024, parameters=16_870_000_000, values_an_image=949_000_000),
     "qwen-image": Footprint(image_px=1024, parameters=28_850_000_000, values_an_image=1_163_000_000),
+    "z-image": Footprint(image_px=1024, parameters=10_250_000_000, values_an_image=1_049_000_000),
+    "flux2-klein": Footprint(image_px=1024, parameters=7_980_000_000, values_an_image=911_000_000),
+    "flux2-dev": Footprint(image_px=1024, parameters=56_300_000_000, values_an_image=936_000_000),
+    "sana": Footprint(image_px=1024, parameters=4_500_000_000, values_an_image=880_000_000),
+    "lumina2": Footprint(image_px=1024, parameters=5_300_000_000, values_an_image=974_000_000),
 }
 USABLE = 0.6
 """Share of the free memory to plan with: shapes do not show the libraries' workspaces and fragmentation."""

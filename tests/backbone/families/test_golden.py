@@ -142,7 +142,8 @@ def test_concepts_pass_sd3_as_published(reference: Path) -> None:
     streams: list[Stream] = []
 
     def begin(_: Any, __: Any, kwargs: Any) -> None:
-        streams[:] = [backbone.layers[0].begin(kwargs, data["in_concepts"].float(), torch.tensor([0]))]  # type: ignore[attr-defined]
+        begun = backbone.layers[0].begin  # type: ignore[attr-defined]
+        streams[:] = [begun(kwargs, data["in_concepts"].float(), torch.tensor([0]), None)]
 
     handles.append(backbone.network.register_forward_pre_hook(begin, with_kwargs=True))
     for layer in backbone.layers:
@@ -189,3 +190,50 @@ def test_qwen_image_is_read_as_it_computes(reference: Path) -> None:
     np.testing.assert_allclose(joint.outputs[0], data["qwenimage/block1_o_x"], atol=1e-4)
     words = shares_of_text(joint, 0, 14, layer.scale).mean(0).T
     np.testing.assert_allclose(words, data["qwenimage/block1_I2T_mean_heads"], atol=3e-6)
+
+
+@torch.inference_mode()
+def test_z_image_is_read_as_it_computes(reference: Path) -> None:
+    """Two texts of unlike length, both padded to 32 rows by learned tokens, which are attended to."""
+    backbone, data = model(reference / "dit" / "tiny_zimage"), golden(reference, "pipelines")
+    layer = backbone.layers[1]
+    found: list[torch.Tensor] = []
+    captions = [data["zimage/call0_cap0"].float(), data["zimage/call0_cap1"].float()]
+    images = list(data["zimage/call0_x"].float())
+    joint = heard(
+        layer, lambda: found.extend(backbone.network(images, data["zimage/call0_t"].float(), captions).sample)
+    )
+    np.testing.assert_allclose(found[0], data["zimage/call0_out0"], atol=1e-4)
+    np.testing.assert_allclose(joint.outputs[0], data["zimage/layer1_o_rows"][0, :256], atol=1e-4)
+    words = shares_of_text(joint, 0, 17, layer.scale).mean(0).T
+    np.testing.assert_allclose(words, data["zimage/layer1_I2T_mean_heads"], atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "guidance", "negative"),
+    [
+        ("flux", 3.5, None),
+        ("sd3", 4.0, ""),
+        ("pixart", 4.0, ""),
+        ("zimage", 3.0, "sky"),
+        ("qwenimage", 3.0, "sky"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@torch.inference_mode()
+def test_pipelines_draw_what_their_own_classes_draw(
+    reference: Path, name: str, guidance: float, negative: str | None
+) -> None:
+    backbone, data = model(reference / "dit" / f"tiny_{name}"), golden(reference, "pipelines")
+    noise = data[f"{name}/in_latents"].float()
+    own = backbone.family.arguments(
+        backbone.pipe,
+        noise if noise.ndim == 4 else unpacked(noise, 32, 32),
+        [backbone.encoder.encode("a photo of a dog and a pot plant")],
+        None if negative is None else [backbone.encoder.encode(negative or None, negative=True)],
+        guidance=guidance,
+        on_step=None,
+    )
+    drawn = backbone.pipe(**own, height=256, width=256, num_inference_steps=3, output_type="latent").images
+    known = data[f"{name}/final_latents"]
+    np.testing.assert_allclose(drawn, known, atol=1e-4 * float(known.abs().max()))

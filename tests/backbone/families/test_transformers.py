@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import cache
+from math import prod
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_transformers import BUILDERS
 
 from segmint.artifacts import Generation, PromptSpec
 from segmint.attention import NOTHING, AffinityRequest, CaptureRequest, FeatureRequest, MapRequest, Reading
@@ -21,7 +23,7 @@ from segmint.masks.methods import METHODS, prompt_maps
 from segmint.masks.settings import profile
 
 Make = Callable[..., PromptSpec]
-FAMILIES = ("pixart", "sd3", "flux", "qwenimage")
+FAMILIES = ("pixart", "sd3", "flux", "qwenimage", "zimage", *BUILDERS)
 # diffusers' own DPM-Solver, on numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 WIDE = SamplingSettings(steps=2, height_px=96, width_px=128)
@@ -36,13 +38,18 @@ def model(folder: Path) -> DiffusersBackbone:
 
 
 @pytest.fixture(params=FAMILIES)
-def backbone(request: pytest.FixtureRequest, reference: Path) -> DiffusersBackbone:
-    return model(reference / "dit" / f"tiny_{request.param}")
+def backbone(request: pytest.FixtureRequest, family_folder: Callable[[str], Path]) -> DiffusersBackbone:
+    return model(family_folder(request.param))
 
 
 def drawn(outcomes: list[object]) -> list[Generation]:
     assert all(isinstance(each, Generation) for each in outcomes)
     return outcomes  # type: ignore[return-value]
+
+
+def grid_of(backbone: DiffusersBackbone) -> tuple[int, int]:
+    """One image token stands for so many pixels as sides must be multiples of."""
+    return 96 // backbone.info.size_multiple_px, 128 // backbone.info.size_multiple_px
 
 
 def test_capture_changes_no_pixel_and_batches_hardly_any(
@@ -67,13 +74,13 @@ def test_what_is_read_has_the_grids_shape(backbone: DiffusersBackbone, make_spec
     assert item.heads
     for head in item.heads:
         assert head.values.shape[0] == halves
-        assert head.grid == (6, 8)
-        assert head.values.shape[2] == 48
+        assert head.grid == grid_of(backbone)
+        assert head.values.shape[2] == prod(head.grid)
     assert item.affinity is not None
     np.testing.assert_allclose(item.affinity.values.sum(1), 1, rtol=1e-4)
     assert {name: maps.values.shape[1:] for name, maps in item.maps.items()} == {
-        "classes": (6, 8),
-        "prompt": (6, 8),
+        "classes": grid_of(backbone),
+        "prompt": grid_of(backbone),
     }
     assert all((maps.values >= 0).all() for maps in item.maps.values())
 
@@ -98,7 +105,7 @@ def test_photographs_are_looked_at(backbone: DiffusersBackbone, make_spec: Make)
     first, second = drawn(backbone.observe([image, image], [make_spec(0), make_spec(0)], sizes, ALL))
     np.testing.assert_allclose(first.heads[0].values, second.heads[0].values, atol=1e-4)
     np.testing.assert_array_equal(first.image, image)
-    assert first.heads[0].grid == (6, 8)
+    assert first.heads[0].grid == grid_of(backbone)
     assert np.isfinite(first.maps["classes"].values).all()
 
 
@@ -136,7 +143,10 @@ def test_every_method_makes_a_mask(backbone: DiffusersBackbone, make_spec: Make,
 
 def test_sizes_and_phrases_that_cannot_be_are_refused(backbone: DiffusersBackbone, make_spec: Make) -> None:
     odd = SamplingSettings(height_px=96, width_px=120)
-    with pytest.raises(ConfigError, match=r"96×120 px .* multiples of 16; the nearest size is 96×128"):
+    multiple = backbone.info.size_multiple_px
+    with pytest.raises(
+        ConfigError, match=rf"96×120 px .* multiples of {multiple}; the nearest size is 96×128"
+    ):
         backbone.check([make_spec(0)], odd, ALL)
     long = make_spec(0, classes=("x" * 5000,), prompt="a")
     with pytest.raises(PromptError, match="shorten it"):

@@ -4,14 +4,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from segmint.backbone.families.flux import FluxFamily
+from segmint.backbone.families.flux2 import Flux2Family
+from segmint.backbone.families.lumina2 import Lumina2Family
 from segmint.backbone.families.pixart import PixArtFamily
 from segmint.backbone.families.qwen import QwenFamily
+from segmint.backbone.families.sana import SanaFamily
 from segmint.backbone.families.sd3 import SD3Family
 from segmint.backbone.families.unet import UNetFamily
+from segmint.backbone.families.zimage import ZImageFamily
 from segmint.backbone.family import Family, present
 from segmint.errors import ModelError
 
-FAMILIES: list[Family] = [UNetFamily(), PixArtFamily(), SD3Family(), FluxFamily(), QwenFamily()]
+FAMILIES: list[Family] = [
+    UNetFamily(),
+    PixArtFamily(),
+    SanaFamily(),
+    SD3Family(),
+    FluxFamily(),
+    Flux2Family(),
+    QwenFamily(),
+    ZImageFamily(),
+    Lumina2Family(),
+]
 """The first that recognises a model has it."""
 
 

@@ -13,28 +13,23 @@ from typing import Any, Literal
 import torch
 from diffusers import FluxPipeline
 from diffusers.models.embeddings import apply_rotary_emb
-from einops import rearrange
 from torch import Tensor
 
-from segmint.artifacts import Grid
-from segmint.attention import Kind, Part
 from segmint.backbone.family import (
     Embedding,
     Facts,
     Halves,
-    Heard,
-    Joint,
-    KnownFor,
     Stream,
     known_for,
     part_by_depth,
 )
 from segmint.backbone.fitting import flow_problems, transformer_problems
 from segmint.backbone.flow import call_arguments, joined, packed, pooled, unpacked
-from segmint.backbone.joint import DoubleLayer, Handles, flat, follow_zero
+from segmint.backbone.joint import DoubleLayer, follow_zero
 from segmint.backbone.latents import encode_images, noised_by_flow
 from segmint.backbone.offsets import OffsetReader
 from segmint.backbone.settings import ModelSettings
+from segmint.backbone.shared import SharedLayer, text_first
 from segmint.errors import ModelError
 
 SUPPORTED = "FLUX.1 (a FluxTransformer2DModel)"
@@ -62,83 +57,6 @@ LIKENESS = 8 / 38
 PACK = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SingleLayer:
-    """Attention of a block in which text and image share all weights; its outputs come unprojected."""
-
-    name: str
-    block: Any
-    part: Part = "middle"
-    kind: Kind = "joint"
-    level: int = 1
-    known_for: tuple[KnownFor, ...] = ()
-    projection: None = None
-    begin: None = None
-    follow: None = None
-
-    @property
-    def heads(self) -> int:
-        """Number of attention heads."""
-        return int(self.block.attn.heads)
-
-    @property
-    def scale(self) -> float:
-        """1/√d."""
-        return float(self.block.attn.head_dim**-0.5)
-
-    def grid(self, latent: Grid) -> Grid:
-        """As `AttentionLayer.grid`."""
-        return latent[0] // PACK, latent[1] // PACK
-
-    def text_keys(self, embeds: Tensor) -> Tensor:
-        """As `AttentionLayer.text_keys`: a text has none before it has come through the blocks below."""
-        raise NotImplementedError(f"{self.name} is joint: texts are sent along")
-
-    def listen(self, what: Heard, hear: Callable[[Tensor], None]) -> Any:
-        """As `AttentionLayer.listen`."""
-        if what == "outputs":
-            return self.hear_all(lambda joint: hear(joint.outputs))
-        return self.hear_all(lambda joint: hear(flat(getattr(joint, what))))
-
-    def hear_all(self, hear: Callable[[Joint], None]) -> Any:
-        """As `JointLayer.hear_all`."""
-        attn, seen = self.block.attn, dict[str, Any]()
-
-        def keep(name: str) -> Callable[..., None]:
-            return lambda _, __, output: seen.__setitem__(name, output)
-
-        def begun(_: Any, __: Any, kwargs: Mapping[str, Any]) -> None:
-            seen["tokens"] = kwargs["encoder_hidden_states"].shape[1]
-            seen["rotary"] = kwargs["image_rotary_emb"]
-
-        def finished(_: Any, __: Any, output: Tensor) -> None:
-            hear(self._joint(seen, output))
-            seen.clear()
-
-        return Handles.of(
-            self.block.register_forward_pre_hook(begun, with_kwargs=True),
-            attn.norm_q.register_forward_hook(keep("queries")),
-            attn.norm_k.register_forward_hook(keep("keys")),
-            attn.to_v.register_forward_hook(keep("values")),
-            attn.register_forward_hook(finished),
-        )
-
-    def _joint(self, seen: Mapping[str, Any], outputs: Tensor) -> Joint:
-        tokens, rotary = seen["tokens"], seen["rotary"]
-        queries, keys = (
-            apply_rotary_emb(seen[name], rotary, sequence_dim=1).transpose(1, 2)
-            for name in ("queries", "keys")
-        )
-        values = rearrange(seen["values"], "batch row (head d) -> batch head row d", head=self.heads)
-        return Joint(
-            queries=queries[:, :, tokens:],
-            keys=keys[:, :, tokens:],
-            values=values[:, :, tokens:],
-            text_keys=keys[:, :, :tokens],
-            outputs=outputs[:, tokens:],
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class FluxFamily:
     """FLUX.1's pipeline."""
@@ -162,10 +80,13 @@ class FluxFamily:
 
     def check(self, pipe: Any) -> None:
         """As `Family.check`."""
-        for problem in (*transformer_problems(pipe, packed=PACK**2), *flow_problems(pipe.scheduler)):
+        for problem in (
+            *transformer_problems(pipe, packed=PACK**2, text="text_encoder_2"),
+            *flow_problems(pipe.scheduler),
+        ):
             raise ModelError(problem)
 
-    def layers(self, pipe: Any) -> tuple[DoubleLayer | SingleLayer, ...]:
+    def layers(self, pipe: Any) -> tuple[DoubleLayer | SharedLayer, ...]:
         """As `Family.layers`."""
         net = pipe.transformer
         double = net.transformer_blocks
@@ -178,15 +99,25 @@ class FluxFamily:
                     patch=PACK,
                     begin=partial(_begin, net),
                     follow=follow_zero,
-                    rotate=_rotate,
+                    rotate=rotate_by_place,
                     known_for=known_for(place, len(double), words=(EXPERT,), refining=(EXPERT, DEEPEST)),
                 )
                 for place, block in enumerate(double)
             ),
             *(
-                SingleLayer(
+                SharedLayer(
                     name=f"single_transformer_blocks.{place}.attn",
+                    network=net,
                     block=block,
+                    attn=block.attn,
+                    heads=int(block.attn.heads),
+                    head_dim=int(block.attn.head_dim),
+                    places=text_first,
+                    rotate=apply_rotary_emb,
+                    values=block.attn.to_v,
+                    last=None,
+                    part="middle",
+                    patch=PACK,
                     known_for=known_for(place, len(net.single_transformer_blocks), likeness=(LIKENESS,)),
                 )
                 for place, block in enumerate(net.single_transformer_blocks)
@@ -205,6 +136,7 @@ class FluxFamily:
             size_px=(side, side),
             size_multiple_px=factor * PACK,
             prediction="flow",
+            guided=distilled,
         )
 
     def reader(self, pipe: Any) -> OffsetReader:
@@ -264,13 +196,14 @@ def _rows(pipe: Any) -> int:
     return min(T5_ROWS[bool(pipe.transformer.config.guidance_embeds)], own)
 
 
-def _rotate(values: Tensor, rotary: Any, tokens: int, text: bool) -> Tensor:
+def rotate_by_place(values: Tensor, rotary: Any, tokens: int, text: bool) -> Tensor:
+    """As `joint.Rotate`, of [text, image]."""
     own = slice(None, tokens) if text else slice(tokens, None)
     found: Tensor = apply_rotary_emb(values, (rotary[0][own], rotary[1][own]))
     return found
 
 
-def _begin(net: Any, kwargs: Mapping[str, Any], embeds: Tensor, rows: Tensor) -> Stream:
+def _begin(net: Any, kwargs: Mapping[str, Any], embeds: Tensor, rows: Tensor, seen: Tensor | None) -> Stream:
     """Texts get a pooled vector of zeros. Source: ConceptAttention's code for FLUX."""
     dtype = embeds.dtype
     time = kwargs["timestep"][rows].to(dtype) * 1000
@@ -279,4 +212,4 @@ def _begin(net: Any, kwargs: Mapping[str, Any], embeds: Tensor, rows: Tensor) ->
         condition = net.time_text_embed(time, nothing)
     else:
         condition = net.time_text_embed(time, kwargs["guidance"][rows].to(dtype) * 1000, nothing)
-    return Stream(rows=rows, state=net.context_embedder(embeds), condition=condition)
+    return Stream(rows=rows, state=net.context_embedder(embeds), condition=condition, seen=seen)

@@ -54,6 +54,7 @@ class PixArtLayer:
     kind: Kind
     patch: int
     known_for: tuple[KnownFor, ...] = ()
+    linear: bool = False
 
     @property
     def level(self) -> int:
@@ -82,14 +83,16 @@ class PixArtLayer:
 
     def text_keys(self, embeds: Tensor) -> Tensor:
         """As `AttentionLayer.text_keys`."""
-        found: Tensor = self.module.to_k(self.caption(embeds))
-        return found
+        keys: Tensor = self.module.to_k(self.caption(embeds))
+        return keys if self.module.norm_k is None else self.module.norm_k(keys)
 
     def listen(self, what: Heard, hear: Callable[[Tensor], None]) -> Any:
         """As `AttentionLayer.listen`: the projections' outputs, and the input of the last."""
         if what == "outputs":
             return self.module.to_out[0].register_forward_pre_hook(lambda _, inputs: hear(inputs[0]))
-        projection = self.module.to_q if what == "queries" else self.module.to_k
+        module = self.module
+        asked, answering = module.norm_q or module.to_q, module.norm_k or module.to_k
+        projection = asked if what == "queries" else answering
         return projection.register_forward_hook(lambda _, __, output: hear(output))
 
 
@@ -183,7 +186,7 @@ class PixArtFamily:
         unconditional = negative or ()
         found: dict[str, Any] = {
             "prompt_embeds": torch.cat([each.tokens for each in positive]),
-            "prompt_attention_mask": _masks(positive),
+            "prompt_attention_mask": masks(positive),
             "negative_prompt": None,
             "guidance_scale": guidance if negative else 1.0,
             "latents": noise.to(pipe._execution_device, pipe.transformer.dtype),
@@ -192,7 +195,7 @@ class PixArtFamily:
         }
         if unconditional:
             found["negative_prompt_embeds"] = torch.cat([each.tokens for each in unconditional])
-            found["negative_prompt_attention_mask"] = _masks(unconditional)
+            found["negative_prompt_attention_mask"] = masks(unconditional)
         if on_step:
             found["callback"] = lambda step, *_: on_step(step + 1, len(pipe.scheduler.timesteps))
         return found
@@ -204,7 +207,7 @@ class PixArtFamily:
         found: Tensor = pipe.transformer(
             noisy.to(pipe.transformer.dtype),
             encoder_hidden_states=torch.cat([each.tokens for each in embeddings]),
-            encoder_attention_mask=_masks(embeddings),
+            encoder_attention_mask=masks(embeddings),
             timestep=torch.full((len(noisy),), level, device=noisy.device),
             added_cond_kwargs=_sizes(pipe, noisy),
             return_dict=False,
@@ -229,5 +232,6 @@ def _sizes(pipe: Any, noisy: Tensor) -> dict[str, Tensor | None]:
     }
 
 
-def _masks(embeddings: Sequence[Embedding]) -> Tensor:
+def masks(embeddings: Sequence[Embedding]) -> Tensor:
+    """Which rows are text and not padding, as one batch."""
     return torch.cat([each.real for each in embeddings if each.real is not None])

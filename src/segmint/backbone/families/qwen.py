@@ -15,14 +15,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from diffusers import QwenImagePipeline
 from diffusers.models.transformers.transformer_qwenimage import apply_rotary_emb_qwen
-from einops import rearrange
 from torch import Tensor
 
 from segmint.artifacts import Image
 from segmint.backbone.family import Embedding, Facts, Halves, Joint, Stream, part_by_depth
 from segmint.backbone.fitting import flow_problems, transformer_problems
 from segmint.backbone.flow import packed, unpacked
-from segmint.backbone.joint import DoubleLayer, attended
+from segmint.backbone.joint import DoubleLayer, attend_along, of_text
 from segmint.backbone.latents import noised_by_flow, step_end
 from segmint.backbone.offsets import OffsetReader
 from segmint.backbone.settings import ModelSettings
@@ -182,10 +181,10 @@ def _rotate(values: Tensor, rotary: Any, _tokens: int, text: bool) -> Tensor:
     return found
 
 
-def _begin(net: Any, kwargs: Mapping[str, Any], embeds: Tensor, rows: Tensor) -> Stream:
+def _begin(net: Any, kwargs: Mapping[str, Any], embeds: Tensor, rows: Tensor, seen: Tensor | None) -> Stream:
     state = net.txt_in(net.txt_norm(embeds))
     condition = net.time_text_embed(kwargs["timestep"][rows].to(state.dtype), state)
-    return Stream(rows=rows, state=state, condition=condition)
+    return Stream(rows=rows, state=state, condition=condition, seen=seen)
 
 
 def _follow(layer: DoubleLayer, stream: Stream, joint: Joint) -> Tensor:
@@ -193,12 +192,7 @@ def _follow(layer: DoubleLayer, stream: Stream, joint: Joint) -> Tensor:
     block, attn = layer.block, layer.block.attn
     first, second = block.txt_mod(stream.condition).chunk(2, dim=-1)
     normed, gate = block._modulate(block.txt_norm1(stream.state), first)
-    split = [
-        rearrange(project.forward(normed), "text token (head d) -> text head token d", head=layer.heads)
-        for project in (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj)
-    ]
-    queries, keys = attn.norm_added_q.forward(split[0]), attn.norm_added_k.forward(split[1])
-    found = attended(stream, queries, keys, split[2], joint)
+    found = attend_along(stream, normed, joint, *of_text(attn))
     state = stream.state + gate * attn.to_add_out(found)
     wide, gate = block._modulate(block.txt_norm2(state), second)
     stream.state = state + gate * block.txt_mlp(wide)

@@ -65,7 +65,7 @@ class SD3Family:
 
     def check(self, pipe: Any) -> None:
         """As `Family.check`."""
-        for problem in (*transformer_problems(pipe), *flow_problems(pipe.scheduler)):
+        for problem in (*transformer_problems(pipe, text="text_encoder_3"), *flow_problems(pipe.scheduler)):
             raise ModelError(problem)
 
     def layers(self, pipe: Any) -> tuple[DoubleLayer, ...]:
@@ -147,7 +147,7 @@ class SD3Family:
         return found
 
 
-def _begin(net: Any, kwargs: Mapping[str, Any], embeds: Tensor, rows: Tensor) -> Stream:
+def _begin(net: Any, kwargs: Mapping[str, Any], embeds: Tensor, rows: Tensor, seen: Tensor | None) -> Stream:
     """Texts get the prompt's own pooled vector. Source: ConceptAttention's code for SD 3."""
     condition = net.time_text_embed(kwargs["timestep"][rows], kwargs["pooled_projections"][rows])
-    return Stream(rows=rows, state=net.context_embedder(embeds), condition=condition)
+    return Stream(rows=rows, state=net.context_embedder(embeds), condition=condition, seen=seen)

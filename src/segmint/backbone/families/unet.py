@@ -49,6 +49,7 @@ class UNetLayer:
     kind: Kind
     level: int
     known_for: tuple[KnownFor, ...] = ()
+    linear: bool = False
 
     @property
     def heads(self) -> int:

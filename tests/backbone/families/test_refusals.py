@@ -1,0 +1,96 @@
+"""What cannot be drawn with is refused in one line: what was expected, what was found, what to do."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segmint.artifacts import PromptSpec
+from segmint.attention import NOTHING, CaptureRequest
+from segmint.backbone.families import family_of
+from segmint.backbone.loading import load
+from segmint.backbone.settings import ModelSettings, SamplingSettings
+from segmint.errors import ConfigError, ModelError, PromptError, SegmintError
+
+JOINT = ("sd3", "flux", "qwenimage", "zimage", "flux2-klein", "lumina2")
+ONE_ENCODER = ("pixart", "qwenimage", "zimage", "flux2-klein", "sana", "lumina2")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+Find = Callable[[str], Path]
+
+
+def refused(kind: type[SegmintError], match: str, action: Callable[[], Any]) -> None:
+    with pytest.raises(kind, match=match) as told:
+        action()
+    assert "\n" not in str(told.value)
+
+
+def opened(folder: Path) -> Any:
+    return load(ModelSettings(id=str(folder)), "cpu")
+
+
+@pytest.mark.parametrize("name", ["Chroma", "CogView4", "HiDreamImage", "Krea2", "AuraFlow", "SanaVideo"])
+def test_an_unknown_layout_is_told_what_is_known(name: str) -> None:
+    index = {"_class_name": f"{name}Pipeline", "transformer": ["diffusers", f"{name}Transformer2DModel"]}
+    known = r"FLUX\.1 .*FLUX\.2 .*Qwen-Image .*Z-Image .*Lumina 2"
+    refused(
+        ModelError, rf"is a {name}Pipeline, whose .* is not understood; .*{known}", lambda: family_of(index)
+    )
+
+
+@pytest.mark.parametrize("name", [*ONE_ENCODER, "flux", "sd3"])
+def test_a_text_encoder_that_is_missing(name: str, family_folder: Find, tmp_path: Path) -> None:
+    folder = shutil.copytree(family_folder(name), tmp_path / name)
+    shutil.rmtree(folder / "text_encoder")
+    refused(ModelError, r"part 'text_encoder' is missing .* fetch the model again", lambda: opened(folder))
+    index = json.loads((folder / "model_index.json").read_text())
+    index["text_encoder"] = [None, None]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    refused(ModelError, r"lists no text_encoder in its model_index.json; supported", lambda: opened(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "other"),
+    [
+        ("zimage", "text_encoder", "lumina2"),
+        ("qwenimage", "vae", "flux2-klein"),
+        ("flux2-klein", "vae", "flux"),
+        ("sana", "scheduler", "pixart"),
+    ],
+)
+def test_parts_of_another_model(
+    name: str, part: str, other: str, family_folder: Find, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(family_folder(name), tmp_path / name)
+    shutil.rmtree(folder / part)
+    shutil.copytree(family_folder(other) / part, folder / part)
+    refused(ModelError, rf"model {folder}: .*|cannot be loaded from {folder}", lambda: opened(folder))
+
+
+def test_a_text_of_another_width(family_folder: Find) -> None:
+    backbone = opened(family_folder("zimage"))
+    backbone.pipe.transformer.register_to_config(cap_feat_dim=24)
+    said = "reads text 24 numbers wide, part 'text_encoder' writes 32"
+    refused(ModelError, said, lambda: backbone.family.check(backbone.pipe))
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_a_phrase_that_cannot_be_placed(
+    name: str, family_folder: Find, make_spec: Callable[..., PromptSpec]
+) -> None:
+    backbone = opened(family_folder(name))
+    spec = make_spec(0, classes=("dog",), phrases=((" ",),), prompt="a dog")
+    check = lambda: backbone.check([spec], SamplingSettings(), CaptureRequest())  # noqa: E731
+    refused(PromptError, r"item item-0: phrase ' ' is empty to the model's tokenizer; give words", check)
+
+
+def test_guidance_of_a_model_that_does_without(
+    family_folder: Find, make_spec: Callable[..., PromptSpec]
+) -> None:
+    backbone = opened(family_folder("flux2-klein"))
+    backbone.pipe.register_to_config(is_distilled=True)
+    guided = SamplingSettings(guidance=3.0)
+    said = r"takes no guidance \(it was trained to do without\); --guidance asks for 3: leave it out"
+    refused(ConfigError, said, lambda: backbone.check([make_spec(0)], guided, NOTHING))
