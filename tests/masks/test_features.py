@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 
 from segmint.artifacts import Generation, HeadFeatures, PromptSpec, TokenMaps
 from segmint.errors import GenerationError
-from segmint.masks.features import condense, principal_columns, scaled, summarise
+from segmint.masks.features import condense, place_share, principal_columns, scaled, summarise
 from segmint.masks.settings import FeatureSettings, profile
 
 FIXTURES = ("a_pndm4_g7.5_256", "a_ddim4_g7.5_256", "a_pndm4_g1_256")
@@ -104,3 +104,31 @@ def test_half_precision_features_are_condensed_as_their_values_in_full() -> None
         for each in (values, values.astype(np.float32))
     )
     np.testing.assert_array_equal(half[0].values, full[0].values)
+
+
+def test_a_layer_that_only_tells_places_is_known_by_its_features() -> None:
+    down, across = np.meshgrid(np.linspace(0, 1, 4), np.linspace(0, 1, 6), indexing="ij")
+    ramps = np.stack([down, across, 0.3 * down + 0.7 * across]).astype(np.float32)
+    assert place_share(ramps) == pytest.approx(1, abs=1e-5)
+    checks = np.indices((4, 6)).sum(0) % 2
+    assert place_share(checks[None].astype(np.float32)) < 0.05
+    assert place_share(np.ones((2, 4, 6), np.float32)) == 0
+
+
+def test_layers_of_much_place_are_left_out_but_never_all() -> None:
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 1, 24, dtype=np.float32)
+    place = np.stack([ramp * (1 + each) for each in range(4)], -1)[None, None]
+    noise = rng.normal(size=(1, 1, 24, 4)).astype(np.float32)
+    layers = [
+        HeadFeatures(layer=name, grid=(4, 6), values=np.ascontiguousarray(values))
+        for name, values in (("place", place), ("thing", noise))
+    ]
+
+    def kept(most: float) -> list[str]:
+        found = condense(layers, FeatureSettings(components=1, most_place=most))
+        return [each.layer for each in found]
+
+    assert kept(1.0) == ["place", "thing"]
+    assert kept(0.5) == ["thing"]
+    assert kept(0.0001) == ["thing"]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from segmint.errors import ConfigError
 from segmint.masks.foreground import balanced_threshold, foreground, otsu
 from segmint.masks.ridge import Features
 from segmint.masks.settings import CompetitionSettings
@@ -82,3 +83,18 @@ def test_change_by_texts_corrects_a_start_token_that_misses_half_of_a_thing() ->
     assert ((both > 0.5) == inside).all()
     assert both.min() >= 0
     assert both.max() <= 1
+
+
+@pytest.mark.parametrize(("stands_out", "side"), [("background", 6), ("change", 14)])
+def test_the_foreground_is_of_what_the_rules_take_it_from(stands_out: str, side: int) -> None:
+    token, change = (np.where(picture(each), 1.0, 0.0).ravel() for each in (6, 14))
+    features = Features(values=np.stack([token, change], axis=1), count=2)
+    rules = CompetitionSettings.model_validate({"stands_out": stands_out, "foreground_ridge": 0.0})
+    found = foreground(1 - token, change, features, GRID, rules)
+    assert ((found > 0.5).reshape(GRID) == picture(side)).all()
+
+
+def test_change_alone_has_to_be_captured() -> None:
+    rules = CompetitionSettings(stands_out="change")
+    with pytest.raises(ConfigError, match=r"no denoising evidence to take it from; set masks.denoising.use"):
+        foreground(np.ones(1024), None, Features(values=np.ones((1024, 1)), count=1), GRID, rules)

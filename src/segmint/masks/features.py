@@ -60,7 +60,28 @@ def condense(heads: Sequence[HeadFeatures], settings: FeatureSettings) -> tuple[
         height, width = layer.grid
         values = rearrange(columns, "column (h w) -> column h w", h=height, w=width)
         found.append(LayerComponents(layer=layer.layer, values=values))
-    return tuple(found)
+    if settings.most_place == 1:
+        return tuple(found)
+    shares = [place_share(each.values) for each in found]
+    most = max(settings.most_place, min(shares, default=0.0))
+    return tuple(each for each, share in zip(found, shares, strict=True) if share <= most)
+
+
+def place_share(columns: Float32[np.ndarray, "column layer_h layer_w"]) -> float:
+    """How much of the columns' variance a linear map of x and y explains, from 0 to 1.
+
+    Many blocks of a transformer say where a position is rather than what is there, and clusters of their
+    features are bands and corners. Nothing but the features is needed to tell.
+    """
+    height, width = columns.shape[1:]
+    centred = columns - columns.mean(axis=(1, 2), keepdims=True)
+    down, across = (np.linspace(-1, 1, side, dtype=np.float32) for side in (height, width))
+    explained = (centred.mean(axis=2) @ down) ** 2 * (width / max(float(down @ down), 1e-12))
+    explained = explained + (centred.mean(axis=1) @ across) ** 2 * (
+        height / max(float(across @ across), 1e-12)
+    )
+    whole = (centred**2).sum(axis=(1, 2))
+    return float(explained.sum() / max(float(whole.sum()), 1e-12))
 
 
 def principal_columns(layer: HeadFeatures, components: int) -> Float32[np.ndarray, "column cell"]:

@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from segmint.artifacts import Grid
+from segmint.errors import ConfigError
 from segmint.masks.ridge import Features, Positions, regressed
 from segmint.masks.settings import CompetitionSettings
 
@@ -45,16 +46,34 @@ def foreground(
         change: `DenoisingEvidence.change`, where it was captured.
         features: of the layers that know what stands out.
         grid: (height, width) of the positions.
-        rules: `foreground_ridge`, `change`, `balance`, `edge`.
+        rules: `foreground_ridge`, `stands_out`, `change`, `balance`, `edge`.
+
+    Raises:
+        ConfigError: the rules want the change alone, and it was not captured.
     """
-    signs = [-start_token] if change is None or not rules.change else [-start_token, change]
-    stacked = np.stack(signs, axis=1)
+    signs = _signs(start_token, change, rules)
+    stacked = np.stack([each for _, each in signs], axis=1)
     smooth = regressed(stacked, features, np.ones(len(start_token)), rules.foreground_ridge)
     height = _standard(smooth[:, 0])
-    if len(signs) > 1:
-        height = _standard(height + rules.change * _standard(smooth[:, 1]))
+    for (weight, _), values in zip(signs[1:], smooth.T[1:], strict=True):
+        height = _standard(height + weight * _standard(values))
     threshold = balanced_threshold(height.reshape(grid), rules.balance) if rules.balance else otsu(height)
     return np.asarray(expit((height - threshold) / rules.edge))
+
+
+def _signs(
+    start_token: Positions, change: Positions | None, rules: CompetitionSettings
+) -> list[tuple[float, Positions]]:
+    """What tells of the foreground, high where it is, with its weight beside the first."""
+    signs = [] if rules.stands_out == "change" else [(1.0, -start_token)]
+    if change is not None and rules.change and rules.stands_out != "background":
+        signs.append((rules.change, change))
+    if not signs:
+        raise ConfigError(
+            "masks.competition.stands_out is 'change', but there is no denoising evidence to take it from; "
+            "set masks.denoising.use, or take 'both'"
+        )
+    return signs
 
 
 def otsu(values: Positions) -> float:

@@ -23,6 +23,9 @@ class FeatureSettings(Settings):
 
     components: Annotated[int, Field(ge=1, le=64)] = 3
     """Principal components kept of each head. Source: report 2.1, "from 64 to 3"."""
+    most_place: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Layers whose components are place to more than this share are left out (the share of their variance
+    that a linear map of x and y explains); the least of them stays. 1 keeps all."""
 
 
 class ClusterSettings(Settings):
@@ -154,6 +157,9 @@ class CompetitionSettings(Settings):
     """Finest grids whose features say which class it is."""
     foreground_ridge: Annotated[float, Field(ge=0.0, le=1e6)] = 10.0
     """Penalty of the foreground's regression, in mean variances of a feature."""
+    stands_out: Literal["both", "background", "change"] = "both"
+    """What tells of the foreground: the start token or the concept "background", the change that texts of
+    classes make (guidance's difference), or both."""
     change: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
     """Weight of the change that texts of classes make beside the start token's map, for the foreground."""
     balance: Annotated[float, Field(ge=0.0, le=16.0)] = 0.8

@@ -146,7 +146,7 @@ def test_concepts_pass_sd3_as_published(reference: Path) -> None:
         streams[:] = [begun(kwargs, data["in_concepts"].float(), torch.tensor([0]), None)]
 
     handles.append(backbone.network.register_forward_pre_hook(begin, with_kwargs=True))
-    for layer in backbone.layers:
+    for layer in backbone.layers[: len(backbone.network.transformer_blocks)]:
         handles.append(
             layer.hear_all(lambda joint, own=layer: found.append(own.follow(own, streams[0], joint)))  # type: ignore[attr-defined]
         )

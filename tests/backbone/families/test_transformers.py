@@ -99,6 +99,21 @@ def test_phrases_of_several_tokens_are_read_whole(backbone: DiffusersBackbone, m
     }
 
 
+def test_the_second_attention_of_sd35_is_read_where_named(
+    family_folder: Callable[[str], Path], make_spec: Make
+) -> None:
+    backbone = model(family_folder("sd3"))
+    assert [each.name for each in backbone.layers if each.kind == "self"] == ["transformer_blocks.0.attn2"]
+    named = FeatureRequest(layers=("*.attn2",))
+    capture = CaptureRequest(features=named, maps=(), affinity=AffinityRequest(layers=("*.attn2",)))
+    (item,) = drawn(backbone.generate([make_spec(0)], WIDE, capture))
+    assert [each.layer for each in item.heads] == ["transformer_blocks.0.attn2"]
+    assert item.affinity is not None
+    np.testing.assert_allclose(item.affinity.values.sum(1), 1, rtol=1e-4)
+    (usual,) = drawn(backbone.generate([make_spec(0)], WIDE, ALL))
+    assert not any("attn2" in each.layer for each in usual.heads)
+
+
 def test_photographs_are_looked_at(backbone: DiffusersBackbone, make_spec: Make) -> None:
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     sizes = ObserveSettings(timesteps=(100, 600))

@@ -25,6 +25,7 @@ from segmint.backbone.family import (
     part_by_depth,
 )
 from segmint.backbone.fitting import scheduler_problems, transformer_problems
+from segmint.backbone.joint import flat
 from segmint.backbone.latents import encode_images, noised_by_variance
 from segmint.backbone.offsets import OffsetReader
 from segmint.backbone.settings import ModelSettings
@@ -45,7 +46,7 @@ _KINDS: tuple[tuple[str, Kind], ...] = (("attn1", "self"), ("attn2", "cross"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixArtLayer:
-    """One attention module; a cross-attention sees the caption as the model projects it."""
+    """One attention module by itself; a cross-attention sees the caption as the model projects it."""
 
     name: str
     module: Any
@@ -93,7 +94,9 @@ class PixArtLayer:
         module = self.module
         asked, answering = module.norm_q or module.to_q, module.norm_k or module.to_k
         projection = asked if what == "queries" else answering
-        return projection.register_forward_hook(lambda _, __, output: hear(output))
+        return projection.register_forward_hook(
+            lambda _, __, output: hear(output if output.ndim == 3 else flat(output))
+        )
 
 
 @dataclass(frozen=True, slots=True)

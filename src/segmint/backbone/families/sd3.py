@@ -1,7 +1,7 @@
 """The family of Stable Diffusion 3 and 3.5: joint attention over [image, text], guidance in two halves.
 
-The text is CLIP's rows, then T5's; words are looked up in CLIP's. Blocks of 3.5-medium that attend to the
-image a second time do so in a layer of their own, which is none of the joint ones.
+The text is CLIP's rows, then T5's; words are looked up in CLIP's. Blocks of 3.5-medium attend to the image a
+second time, in layers of their own (`attn2`), which are read where a recipe names them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ import torch
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
+from segmint.backbone.families.pixart import PixArtLayer
 from segmint.backbone.family import Embedding, Facts, Halves, Stream, known_for, part_by_depth
 from segmint.backbone.fitting import flow_problems, transformer_problems
 from segmint.backbone.flow import call_arguments, joined, pooled
@@ -68,22 +69,36 @@ class SD3Family:
         for problem in (*transformer_problems(pipe, text="text_encoder_3"), *flow_problems(pipe.scheduler)):
             raise ModelError(problem)
 
-    def layers(self, pipe: Any) -> tuple[DoubleLayer, ...]:
-        """As `Family.layers`."""
+    def layers(self, pipe: Any) -> tuple[DoubleLayer | PixArtLayer, ...]:
+        """As `Family.layers`: the joint ones, then those of the image alone, which are read where named."""
         net = pipe.transformer
         blocks = net.transformer_blocks
-        return tuple(
-            DoubleLayer(
-                name=f"transformer_blocks.{place}.attn",
-                block=block,
-                part=part_by_depth(place, len(blocks), MEANINGFUL),
-                patch=int(net.config.patch_size),
-                begin=partial(_begin, net),
-                follow=follow_zero,
-                heads_first=True,
-                known_for=known_for(place, len(blocks), words=(EXPERT,)),
-            )
-            for place, block in enumerate(blocks)
+        return (
+            *(
+                DoubleLayer(
+                    name=f"transformer_blocks.{place}.attn",
+                    block=block,
+                    part=part_by_depth(place, len(blocks), MEANINGFUL),
+                    patch=int(net.config.patch_size),
+                    begin=partial(_begin, net),
+                    follow=follow_zero,
+                    heads_first=True,
+                    known_for=known_for(place, len(blocks), words=(EXPERT,)),
+                )
+                for place, block in enumerate(blocks)
+            ),
+            *(
+                PixArtLayer(
+                    name=f"transformer_blocks.{place}.attn2",
+                    module=block.attn2,
+                    caption=None,
+                    part="middle",
+                    kind="self",
+                    patch=int(net.config.patch_size),
+                )
+                for place, block in enumerate(blocks)
+                if getattr(block, "attn2", None) is not None
+            ),
         )
 
     def describe(self, pipe: Any) -> Facts:
