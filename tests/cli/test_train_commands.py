@@ -102,6 +102,15 @@ def test_a_plan_tells_what_a_recipe_needs(capsys, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_recipe_without_its_prompts_is_refused_in_one_line(capsys, tmp_path):
+    code, out, said = segmint(capsys, "recipe", "syntagen", "--out", tmp_path / "x")
+    assert code == 2
+    assert "--template-prompts" in said
+    assert said.count("\n") == 1
+    assert not out
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_plan_is_plain_data_for_programs(capsys, tmp_path):
     code, out, _ = segmint(capsys, "recipe", "syntagen", "--out", tmp_path / "x", "--plan", "--json")
     assert code == 0

@@ -3,7 +3,7 @@ import pytest
 
 from segmint.artifacts import PromptSpec, TokenMaps
 from segmint.errors import ConfigError
-from segmint.masks.evidence import ClassQuery, class_evidence, token_rows
+from segmint.masks.evidence import ClassQuery, at_grid, class_evidence, token_rows
 from segmint.masks.settings import EvidenceSettings
 
 DOG = ClassQuery(name="dog", label_id=12, phrases=("dog",))
@@ -65,3 +65,15 @@ def test_queries_of_a_spec() -> None:
         item_id="a", index=0, prompt="", classes=("dog",), label_ids=(12,), phrases=(("dog",),), seed=0
     )
     assert ClassQuery.of_spec(spec) == (DOG,)
+
+
+def test_maps_of_another_grid_are_resampled() -> None:
+    coarse = TokenMaps(
+        tokens=("<SoT>", "<EoT>"),
+        phrases=(),
+        phrase_tokens=(),
+        values=np.array([[[0.0, 4.0]], [[1.0, 1.0]]], np.float32),
+    )
+    fine = at_grid(coarse, (1, 4))
+    assert fine.values.tolist() == [[[0.0, 1.0, 3.0, 4.0]], [[1.0] * 4]]
+    assert at_grid(fine, (1, 4)) is fine

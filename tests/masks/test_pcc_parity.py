@@ -1,6 +1,7 @@
 """`pcc-published` against the masks and intermediate steps of the published code, pixel by pixel."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -98,6 +99,18 @@ def end_to_end(scene: Scene, grid: GridPartition, pixels: PixelPartition) -> Ref
 
 def test_end_to_end_with_scikit_learn_every_pixel_matches(scene: Scene) -> None:
     np.testing.assert_array_equal(end_to_end(scene, sklearn_grid, sklearn_pixels).labels, scene.refined)
+
+
+@pytest.mark.parametrize("partition", [sklearn_grid, own_partition])
+def test_the_detour_through_float16_changes_no_pixel(scene: Scene, partition: GridPartition) -> None:
+    """Features pass through it before any mask is made (docs/decisions/0002)."""
+    rounded = [
+        replace(each, values=each.values.astype(np.float16).astype(np.float32)) for each in scene.components
+    ]
+    assert any((a.values != b.values).any() for a, b in zip(rounded, scene.components, strict=True))
+    clusters = segment_grid(tuple(rounded), (64, 64), SETTINGS.clusters, partition)
+    voted = vote(clusters, scene.published_evidence, SETTINGS.vote)
+    np.testing.assert_array_equal(nearest(voted.labels, (512, 512)), scene.blocky)
 
 
 def test_end_to_end_with_own_kmeans(reference: Path) -> None:

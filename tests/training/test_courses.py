@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segmint.errors import ConfigError
-from segmint.training.courses import load_course, names, plan, training_memory
+from segmint.training.courses import load_course, names, plan, require_prompts, training_memory
 from segmint.training.settings import TrainSettings
 
 
@@ -28,6 +28,19 @@ def test_syntagen_keeps_the_rules_of_the_challenge(tmp_path):
     assert training.settings.schedule.batch_size == 8
     assert training.settings.schedule.iterations <= 10_000
     assert training.settings.schedule.validate_every == 1000
+    assert training.settings.schedule.ema is False  # one candidate at each validation
+
+
+def test_syntagen_asks_for_the_reports_prompts_and_says_where_they_are():
+    course = load_course("syntagen")
+    with pytest.raises(ConfigError, match=r"datadif_prompts_voc\.json.*https://.*--prompts") as refused:
+        require_prompts(course, None, templates=False)
+    assert "\n" not in str(refused.value)
+    require_prompts(course, Path("mine.json"), templates=False)
+    require_prompts(course, None, templates=True)
+    require_prompts(load_course("toybox"), None, templates=False)
+    with pytest.raises(ConfigError, match="exclude each other"):
+        require_prompts(course, Path("mine.json"), templates=True)
 
 
 def test_a_plan_takes_data_prompts_and_weights_of_ones_own(tmp_path):

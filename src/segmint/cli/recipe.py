@@ -41,6 +41,10 @@ def recipe(
     prompts: Annotated[
         Path | None, typer.Option(help="Mint from these prompts instead of planned ones.")
     ] = None,
+    template_prompts: Annotated[
+        bool,
+        typer.Option("--template-prompts", help="Mint from planned prompts where others are called for."),
+    ] = False,
     backbone: Annotated[str, typer.Option(help="imagenet, none, or a .safetensors file.")] = "imagenet",
     device: opt.Device = "auto",
 ) -> None:
@@ -49,7 +53,7 @@ def recipe(
     With --plan: items, denoising steps, iterations, disk, memory, and the commands that would run.
     """
     from segmint.atomic import put_text
-    from segmint.training.courses import load_course
+    from segmint.training.courses import load_course, require_prompts
     from segmint.training.courses import plan as make_plan
 
     chosen = load_course(name)
@@ -62,6 +66,7 @@ def recipe(
     if plan:
         show(console, chosen, planned)
         return
+    require_prompts(chosen, prompts, templates=template_prompts)
     for step in planned:
         if step.settings is not None and step.settings_file is not None:
             put_text(step.settings_file, step.settings.to_toml())
@@ -77,6 +82,8 @@ def show(console: Console, chosen: "Course", planned: "Sequence[Planned]") -> No
     console.print(chosen.title, style="bold", highlight=False)
     console.print(" ".join(chosen.source.split()), highlight=False)
     console.print(f"needs: {chosen.needs}", highlight=False)
+    if chosen.prompts:
+        console.print(f"prompts: {chosen.prompts}", highlight=False, soft_wrap=True)
     table = Table()
     for heading in ("step", "images", "denoising steps", "iterations", "disk", "memory"):
         table.add_column(heading, justify="left" if heading == "step" else "right")

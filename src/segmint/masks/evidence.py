@@ -1,7 +1,7 @@
 """Token maps turned into evidence for each class (method.md steps 5–6)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from segmint.artifacts import AttentionSummary, ClassEvidence, Grid, PromptSpec, TokenMaps
 from segmint.errors import ConfigError
-from segmint.masks.resample import through_image
+from segmint.masks.resample import bilinear, through_image
 from segmint.masks.settings import EvidenceSettings
 from segmint.vocabulary import BACKGROUND
 
@@ -146,3 +146,10 @@ def maps_of(attention: AttentionSummary, text: str, method: str) -> TokenMaps:
             f"method {method!r} reads maps of {text!r}, which were not captured; there are: {found}"
         )
     return attention.maps[text]
+
+
+def at_grid(maps: TokenMaps, grid: Grid) -> TokenMaps:
+    """Token maps at a grid: those of another, such as a coarse layer's, are resampled bilinearly."""
+    if maps.values.shape[1:] == grid:
+        return maps
+    return replace(maps, values=bilinear(maps.values, grid))

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 
 from segmint.artifacts import AttentionSummary, ClassEvidence, Clusters, Trace, VotedMask
-from segmint.masks.evidence import ClassQuery, class_evidence, maps_of
+from segmint.masks.evidence import ClassQuery, at_grid, class_evidence, maps_of
 from segmint.masks.features import GridPartition, segment_grid
 from segmint.masks.refine import PixelPartition, refine
 from segmint.masks.resample import nearest
@@ -40,7 +40,7 @@ def pcc(
 
     Source: method.md steps 3–9.
     """
-    maps = maps_of(attention, settings.evidence.text, settings.method)
+    maps = at_grid(maps_of(attention, settings.evidence.text, settings.method), attention.grid)
     size = image.shape[0], image.shape[1]
     clusters = segment_grid(attention.components, attention.grid, settings.clusters, grid_partition)
     evidence = class_evidence(maps, classes, size, settings.evidence)

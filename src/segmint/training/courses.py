@@ -63,6 +63,8 @@ class Course(Settings):
     """Size of what has to be downloaded."""
     default_data: str = ""
     """The dataset to judge on, if none is named."""
+    prompts: str = ""
+    """The file of prompts that it needs, and where to get it; empty: prompts planned from templates do."""
     step: tuple[Step, ...] = Field(min_length=1)
 
 
@@ -128,6 +130,20 @@ def plan(
     }
     fill = {"out": str(out), "data": data or course.default_data, "backbone": backbone, "device": device}
     return tuple(_planned(step, out, number, fill, lists) for number, step in enumerate(course.step, start=1))
+
+
+def require_prompts(course: Course, prompts: Path | None, *, templates: bool) -> None:
+    """Refuse a course without the prompts that it needs, unless templates were asked for.
+
+    Raises:
+        ConfigError: names the file and where it is.
+    """
+    if course.prompts and not (prompts or templates):
+        raise ConfigError(
+            f"this recipe mints from {course.prompts}; give it by --prompts, or ask for --template-prompts"
+        )
+    if prompts and templates:
+        raise ConfigError("--prompts and --template-prompts exclude each other; give one")
 
 
 def training_memory(settings: TrainSettings, *, num_labels: int) -> int:
