@@ -115,7 +115,14 @@ def test_looking_at_few_classes_again_judges_as_looking_at_all_of_them(seed: int
     maps, gains = rng.standard_normal((60, count)), rng.standard_normal((60, count))
     asked = np.arange(count) % 4 != 3
     inside = rng.random(60)
-    known = Contest(inside=inside, maps=maps, standard=maps, gains=gains if told else None, asked=asked)
+    known = Contest(
+        inside=inside,
+        maps=maps,
+        standard=maps,
+        gains=gains if told else None,
+        helps=gains if told else None,
+        asked=asked,
+    )
     classes = [
         ClassQuery(name=str(place), label_id=place + 1, phrases=(), least_share=rng.random())
         for place in range(count)
