@@ -6,7 +6,7 @@ for pair in run:
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from segmint.export.write import Report
 from segmint.export.write import export as write_export
 from segmint.runs import layout
 from segmint.runs.curation.decisions import accepted, states_at
+from segmint.runs.masksets import sets_by_item
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run as StoredRun
 from segmint.runs.store import open_run as open_stored
@@ -68,7 +69,8 @@ class TorchPairs:
 
     run: StoredRun
     ids: tuple[str, ...]
-    mask_set: str
+    sets: Mapping[str, str]
+    """Whose mask each item has."""
     transform: Transform | None
 
     def __len__(self) -> int:
@@ -78,7 +80,8 @@ class TorchPairs:
         import torch
         from torchvision import tv_tensors
 
-        record = self.run.record(self.ids[place], self.mask_set)
+        item_id = self.ids[place]
+        record = self.run.record(item_id, self.sets[item_id])
         rgb, labels = self.run.image(record), self.run.mask(record)
         image = tv_tensors.Image(torch.tensor(rgb).permute(2, 0, 1))
         mask = tv_tensors.Mask(torch.tensor(labels, dtype=torch.int64))
@@ -141,21 +144,21 @@ class Run(StoredRun):
         """
         return write_export(open_source(self, **chosen), name, Path(out), force=force)
 
-    def to_torch(
-        self, transform: Transform | None = None, *, mask_set: str = layout.DEFAULT_MASK_SET
-    ) -> TorchPairs:
+    def to_torch(self, transform: Transform | None = None, *, mask_set: str | None = None) -> TorchPairs:
         """The items that nobody rejected, as torch takes them.
 
         Args:
             transform: of image and mask together, such as one of `torchvision.transforms.v2`.
-            mask_set: a set made by `segmint remask`.
+            mask_set: a set made by `segmint remask`; None takes corrections where some were imported, ""
+                never.
 
         Returns:
             Pairs of an image (3, height, width) of uint8 and a mask (height, width) of int64 with 255 where
             uncertain, the `ignore_index` of a loss.
         """
-        ids = accepted(sorted(self.done_ids(mask_set)), states_at(self.files))
-        return TorchPairs(run=self, ids=tuple(ids), mask_set=mask_set, transform=transform)
+        sets = sets_by_item(self, mask_set)
+        ids = accepted(sorted(sets), states_at(self.files))
+        return TorchPairs(run=self, ids=tuple(ids), sets=sets, transform=transform)
 
 
 def open_run(where: str | os.PathLike[str]) -> Run:

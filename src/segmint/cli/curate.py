@@ -10,6 +10,7 @@ import typer
 
 from segmint.cli import options as opt
 from segmint.cli.choosing import VERDICTS, ChoiceOptions, draw, line, pick
+from segmint.cli.several import carry_back, together
 from segmint.cli.telling import say, say_json
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Tell = Callable[[str], None]
 
 
 def curate(
-    run: opt.RunFolder,
+    runs: opt.RunFolders,
     *,
     reject: Annotated[
         list[str] | None,
@@ -49,6 +50,7 @@ def curate(
 
     Items decided before stay as they are. Rejected items stay on the disk; training, exports and the lists
     of image sets leave them out.
+    Of several runs the worst, best or alike are picked out of all, and each keeps its own decisions.
 
     [bold]Examples[/bold]
 
@@ -68,26 +70,32 @@ def curate(
     asked = choice.asked()
     if undo and (rules or asked):
         raise ConfigError("--undo goes alone; run it first, then the rules")
-    opened = open_run(run)
+    opened = [open_run(each) for each in runs]
     tell = partial(say, err=as_json)
-    if undo:
-        _undo(run, opened, tell)
-    elif rules:
-        _apply(run, opened, rules, tell, dry_run=dry_run, override=override)
-    chosen = [] if asked is None else _choose(run, opened, choice, asked, tell, dry_run=dry_run)
-    if not dry_run:
-        heal_image_sets(opened)
-    _tell_states(run, opened, as_json=as_json, chosen=None if asked is None else chosen)
+    for folder, each in zip(runs, opened, strict=True):
+        if undo:
+            _undo(folder, each, tell)
+        elif rules:
+            _apply(folder, each, rules, tell, dry_run=dry_run, override=override)
+    chosen: list[Chosen] | None = None
+    if asked is not None:
+        with together(runs) as whole:
+            chosen = _choose(runs, whole, choice, asked, tell, dry_run=dry_run)
+    for folder, each in zip(runs, opened, strict=True):
+        if not dry_run:
+            heal_image_sets(each)
+        _tell_states(folder, each, as_json=as_json, chosen=chosen)
 
 
 def _choose(
-    folder: Path, run: "Run", choice: ChoiceOptions, asked: str, tell: Tell, *, dry_run: bool
+    folders: Sequence[Path], run: "Run", choice: ChoiceOptions, asked: str, tell: Tell, *, dry_run: bool
 ) -> "list[Chosen]":
     """Pick, list, draw and decide."""
-    from segmint.runs.curation.decisions import decide, read_states
-    from segmint.runs.store import write_image_sets
+    from segmint.jobs.merge import merged_items
+    from segmint.runs.curation.decisions import decide, states_at
+    from segmint.runs.store import open_run, write_image_sets
 
-    before = read_states(folder)
+    before = states_at(run.files)
     ids = [each for each in sorted(run.done_ids()) if before.get(each) != "rejected"]
     chosen = pick(run, ids, choice, partial(say, err=True))
     for each in chosen:
@@ -101,9 +109,12 @@ def _choose(
     tell(f"{choice.then} {asked} takes {len(chosen)} items: {len(new)} new")
     if dry_run:
         tell("nothing is changed (--dry-run)")
+    elif new and len(folders) > 1:
+        items = merged_items([open_run(each) for each in folders])
+        carry_back(items, dict.fromkeys(new, state), by=AUTHOR, why=f"{choice.then} {asked}")
     elif new:
         why = f"{choice.then} {asked}"
-        decide(folder, dict.fromkeys(new, state), by=AUTHOR, why=why, then=lambda: write_image_sets(run))
+        decide(folders[0], dict.fromkeys(new, state), by=AUTHOR, why=why, then=lambda: write_image_sets(run))
     return chosen
 
 
@@ -154,6 +165,7 @@ def _taken(run: "Run", rule: "Rule") -> list[str]:
 
 def _undo(folder: Path, run: "Run", tell: Tell) -> None:
     from segmint.runs.curation.decisions import undo
+    from segmint.runs.masksets import ORIGINAL, standing_set
     from segmint.runs.store import write_image_sets
 
     undone = undo(folder, then=lambda: write_image_sets(run))
@@ -162,6 +174,8 @@ def _undo(folder: Path, run: "Run", tell: Tell) -> None:
         return
     what = f" ({undone.event.why})" if undone.event.why else ""
     tell(f"took back {len(undone.event.decisions)} decisions of {undone.event.time}{what}")
+    if undone.event.masks is not None:
+        tell(f"exports, reports and trainings take the mask set {standing_set(run) or ORIGINAL} again")
 
 
 def _tell_states(

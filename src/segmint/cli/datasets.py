@@ -45,7 +45,9 @@ class DataOptions(Settings):
     """Leave out files that cannot be read."""
 
 
-def open_dataset(text: str, *, classes: "Sequence[str] | None" = None, mask_set: str = "") -> "LabelledSet":
+def open_dataset(
+    text: str, *, classes: "Sequence[str] | None" = None, mask_set: str | None = None
+) -> "LabelledSet":
     """The dataset that a command line names.
 
     Splits of a world are rendered once, into a folder in VOC layout of the user's cache.

@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.several import together
 from segmint.cli.telling import say, terminal
 from segmint.export.formats import FORMATS
 
 
 def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its URL (s3://, gs://).")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="A run folder or URL (s3://, gs://); several go out as one."),
+    ],
     *,
     to: Annotated[
         str,
@@ -25,7 +29,7 @@ def export(
         str, typer.Option("--split-by", metavar="item|prompt", help="Keep all items of a prompt together.")
     ] = "item",
     seed: Annotated[int, typer.Option(help="Another seed deals the items out differently.")] = 0,
-    masks: opt.MaskSet = "",
+    masks: opt.Masks = None,
     kept_only: Annotated[
         bool, typer.Option("--kept-only", help="Only items that were kept by hand or by rule.")
     ] = False,
@@ -55,19 +59,21 @@ def export(
     from segmint.export.source import ObjectRule, open_source, parse_min_area
     from segmint.export.write import export as write
     from segmint.runs.splits import parse_splits, shares_note
-    from segmint.runs.store import open_run
 
     splits = parse_splits(split)
-    with Progress(console=terminal(stderr=True), transient=True, disable=quiet) as bar:
+    with (
+        together(runs, masks) as run,
+        Progress(console=terminal(stderr=True), transient=True, disable=quiet) as bar,
+    ):
         task = bar.add_task(f"export to {to}", total=None)
         source = open_source(
-            open_run(run),
+            run,
             splits=splits,
             split_by="prompt"
             if opt.one_of(split_by, "--split-by", ("item", "prompt")) == "prompt"
             else "item",
             seed=seed,
-            mask_set=masks,
+            mask_set=masks if len(runs) == 1 else None,
             kept_only=kept_only,
             change=names.change,
             objects=ObjectRule(min_area=parse_min_area(min_area), stuff=tuple(opt.split_list(stuff) or ())),

@@ -9,6 +9,8 @@ from segmint.cli import options as opt
 from segmint.cli.telling import say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from segmint.artifacts import Mask
     from segmint.export.corrections import Size
     from segmint.runs.store import Run
@@ -28,45 +30,44 @@ def import_(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="New mask set; default: corrected, corrected-2, …")
     ] = None,
-    masks: opt.MaskSet = "",
+    masks: opt.Masks = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """Take corrected masks back into a run; what was minted stays as it is.
 
-    They become a mask set, with the masks of --masks for all other items; view, export, train and evaluate
-    take it by its name. The corrected items count as kept, which curate --undo takes back.
+    They become a mask set, with the masks of --masks for all other items, that export, report, train and
+    evaluate take from now on. The corrected items count as kept. curate --undo takes both back.
     """
     from segmint.export.corrections import free_name, put_in, read_corrections
-    from segmint.runs.masksets import check_mask_set
+    from segmint.runs.masksets import sets_by_item
     from segmint.runs.store import open_run
 
     opened = open_run(run)
-    check_mask_set(opened, masks)
-    size_of = _Sizes(opened, masks)
+    size_of = _Sizes(opened, sets_by_item(opened, masks))
     found = _coco(opened, file, size_of) or read_corrections(file, opened.vocabulary(), size_of)
     chosen = name or free_name(opened)
     changed = put_in(opened, found, chosen, base=masks, origin=file.name)
     if not quiet:
         say(
-            f"{len(found)} masks are in the mask set {chosen}, {changed} of them changed; "
-            f"take it by --masks {chosen} (train: --mask-set {chosen})"
+            f"{len(found)} masks are in the mask set {chosen}, {changed} of them changed; exports, reports "
+            "and trainings take it from now on (curate --undo takes it back)"
         )
 
 
 class _Sizes:
     """The size of an item's image, for those that the run has."""
 
-    def __init__(self, run: "Run", mask_set: str) -> None:
-        self._run, self._set, self._known = run, mask_set, run.done_ids(mask_set)
+    def __init__(self, run: "Run", sets: "Mapping[str, str]") -> None:
+        self._run, self._sets = run, sets
 
     def __call__(self, item_id: str) -> "Size":
         from segmint.errors import DatasetError
         from segmint.runs import codec, layout
         from segmint.textfile import shown
 
-        if item_id not in self._known:
+        if item_id not in self._sets:
             raise DatasetError(f"the run has no item {shown(item_id)}; nothing is imported")
-        path = layout.mask(item_id, self._set)
+        path = layout.mask(item_id, self._sets[item_id])
         mask = codec.decode_mask(self._run.files.read(path), source=str(path))
         return mask.shape[0], mask.shape[1]
 

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segmint.cli import options as opt
+from segmint.cli.several import carry_back, together
 from segmint.cli.telling import say, say_json
 
 if TYPE_CHECKING:
+    from segmint.runs.curation.decisions import State
     from segmint.viewer.serve import Address
 
 EXIT_PROBLEMS = 1
 
 
 def view(
-    run: opt.RunFolder,
+    runs: opt.RunFolders,
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -32,15 +34,40 @@ def view(
 
     Listens to this machine alone. To look from another, forward the port
     (ssh -L 8321:127.0.0.1:8321 …) or add [bold]--host 0.0.0.0 --allow-remote[/bold]. Ctrl-C ends it.
+    Of several runs, what is kept and rejected is written into each when the viewer ends.
     """
     from segmint.viewer.serve import serve
 
     def ready(address: "Address") -> None:
-        say(f"{run} is shown at {address.url} (Ctrl-C ends it)")
+        say(f"{', '.join(map(str, runs))} is shown at {address.url} (Ctrl-C ends it)")
         if open_browser:
             typer.launch(address.url)
 
-    serve(run, host=host, port=port, allow_remote=allow_remote, ready=ready)
+    with together(runs) as run:
+        folder = run.folder or runs[0]
+        try:
+            serve(folder, host=host, port=port, allow_remote=allow_remote, ready=ready)
+        finally:
+            if len(runs) > 1:
+                _take_back(runs, folder)
+
+
+def _take_back(runs: list[Path], folder: Path) -> None:
+    """Write what was decided on the runs together into each."""
+    from segmint.jobs.merge import merged_items
+    from segmint.runs.curation.decisions import read_states, states_at
+    from segmint.runs.store import open_run
+
+    items, now = merged_items([open_run(each) for each in runs]), read_states(folder)
+    before = {id(each.run): states_at(each.run.files) for each in items}
+    changed: dict[str, State] = {
+        each.spec.item_id: now.get(each.spec.item_id, "undecided")
+        for each in items
+        if now.get(each.spec.item_id) != before[id(each.run)].get(each.old_id)
+    }
+    count = carry_back(items, changed, by="view", why="in the viewer, with other runs")
+    if count:
+        say(f"{count} decisions are written into the runs")
 
 
 def explain(
@@ -78,22 +105,22 @@ def explain(
 
 
 def report(
-    run: opt.RunFolder,
+    runs: opt.RunFolders,
     *,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: RUN's name with .html, here.")
     ] = None,
     samples: Annotated[int, typer.Option(min=0, max=500, help="Overlays to show.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows other samples.")] = 0,
-    masks: opt.MaskSet = "",
+    masks: opt.Masks = None,
 ) -> None:
     """Write statistics, plots, sample overlays, recipe, model and licence into one HTML file."""
     from segmint.errors import StorageError
-    from segmint.runs.store import open_run
     from segmint.viewer.report import write_report
 
-    target = out or Path(f"{run.resolve().name}.html")
-    text = write_report(open_run(run), mask_set=masks, samples=samples, seed=seed)
+    with together(runs, masks) as run:
+        target = out or Path(f"{Path(run.files.address).resolve().name}.html")
+        text = write_report(run, mask_set=masks if len(runs) == 1 else None, samples=samples, seed=seed)
     try:
         target.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -47,7 +47,16 @@ RecipeFile = Annotated[
     ),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder; it may still be growing.")]
+RunFolders = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="A run folder; several are taken as one.")
+]
 MaskSet = Annotated[str, typer.Option(metavar="NAME", help="Mask set; default: the original one.")]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Mask set, or original; default: imported corrections, where there are some."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 TrainWorkers = Annotated[int, typer.Option("--workers", min=0, help="Processes that read and augment.")]
 WorldName = Annotated[

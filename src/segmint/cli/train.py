@@ -44,7 +44,12 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of this training.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
     settings: Annotated[Path | None, typer.Option(help="TOML file of settings; flags go over it.")] = None,
-    mask_set: Annotated[str, typer.Option(help="Mask set of the runs, made by `segmint remask`.")] = "",
+    mask_set: Annotated[
+        str | None,
+        typer.Option(
+            help="Mask set of the runs, or original; default: imported corrections, where there are some."
+        ),
+    ] = None,
     reading: DataOptions,
     naming: opt.NameOptions,
     changes: Annotated[Changes, Flags(TrainSettings, rest="Any other setting, see docs/training.md.")],
@@ -90,7 +95,7 @@ def _datasets(
     val: str | None,
     split: float | None,
     *,
-    mask_set: str,
+    mask_set: str | None,
     reading: DataOptions,
     naming: opt.NameOptions,
 ) -> "tuple[list[LabelledSet], LabelledSet]":

@@ -18,7 +18,13 @@ from segmint.labels.legend import Legend, legend_of
 from segmint.pipeline import mask_statistics
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import decide
-from segmint.runs.masksets import check_mask_set_name, mask_set_names, write_mask_settings
+from segmint.runs.masksets import (
+    check_new_mask_set,
+    chosen_set,
+    mask_set_names,
+    sets_by_item,
+    write_mask_settings,
+)
 from segmint.runs.store import Draft, Run, commit, masked, write_image_sets
 from segmint.textfile import parse_json, read_text, shown
 from segmint.vocabulary import IGNORE, Vocabulary
@@ -178,15 +184,15 @@ def free_name(run: Run, name: str = "corrected") -> str:
     return name if name not in taken else next(each for each in numbered if each not in taken)
 
 
-def put_in(run: Run, masks: Mapping[str, Mask], name: str, *, base: str, origin: str) -> int:
+def put_in(run: Run, masks: Mapping[str, Mask], name: str, *, base: str | None, origin: str) -> int:
     """Write corrected masks as a mask set of its own, with the base's masks for all other items, and note in
-    the curation record that the corrected items are kept.
+    the curation record that the corrected items are kept and that the set stands for the run's own.
 
     Args:
         run: an open run of this machine.
         masks: corrected masks by item id.
         name: a mask set that the run does not have.
-        base: the mask set that was corrected; it stays as it is.
+        base: the mask set that was corrected, as `sets_by_item` takes it; it stays as it is.
         origin: where the corrections come from, for the record.
 
     Returns:
@@ -196,21 +202,22 @@ def put_in(run: Run, masks: Mapping[str, Mask], name: str, *, base: str, origin:
         ConfigError: the name is not fit for a folder, or taken.
         RunError: the run is locked, elsewhere, or damaged.
     """
-    check_mask_set_name(name)
     if run.folder is None:
         raise RunError(f"{run.files.address} is not on a disk of this machine; copy the run here first")
     if name in mask_set_names(run):
         raise ConfigError(f"the run has a mask set {name!r} already; choose another --name")
-    changed = []
+    check_new_mask_set(run, name)
+    changed, sets = [], sets_by_item(run, base)
     with run.files.lock():
         drafts = []
-        for item_id in sorted(run.done_ids(base)):
-            draft, differs = _corrected(run, item_id, masks.get(item_id), base)
+        for item_id in sorted(sets):
+            draft, differs = _corrected(run, item_id, masks.get(item_id), sets[item_id])
             drafts.append(draft)
             changed += [item_id] if differs else []
-        write_mask_settings(run, name, {"corrected": origin, "base": base})
+        write_mask_settings(run, name, {"corrected": origin, "base": chosen_set(run, base)})
         commit(run.files, drafts, mask_set=name)
-    decide(run.folder, dict.fromkeys(sorted(masks), "kept"), by="import", why=f"masks {name} from {origin}")
+    why = f"masks {name} from {origin}"
+    decide(run.folder, dict.fromkeys(sorted(masks), "kept"), by="import", why=why, masks=name)
     write_image_sets(run)
     return len(changed)
 

@@ -12,7 +12,7 @@ from segmint.labels.relabelling import Relabelling
 from segmint.masks.instances import MIN_AREA_SHARE, Instances, part
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import accepted, states_at
-from segmint.runs.masksets import check_mask_set
+from segmint.runs.masksets import chosen_set, sets_by_item
 from segmint.runs.records import ItemRecord
 from segmint.runs.splits import DEFAULT_SPLITS, SplitBy, deal
 from segmint.runs.store import Run, heal_image_sets
@@ -66,6 +66,9 @@ class Source:
     run: Run
     vocabulary: Vocabulary
     mask_set: str
+    """Its name, for records."""
+    sets: Mapping[str, str]
+    """Whose mask each item is taken from."""
     splits: Mapping[str, tuple[str, ...]]
     relabel: Callable[[Mask], Mask]
     """From the run's label ids to those of `vocabulary`."""
@@ -95,10 +98,11 @@ class Source:
 
     def _read(self, item_id: str) -> ExportItem | None:
         try:
-            record = self.run.record(item_id, self.mask_set)
+            mask_set = self.sets[item_id]
+            record = self.run.record(item_id, mask_set)
             path, data = self._image(record)
             pixels = codec.decode_image(data, source=str(path))
-            mask_path = layout.mask(item_id, self.mask_set)
+            mask_path = layout.mask(item_id, mask_set)
             data_of_mask = self.run.files.read(mask_path)
             labels = codec.decode_labels(
                 data_of_mask, legend_of(self.run.vocabulary()), source=str(mask_path)
@@ -123,7 +127,7 @@ def open_source(
     splits: Mapping[str, int | float] = DEFAULT_SPLITS,
     split_by: SplitBy = "item",
     seed: int = 0,
-    mask_set: str = layout.DEFAULT_MASK_SET,
+    mask_set: str | None = None,
     kept_only: bool = False,
     change: Callable[[Vocabulary], Relabelling | None] = lambda vocabulary: None,
     objects: ObjectRule = ObjectRule(),
@@ -136,7 +140,7 @@ def open_source(
         splits: share of each split, by name; only their proportions count.
         split_by: items one by one, or all of a prompt together.
         seed: another one deals the items out differently.
-        mask_set: whose masks to take.
+        mask_set: whose masks to take; None takes corrections where some were imported, "" never.
         kept_only: take only items that were kept by hand.
         change: gives the change of the run's classes, if any (see `labels.relabelling`).
         objects: what counts as an object, for formats that know them.
@@ -148,9 +152,9 @@ def open_source(
         ConfigError: a prompt has more items than any split takes.
         VocabularyError: a class of `change` or `objects.stuff` is unknown.
     """
-    check_mask_set(run, mask_set)
+    sets = sets_by_item(run, mask_set)
     heal_image_sets(run)
-    ids = accepted(sorted(run.done_ids(mask_set)), states_at(run.files), kept_only=kept_only)
+    ids = accepted(sorted(sets), states_at(run.files), kept_only=kept_only)
     if not ids:
         kind = "kept item" if kept_only else "item that is not rejected"
         raise ExportError(f"{run.files.address} has no {kind} to export")
@@ -161,7 +165,8 @@ def open_source(
     source = Source(
         run=run,
         vocabulary=changed.vocabulary if changed else before,
-        mask_set=mask_set,
+        mask_set=chosen_set(run, mask_set),
+        sets=sets,
         splits=parts,
         relabel=changed or _unchanged,
         objects=objects,

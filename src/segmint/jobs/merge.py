@@ -17,6 +17,7 @@ from segmint.recipe import Recipe
 from segmint.runs import layout
 from segmint.runs.curation.decisions import decide, read_states, states_at
 from segmint.runs.files.local import LocalFiles
+from segmint.runs.masksets import sets_by_item
 from segmint.runs.records import ItemRecord, RunHeader
 from segmint.runs.store import Draft, Role, Run, commit, tidy, write_image_sets, write_run
 from segmint.specs import is_item_id
@@ -27,25 +28,28 @@ ROLES: tuple[Role, ...] = ("image", "mask", "agreement", "features")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
+class MergedItem:
     """An item of a run, and its spec in the merged one."""
 
     run: Run
     old_id: str
     spec: PromptSpec
+    mask_set: str
+    """Whose mask it takes along."""
 
 
-def merge(runs: Sequence[Run], out: Path, listener: Listener) -> Run:
+def merge(runs: Sequence[Run], out: Path, listener: Listener, *, masks: str | None = None) -> Run:
     """A new run with all whole items of several; called again it goes on where it was stopped.
 
     Where runs call different items by one id, every id gets its run's name in front. Kept and rejected items
-    stay so. Of later mask sets nothing is taken. The recipe of each run goes to `recipes/`; the merged run's
+    stay so. The recipe of each run goes to `recipes/`; the merged run's
     own is that of the first with all classes, and nothing is minted by it.
 
     Args:
         runs: two or more, in local folders or not; nothing in them changes.
         out: the new run's folder.
         listener: told how it goes.
+        masks: whose masks are taken, as `runs.masksets.sets_by_item` has it; of other mask sets nothing is.
 
     Raises:
         VocabularyError: a class has two ids, or an id two classes.
@@ -55,7 +59,7 @@ def merge(runs: Sequence[Run], out: Path, listener: Listener) -> Run:
     """
     names = _names(runs)
     vocabulary = merged_vocabulary(runs, names)
-    parts = _parts(runs, names)
+    parts = merged_items(runs, masks)
     header, recipe = _header(runs, names, parts, vocabulary), _recipe(runs[0], vocabulary)
     files = LocalFiles(out)
     find(files)  # a foreign folder is refused before a lock is put into it
@@ -121,33 +125,33 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [f"{each}-{at}" if count[each.casefold()] > 1 else each for at, each in enumerate(safe, start=1)]
 
 
-def _parts(runs: Sequence[Run], names: Sequence[str]) -> list[_Part]:
+def merged_items(runs: Sequence[Run], masks: str | None = None) -> list[MergedItem]:
     """Every whole item in the order of runs and plans, with the id that it will have."""
-    found = []
-    for run in runs:
-        done = run.done_ids()
+    found, names = [], _names(runs)
+    sets = [sets_by_item(run, masks) for run in runs]
+    for run, done in zip(runs, sets, strict=True):
         specs = [spec for spec in run.plan() if spec.item_id in done]
         if not specs:
             raise RunError(f"{run.files.address} has no whole item to merge")
         found.append(specs)
     ids = Counter(spec.item_id.casefold() for specs in found for spec in specs)
     clash = any(count > 1 for count in ids.values())
-    parts: list[_Part] = []
-    for run, name, specs in zip(runs, names, found, strict=True):
+    parts: list[MergedItem] = []
+    for run, name, specs, of_set in zip(runs, names, found, sets, strict=True):
         for spec in specs:
             new_id = f"{name}-{spec.item_id}" if clash else spec.item_id
             if not is_item_id(new_id):
                 raise RunError(f"item {spec.item_id} of {run.files.address} has an id too long to be merged")
             own = replace(spec, item_id=new_id, index=len(parts))
-            parts.append(_Part(run=run, old_id=spec.item_id, spec=own))
+            parts.append(MergedItem(run=run, old_id=spec.item_id, spec=own, mask_set=of_set[spec.item_id]))
     return parts
 
 
 def _header(
-    runs: Sequence[Run], names: Sequence[str], parts: Sequence[_Part], vocabulary: Vocabulary
+    runs: Sequence[Run], names: Sequence[str], parts: Sequence[MergedItem], vocabulary: Vocabulary
 ) -> RunHeader:
     headers = [run.header for run in runs]
-    said = [*(each.digest for each in headers), *(f"{part.spec.item_id} {part.old_id}" for part in parts)]
+    said = [*(each.digest for each in headers), *(_said(part) for part in parts)]
     licences = dict.fromkeys(each.model_licence for each in headers if each.model_licence)
     revisions = {each.revision for each in headers}
     return headers[0].model_copy(
@@ -167,13 +171,17 @@ def _header(
     )
 
 
+def _said(part: MergedItem) -> str:
+    return " ".join(filter(None, (part.spec.item_id, part.old_id, part.mask_set)))
+
+
 def _recipe(first: Run, vocabulary: Vocabulary) -> str:
     recipe = Recipe.parse(first.recipe(), source=f"{first.files.address}/{layout.RECIPE}")
     changed = {"vocabulary": VocabularySettings.from_vocabulary(vocabulary)}
     return recipe.model_copy(update=changed).to_toml()
 
 
-def _begin(files: LocalFiles, header: RunHeader, recipe: str, parts: Sequence[_Part]) -> Run:
+def _begin(files: LocalFiles, header: RunHeader, recipe: str, parts: Sequence[MergedItem]) -> Run:
     standing = find(files)
     if standing is None:
         return write_run(files, header=header, recipe_toml=recipe, plan=[part.spec for part in parts])
@@ -182,8 +190,8 @@ def _begin(files: LocalFiles, header: RunHeader, recipe: str, parts: Sequence[_P
     return standing
 
 
-def _draft(part: _Part) -> Draft:
-    record = part.run.record(part.old_id)
+def _draft(part: MergedItem) -> Draft:
+    record = part.run.record(part.old_id, part.mask_set)
     blobs = {role: _read(part.run, record, role) for role in ROLES}
     renamed = record.model_copy(update={"id": part.spec.item_id, "index": part.spec.index, "files": {}})
     return Draft(record=renamed, blobs={role: data for role, data in blobs.items() if data is not None})
@@ -202,7 +210,7 @@ def _read(run: Run, record: ItemRecord, role: Role) -> bytes | None:
     return data
 
 
-def _carry_decisions(run: Run, parts: Sequence[_Part]) -> None:
+def _carry_decisions(run: Run, parts: Sequence[MergedItem]) -> None:
     folder = run.folder
     if folder is None or read_states(folder):
         return

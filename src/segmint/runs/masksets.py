@@ -7,12 +7,15 @@ from segmint._version import __version__
 from segmint.artifacts import PromptSpec
 from segmint.errors import ConfigError, DamagedError, RunError
 from segmint.runs import layout
+from segmint.runs.curation.decisions import log_at
 from segmint.runs.records import ItemRecord, MaskSetRecord, decode_record, encode_record, is_intact
 from segmint.runs.store import Run
 from segmint.specs import is_device_name
 
 NAME_RULE = "1 to 60 of A–Z a–z 0–9 _ . -, starting with a letter or digit, and no device name of Windows"
 """What a mask set may be called, in words: a folder name on any system."""
+ORIGINAL = "original"
+"""What the masks that came with the images are called, where a name is asked for."""
 MEND = "to mend it, give segmint remask the settings that it was made with, and --repair"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
@@ -36,6 +39,8 @@ def check_new_mask_set(run: Run, name: str) -> str:
         ConfigError: it is not fit for a folder, or one does.
     """
     check_mask_set_name(name)
+    if name.casefold() == ORIGINAL:
+        raise ConfigError(f"{name!r} means the masks that came with the images; choose another --name")
     for other in mask_set_names(run):
         if other != name and other.casefold() == name.casefold():
             raise ConfigError(
@@ -62,6 +67,36 @@ def check_mask_set(run: Run, mask_set: str) -> str:
         others = ", ".join(names[1:]) or "only the one that came with the images"
         raise RunError(f"{run.files.address} has no mask set {mask_set[:60]!r}; it has {others}")
     return mask_set
+
+
+def standing_set(run: Run) -> str:
+    """The mask set that stands for a run: the corrections imported last and not taken back, else its own."""
+    masks = log_at(run.files).masks
+    return masks if masks is not None and masks in mask_set_names(run) else layout.DEFAULT_MASK_SET
+
+
+def chosen_set(run: Run, name: str | None) -> str:
+    """The mask set that is meant: `original` or "" the run's own, None the one that stands for it.
+
+    Raises:
+        RunError: the run has no such mask set.
+    """
+    if name is None:
+        return standing_set(run)
+    names = mask_set_names(run)
+    return check_mask_set(run, layout.DEFAULT_MASK_SET if name == ORIGINAL and name not in names else name)
+
+
+def sets_by_item(run: Run, name: str | None) -> dict[str, str]:
+    """Whose mask each whole item is taken from. Items that corrections do not have, such as those minted
+    after them, have their own, unless a set is named: then only its items are there.
+
+    Raises:
+        RunError: the run has no such mask set.
+    """
+    chosen = chosen_set(run, name)
+    found = dict.fromkeys(run.done_ids(), layout.DEFAULT_MASK_SET) if name is None else {}
+    return found | dict.fromkeys(run.done_ids(chosen), chosen)
 
 
 def read_mask_settings(run: Run, mask_set: str = layout.DEFAULT_MASK_SET) -> dict[str, Any] | None:

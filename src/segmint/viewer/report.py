@@ -11,7 +11,7 @@ from segmint.errors import ImageError, RunError
 from segmint.pictures import paint
 from segmint.runs import layout
 from segmint.runs.curation.decisions import accepted, read_states
-from segmint.runs.masksets import check_mask_set, read_mask_settings
+from segmint.runs.masksets import chosen_set, read_mask_settings
 from segmint.runs.store import Run, heal_image_sets
 from segmint.viewer.pages import page, statistics_values
 from segmint.viewer.pictures import Pictures, cache_folder
@@ -26,21 +26,19 @@ PROMPT_SHOWN = 160
 """Characters of a prompt under its picture."""
 
 
-def write_report(
-    run: Run, *, mask_set: str = layout.DEFAULT_MASK_SET, samples: int = SAMPLES, seed: int = 0
-) -> str:
+def write_report(run: Run, *, mask_set: str | None = None, samples: int = SAMPLES, seed: int = 0) -> str:
     """The report as HTML text; needs no other file and no script.
 
     Args:
         run: an open run in a local folder.
-        mask_set: whose masks are shown.
+        mask_set: whose masks are shown; None takes corrections where some were imported.
         samples: how many overlays to show; rejected items are never among them.
         seed: another one shows others.
 
     Raises:
         RunError: the run has no such mask set.
     """
-    check_mask_set(run, mask_set)
+    mask_set = chosen_set(run, mask_set)
     heal_image_sets(run)
     folder, vocabulary = run.folder, run.vocabulary()
     if folder is None:
@@ -80,10 +78,17 @@ def _facts(run: Run, mask_set: str) -> dict[str, str]:
         "revision": header.revision or "not pinned",
         "licence of the model": header.model_licence or "not recorded",
         "classes": f"{len(header.classes)} ({header.vocabulary})",
-        "masks": mask_set or "made with the images",
+        "masks": _of_set(run, mask_set),
         "minted": f"{header.created} by segmint {header.segmint_version}",
         "recipe": f"SHA-256 {header.digest[:16]}…",
     }
+
+
+def _of_set(run: Run, mask_set: str) -> str:
+    if not mask_set:
+        return "made with the images"
+    later = len(run.done_ids() - run.done_ids(mask_set))
+    return f"{mask_set}; {later} items that were minted later are not shown" if later else mask_set
 
 
 def _chosen(ids: list[str], count: int, seed: int) -> list[str]:

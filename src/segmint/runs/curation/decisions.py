@@ -39,6 +39,8 @@ class Event:
     why: str | None = None
     decisions: Mapping[str, State] = field(default_factory=dict)
     undoes: str | None = None
+    masks: str | None = None
+    """The mask set that came with these decisions, and stands for the run's own until they are undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,12 @@ class CurationLog:
     def mentioned(self) -> set[str]:
         """Items that any event decided, whether it was undone or not."""
         return {item_id for event in self._events for item_id in event.decisions}
+
+    @property
+    def masks(self) -> str | None:
+        """The mask set that was imported last and not taken back; None where there is none."""
+        said = (each.masks for each in reversed(self._events) if each.event_id not in self._undone)
+        return next((masks for masks in said if masks is not None), None)
 
     def state(self, item_id: str) -> State:
         """State of one item."""
@@ -149,6 +157,7 @@ def decide(
     *,
     by: str,
     why: str | None = None,
+    masks: str | None = None,
     then: Callable[[], None] | None = None,
 ) -> Event:
     """Write one group of decisions down; they are on the disk when this returns.
@@ -158,13 +167,15 @@ def decide(
         decisions: the new state of each item.
         by: author; `undo` can be limited to an author's own decisions.
         why: the rule or remark behind the decisions.
+        masks: the mask set that comes with them.
         then: what belongs to the decisions, such as bringing lists up to date: where it raises, nothing is
             decided.
 
     Raises:
         StorageError: the record cannot be written; nothing is decided then.
     """
-    [event] = decide_all(run, [(decisions, why)], by=by, then=then)
+    event = _event(by=by, why=why, decisions=dict(decisions), masks=masks)
+    _append(run, [event], then)
     return event
 
 
@@ -202,12 +213,17 @@ def read_states(run: Path) -> Mapping[str, State]:
 
 def states_at(files: Files) -> Mapping[str, State]:
     """As `read_states`, wherever the run lives; decisions are made on a disk, and copied along."""
+    return log_at(files).states
+
+
+def log_at(files: Files) -> CurationLog:
+    """The record of a run, wherever it lives."""
     if isinstance(files, LocalFiles):
-        return CurationLog(files.root).states if os.path.lexists(files.root / layout.CURATION) else {}
+        return CurationLog(files.root if os.path.lexists(files.root / layout.CURATION) else None)
     log = CurationLog(None)
     if files.exists(layout.CURATION):
         log.replay(files.read(layout.CURATION))
-    return log.states
+    return log
 
 
 def accepted(item_ids: Iterable[str], states: Mapping[str, State], *, kept_only: bool = False) -> list[str]:
@@ -226,6 +242,8 @@ def _encode(event: Event) -> bytes:
     data: dict[str, Any] = {"event": event.event_id, "time": event.time, "by": event.by}
     if event.why is not None:
         data["why"] = event.why
+    if event.masks is not None:
+        data["masks"] = event.masks
     if event.undoes is not None:
         data["undoes"] = event.undoes
     else:
@@ -237,9 +255,10 @@ def _decode(line: bytes) -> Event | None:
     try:
         data = json.loads(line)
         decisions, why, undoes = data.get("decisions", {}), data.get("why"), data.get("undoes")
+        masks = data.get("masks")
         if not all(state in STATES for state in decisions.values()):
             return None
-        if not all(isinstance(each, str | None) for each in (why, undoes)):
+        if not all(isinstance(each, str | None) for each in (why, undoes, masks)):
             return None
         return Event(
             event_id=str(data["event"]),
@@ -248,6 +267,7 @@ def _decode(line: bytes) -> Event | None:
             why=why,
             decisions={str(item_id): state for item_id, state in decisions.items()},
             undoes=undoes,
+            masks=masks,
         )
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None

@@ -57,14 +57,14 @@ def _exists(path: str | Path) -> bool:
 
 
 def open_set(
-    address: Address, *, classes: Sequence[str] | None = None, mask_set: str = layout.DEFAULT_MASK_SET
+    address: Address, *, classes: Sequence[str] | None = None, mask_set: str | None = None
 ) -> LabelledSet:
     """The dataset at an address; its kind is recognised by what lies there, unless it is given.
 
     Args:
         address: where it is.
         classes: names of the label ids 1, 2, … for a VOC folder that does not name its classes itself.
-        mask_set: of a run, the mask set to take.
+        mask_set: of a run, the mask set to take; None takes corrections where some were imported.
 
     Raises:
         DatasetError: nothing is there, its kind cannot be told, or its reader refuses it.

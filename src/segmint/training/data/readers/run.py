@@ -7,28 +7,29 @@ from segmint.labels.legend import Legend, legend_of
 from segmint.runs import layout
 from segmint.runs.curation.decisions import read_states
 from segmint.runs.files.local import LocalFiles
+from segmint.runs.masksets import sets_by_item
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import open_run
 from segmint.textfile import read_text
 from segmint.training.data.datasets import LabelledSet, Sample
 
 
-def read_run(
-    folder: Path, *, part: str | None = None, mask_set: str = layout.DEFAULT_MASK_SET
-) -> LabelledSet:
+def read_run(folder: Path, *, part: str | None = None, mask_set: str | None = None) -> LabelledSet:
     """The finished items of a run, without those that were rejected by hand or by rule.
 
     Args:
         folder: the run folder.
         part: an image set of the run (`train`, `val`); all items without it.
-        mask_set: name of a mask set made later by `segmint remask`.
+        mask_set: name of a mask set made later by `segmint remask`; None takes corrections where some were
+            imported, "" never.
 
     Raises:
         RunError: the folder is no run, or a record is damaged.
         DatasetError: it has no finished item, or all are rejected.
     """
     run = open_run(folder)
-    done = list(run.records(mask_set))
+    sets = sets_by_item(run, mask_set)
+    done = [run.record(item_id, sets[item_id]) for item_id in sorted(sets)]
     failed = len(run.failed_ids())
     if not done:
         said = f" ({failed} failed)" if failed else ""
@@ -49,12 +50,12 @@ def read_run(
     return LabelledSet(
         name=folder.resolve().name,
         classes=legend.classes,
-        samples=tuple(_sample(folder, record, mask_set, legend) for record in chosen),
+        samples=tuple(_sample(folder, record, legend) for record in chosen),
         skipped={reason: count for reason, count in counts.items() if count},
     )
 
 
-def _sample(folder: Path, record: ItemRecord, mask_set: str, legend: Legend) -> Sample:
+def _sample(folder: Path, record: ItemRecord, legend: Legend) -> Sample:
     for role in ("image", "mask"):
         if role not in record.files:
             raise DatasetError(
