@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 METHODS = ("segmint", "pcc", "pcc-published", "ovam", "daam", "dataset-diffusion", "goca", "goca-published")
 OWN_MAPS = ("daam", "dataset-diffusion", "goca", "goca-published")
-"""What these read is captured for them alone; the features of a run by `segmint` serve the others."""
+"""What these read is captured for them alone; the features of a run by `pcc` serve the others."""
+RUN = "pcc"
+"""The run that is exported, trained on and looked at: of a published method, which does not change. The masks
+of `segmint` did, and were meant to (see `compare`)."""
 FORMATS = ("voc", "coco", "coco-rle", "yolo", "huggingface", "webdataset")
 
 
@@ -34,8 +37,8 @@ def _generate(out: str, flags: str, further: str = "") -> Step:
 
 def _label(method: str) -> Step:
     out = f"labelled-{method}"
-    flags = f"--classes toybox --method {method} --keep-features --quiet --out {out}"
-    return _step(f"generate {out}", f"label photos {flags}", needs=("toybox render",))
+    flags = f"--classes toybox --method {method} --set photos.absent=keep --keep-features --quiet --out {out}"
+    return _step(f"generate {out}", f"label 'photos/00000?.png' {flags}", needs=("toybox render",))
 
 
 def _remask(run: str, method: str) -> Step:
@@ -51,12 +54,12 @@ def _heatmap(kind: str) -> Step:
 
 
 def _look(line: str, *, printed: bool = False, needs: str = "") -> Step:
-    """A command that reads the run `segmint`."""
-    return _step(line, line, printed=printed, needs=("generate segmint", *filter(None, [needs])))
+    """A command that reads `RUN`."""
+    return _step(line, line, printed=printed, needs=(f"generate {RUN}", *filter(None, [needs])))
 
 
 def _export(form: str) -> Step:
-    return _look(f"export segmint --format {form} --out as-{form} --split train=0.5,val=0.5 --quiet")
+    return _look(f"export {RUN} --format {form} --out as-{form} --split train=0.5,val=0.5 --quiet")
 
 
 FAKED = """
@@ -65,53 +68,54 @@ from segmint.backbone.fake import FakeBackbone
 from segmint.backbone.settings import ModelSettings
 model = segmint.Model(settings=ModelSettings(), backbone=FakeBackbone(fail_seeds=frozenset({2025})))
 segmint.generate(model, out="fake", classes=["boat", "tree"], count=5, retries=1,
-                 settings={"output.keep_features": True})
+                 settings={"output.keep_features": True, "masks.method": "pcc"})
 """
 MINTED = """
 import numpy, segmint
 model = segmint.load("toybox", device="cpu")
-item = segmint.mint(model, "a red boat and a tree", ["boat", "tree"], settings={"sampling.steps": 4})
+pcc = {"masks.method": "pcc"}
+item = segmint.mint(model, "a red boat and a tree", ["boat", "tree"], settings={"sampling.steps": 4} | pcc)
 numpy.savez("mint.npz", image=item.image, mask=item.trace.mask.labels, agreement=item.trace.mask.agreement)
-looked = segmint.label(model, item.image, ["boat", "tree"])
+looked = segmint.label(model, item.image, ["boat", "tree"], settings={"photos.absent": "keep"} | pcc)
 numpy.savez("looked.npz", mask=looked.trace.mask.labels, agreement=looked.trace.mask.agreement)
 """
 
 CPU = "--workers 0 --device cpu --quiet"
 STEPS: tuple[Step, ...] = (
     *(_generate(method, f"--count 3 --method {method} --keep-features") for method in METHODS),
-    _generate("png", "--count 2 --image-format png"),
-    _generate("png", "--count 3 --image-format png", further=", extended"),
+    _generate("png", "--count 2 --image-format png --method pcc"),
+    _generate("png", "--count 3 --image-format png --method pcc", further=", extended"),
     Step(name="generate with a stand-in model", python=FAKED),
     Step(name="mint and label in memory", python=MINTED),
-    _step("toybox render", "toybox render photos --count 3"),
-    *(_label(method) for method in ("segmint", "ovam")),
-    *(_remask("segmint", method) for method in METHODS if method not in OWN_MAPS),
+    _step("toybox render", "toybox render photos --count 3 --split val"),
+    *(_label(method) for method in ("segmint", "pcc", "ovam")),
+    *(_remask(RUN, method) for method in METHODS if method not in (*OWN_MAPS, "segmint")),
     *(_remask(method, method) for method in OWN_MAPS),
-    _remask("labelled-segmint", "pcc"),
+    _remask("labelled-pcc", "ovam"),
     *(_heatmap(kind) for kind in ("daam", "ovam")),
     _step(
         "heatmap of an image",
         "heatmap 'a boat' --image photos/000000.png --out seen.png --arrays seen.npz",
         needs=("toybox render",),
     ),
-    _look("explain segmint 000001 --out explain.png"),
+    _look(f"explain {RUN} 000001 --out explain.png"),
     *(_export(form) for form in FORMATS),
-    _look("export segmint --format voc --masks pcc --out as-set --quiet", needs="remask segmint by pcc"),
-    _look("verify segmint --json", printed=True),
-    _look("report segmint --out report.html --samples 2"),
+    _look(f"export {RUN} --format voc --masks ovam --out as-set --quiet", needs=f"remask {RUN} by ovam"),
+    _look(f"verify {RUN} --json", printed=True),
+    _look(f"report {RUN} --out report.html --samples 2"),
     _step(
         "train",
-        "train segmint pcc --val toybox:val@4 --out trained --arch toynet --backbone none --iterations 4 "
+        f"train {RUN} ovam --val toybox:val@4 --out trained --arch toynet --backbone none --iterations 4 "
         f"--batch-size 2 --crop 64 --validate-every 2 --precision no {CPU}",
-        needs=("generate segmint", "generate pcc"),
+        needs=(f"generate {RUN}", "generate ovam"),
     ),
     _step("evaluate", "evaluate trained --data toybox:test@4 --out judged --device cpu -q", needs=("train",)),
     _step(
         "selftrain",
-        f"selftrain trained segmint --val toybox:val@4 --out again --confidence 0 --backbone none {CPU}",
+        f"selftrain trained {RUN} --val toybox:val@4 --out again --confidence 0 --backbone none {CPU}",
         needs=("train",),
     ),
-    _look("curate segmint --reject agreement<0.999", printed=True),
+    _look(f"curate {RUN} --reject agreement<0.999", printed=True),
 )
 
 

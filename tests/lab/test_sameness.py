@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from lab.sameness.__main__ import BASE, ROOT, checked_out, compare_trees
-from lab.sameness.compare import compare_step, first_difference, same_but_layers, same_text
+from lab.sameness.accepted import same_but_layers, same_but_settings, same_but_specks
+from lab.sameness.compare import compare_step, first_difference
+from lab.sameness.reading import same_text
 from lab.sameness.steps import METHODS, STEPS, chosen
 
 
@@ -74,6 +76,18 @@ def test_names_of_layers_may_differ_where_no_number_does(tmp_path: Path) -> None
     assert not same_but_layers(features("up.0", [1, 2]), features("up.0", [1, 3]))
 
 
+def test_what_came_since_is_accepted_where_nothing_else_differs() -> None:
+    then = b"[masks]\nmethod = 'pcc'\n[masks.presence]\nshare = 0.6\n"
+    assert same_but_settings(then, then.replace(b"0.6", b"0.9") + b"[masks.meanfield]\nrounds = 4\n")
+    assert not same_but_settings(then, then.replace(b"'pcc'", b"'ovam'"))
+    assert same_but_specks(b"1 0 0\n2 1 1\n", b"2 1 1\n")
+    assert not same_but_specks(b"1 0 0\n2 1 1\n", b"2 1 0\n")
+    objects = [{"id": each, "area": each * 10} for each in (1, 2)]
+    then = json.dumps({"annotations": objects}).encode()
+    assert same_but_specks(then, json.dumps({"annotations": [{"id": 1, "area": 20}]}).encode())
+    assert not same_but_specks(then, json.dumps({"annotations": [{"id": 1, "area": 5}]}).encode())
+
+
 def test_a_step_differs_by_code_by_files_and_by_words(tmp_path: Path) -> None:
     for folder in ("base", "ours"):
         (tmp_path / folder).mkdir()
@@ -94,7 +108,7 @@ def test_a_step_differs_by_code_by_files_and_by_words(tmp_path: Path) -> None:
 
 def test_steps_bring_what_they_need_in_order() -> None:
     names = [step.name for step in chosen("selftrain")]
-    assert names == ["generate segmint", "generate pcc", "train", "selftrain"]
+    assert names == ["generate pcc", "generate ovam", "train", "selftrain"]
     assert chosen("") == STEPS
     known = {step.name for step in STEPS}
     assert len(known) == len(STEPS)
