@@ -105,7 +105,13 @@ def test_class_names_are_appended_on_demand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "templates"), [("voc", "photo"), ("coco", "photo"), ("toybox", "toybox"), ("yard", "yard")]
+    ("preset", "templates"),
+    [
+        *(("voc", each) for each in ("photo", "dense")),
+        *(("coco", each) for each in ("photo", "dense")),
+        ("toybox", "toybox"),
+        ("yard", "yard"),
+    ],
 )
 def test_a_prompt_names_its_classes_and_no_other(preset: str, templates: str) -> None:
     vocabulary = preset_vocabulary(preset)

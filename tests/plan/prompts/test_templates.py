@@ -36,6 +36,15 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert load_templates(str(path)) == templates
 
 
+def test_lists_of_a_shipped_set_stand_behind_those_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("lists_from = 'photo'\nprompt = ['{things} {setting}{light}']\n[lists]\nlight = ['!']")
+    found, photo = load_templates(path), load_templates("photo")
+    assert found.lists["setting"] == photo.lists["setting"]
+    assert found.lists["light"] == {"*": ("!",)}
+    assert found.sha256 != hashlib.sha256(path.read_bytes()).hexdigest()  # it changes as that set does
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -55,6 +64,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("prompt = ['{things}']\n[lists.place]\nboat = ['at sea']", r'lists.place has no "\*"'),
         ("prompt = ['{things}']\n[lists]\nplace = 'at sea'", "must be a list"),
         ("prompts = ['{things}']", "unknown key 'prompts'"),
+        ("prompt = ['{things}']\nlists_from = 'foto'", "lists_from must be one of photo, dense, .* 'foto'"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str, said: str) -> None:
@@ -67,7 +77,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, content: str, said:
 
 def test_what_is_not_there() -> None:
     for source in ("foto", Path("foto")):
-        with pytest.raises(PromptError, match="called 'foto'; sets are photo, plain, toybox"):
+        with pytest.raises(PromptError, match="called 'foto'; sets are photo, dense, plain, toybox"):
             load_templates(source)
     with pytest.raises(PromptError, match=r"cannot read template file 'foto\.toml'"):
         load_templates("foto.toml")

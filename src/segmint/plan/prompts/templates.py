@@ -17,7 +17,7 @@ from segmint.vocabulary import ClassEntry, Vocabulary
 
 WORLDS = ("toybox", "yard")
 """Sets in the words of a shipped model, and called like it."""
-SETS = ("photo", "plain", *WORLDS)
+SETS = ("photo", "dense", "plain", *WORLDS)
 """Template sets that ship with segmint."""
 ANY = "*"
 """Key of a list's choices for classes that have none of their own."""
@@ -66,11 +66,12 @@ def load_templates(source: str | Path) -> TemplateSet:
 
 def _parse(text: str, data: bytes, *, name: str) -> TemplateSet:
     table = parse_toml(text)
-    known = {"thing", "link", "prompt", "lists", *(f"prompt_{each}" for each in _COUNTS)}
+    known = {"thing", "link", "prompt", "lists", "lists_from", *(f"prompt_{each}" for each in _COUNTS)}
     for key in table:
         if key not in known:
             raise ValueError(f"unknown key {key!r}; known are {', '.join(sorted(known))}")
-    lists = _lists(table.get("lists", {}))
+    others = _other(table.get("lists_from"))
+    lists = {**(others.lists if others else {}), **_lists(table.get("lists", {}))}
     things = _texts(table.get("thing", ["a(n) {name}"]), "thing")
     links = _texts(table.get("link", [" and "]), "link")
     by_count = [
@@ -85,12 +86,21 @@ def _parse(text: str, data: bytes, *, name: str) -> TemplateSet:
             _check_placeholders(whole, f"prompt_{each}", must="things", lists=lists)
     return TemplateSet(
         name=name,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=hashlib.sha256(data + (others.sha256.encode() if others else b"")).hexdigest(),
         things=things,
         links=links,
         prompts=(by_count[0], by_count[1], by_count[2]),
         lists=lists,
     )
+
+
+def _other(name: Any) -> TemplateSet | None:
+    """The shipped set whose lists are taken where a file has none of its own."""
+    if name is None:
+        return None
+    if name not in SETS:
+        raise ValueError(f"lists_from must be one of {', '.join(SETS)}, found {shown(name)}")
+    return load_templates(name)
 
 
 def _texts(value: Any, what: str) -> tuple[str, ...]:
