@@ -88,6 +88,22 @@ def test_a_small_gpu_falls_back_to_the_toybox_and_says_when_nothing_fits(bare):
     assert "not even one image fits" in advice.why
 
 
+@pytest.mark.parametrize(
+    ("free", "way"),
+    [
+        (80, None),
+        (48, "--offload model"),
+        (24, "--offload model --quantize nf4"),
+        (6, "--offload sequential"),
+        (2, None),
+    ],
+)
+def test_a_model_that_does_not_fit_whole_comes_a_part_at_a_time(bare, free, way):
+    advice = advise(replace(bare, devices=(gpu(free),)), "black-forest-labs/FLUX.1-schnell")
+    assert [each for each in advice.flags if "offload" in each] == ([way] if way else [])
+    assert advice.fits is (free != 2)
+
+
 def test_unknown_sizes_do_not_stop_it(bare):
     advice = advise(replace(bare, ram_free_bytes=None))
     assert "an unknown amount" in advice.why

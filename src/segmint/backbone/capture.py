@@ -165,9 +165,13 @@ def _stream_hooks(network: Any, capture: Capture, taps: Sequence[MapTap]) -> Ite
         names = ", ".join(layer.name for layer in ways)
         raise ConfigError(f"class phrases pass the layers {names} only; none of them was asked for")
     sent: list[Stream] = []
+    told: list[Mapping[str, Any]] = []
 
-    def begin(_: Any, __: Any, kwargs: Mapping[str, Any]) -> None:
+    def called(_: Any, __: Any, kwargs: Mapping[str, Any]) -> None:
         sent.clear()
+        told[:] = [kwargs]
+
+    def begin(kwargs: Mapping[str, Any]) -> None:
         batch = capture.items * (1 if capture.half else len(capture.halves.names))
         texts = taps[0].texts
         for rows in _rows(capture, taps[0], batch, texts.embeds.device):
@@ -176,6 +180,8 @@ def _stream_hooks(network: Any, capture: Capture, taps: Sequence[MapTap]) -> Ite
             sent.append(ways[0].begin(kwargs, texts.embeds, rows, seen))
 
     def hook(layer: Any, joint: Joint) -> None:
+        if told:  # not before the first layer: weights that wait elsewhere are not there until then
+            begin(told.pop())
         total: Tensor | None = None
         for stream in sent:
             outputs = layer.follow(layer, stream, joint)
@@ -185,7 +191,7 @@ def _stream_hooks(network: Any, capture: Capture, taps: Sequence[MapTap]) -> Ite
         if total is not None:
             _add(capture, taps, layer, total)
 
-    yield network.register_forward_pre_hook(partial(_timed, capture, begin), with_kwargs=True)
+    yield network.register_forward_pre_hook(called, with_kwargs=True)
     for layer in ways[: ways.index(wanted[-1]) + 1]:
         yield layer.hear_all(partial(_timed, capture, hook, layer))
 

@@ -9,6 +9,7 @@ the image, and are seen by nobody, so that the image stays what it is. Source: H
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -88,8 +89,7 @@ class DoubleLayer:
     @property
     def projection(self) -> Tensor:
         """As `AttentionLayer.projection`."""
-        found: Tensor = self.block.attn.to_out[0].weight
-        return found
+        return weight_of(self.block.attn.to_out[0])
 
     def grid(self, latent: Grid) -> Grid:
         """As `AttentionLayer.grid`."""
@@ -142,6 +142,28 @@ class DoubleLayer:
         if values.ndim == 3:
             return rearrange(values, "batch row (head d) -> batch head row d", head=self.heads)
         return values if self.heads_first else values.transpose(1, 2)
+
+
+def weight_of(module: Any) -> Tensor:
+    """A projection's weights, also while they wait elsewhere for their turn, and as numbers if quantised."""
+    found = module.weight
+    if found.is_meta:
+        hook = module._hf_hook
+        maps = (getattr(each, "weights_map", None) for each in getattr(hook, "hooks", (hook,)))
+        found = next(each["weight"] for each in maps if each is not None)
+    if getattr(found, "quant_state", None) is not None:
+        four_bit = import_module("bitsandbytes.functional").dequantize_4bit
+        found = four_bit(found.data, found.quant_state)
+    elif type(found).__module__.startswith("torchao"):
+        found = found.dequantize()
+    weights: Tensor = found
+    return weights
+
+
+def beside(values: Tensor, module: Any) -> Tensor:
+    """Values where a module's weights wait; where they come to the values by themselves, as they are."""
+    device = module.weight.device
+    return values if device.type == "meta" else values.to(device)
 
 
 def flat(values: Tensor) -> Tensor:

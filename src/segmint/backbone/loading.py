@@ -32,6 +32,7 @@ from segmint.backbone.family import Facts, parts_of, weighted
 from segmint.backbone.known import known_model, near, shipped_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
+from segmint.backbone.placing import bring, stored_as
 from segmint.backbone.schedulers import build_scheduler
 from segmint.backbone.settings import ModelSettings
 from segmint.backbone.weights import load_part
@@ -88,7 +89,7 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     if settings.scheduler != "default":
         pipe.scheduler = build_scheduler(settings.scheduler, dict(pipe.scheduler.config))
     pipe.set_progress_bar_config(disable=True)
-    pipe.to(place)
+    bring(pipe, place, settings.offload)
     return DiffusersBackbone(pipe=pipe, info=describe(pipe, settings, folder, place, facts))
 
 
@@ -229,7 +230,14 @@ def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtyp
     try:
         with _quietly():
             loaded = {
-                name: load_part(folder, name, index[name], dtype=dtype, variant=own.get("variant"))
+                name: load_part(
+                    folder,
+                    name,
+                    index[name],
+                    dtype=dtype,
+                    variant=own.get("variant"),
+                    stored=stored_as(name, index[name][0], settings.quantize, dtype),
+                )
                 for name in parts_of(family, index)
                 if weighted(name)
             }

@@ -14,7 +14,7 @@ from torch import Tensor
 from segmint.artifacts import Grid
 from segmint.attention import Kind, Part
 from segmint.backbone.family import Heard, Joint, KnownFor, Stream
-from segmint.backbone.joint import Handles, flat, repeated
+from segmint.backbone.joint import Handles, flat, repeated, weight_of
 
 Where = slice | Tensor
 """Rows of a sequence: the same for all items, or (item, row) where each has its own."""
@@ -82,7 +82,7 @@ class SharedLayer:
     @property
     def projection(self) -> Tensor | None:
         """As `AttentionLayer.projection`."""
-        return None if self.last is None else self.last.weight[:, : self.width]
+        return None if self.last is None else weight_of(self.last)[:, : self.width]
 
     def grid(self, latent: Grid) -> Grid:
         """As `AttentionLayer.grid`."""

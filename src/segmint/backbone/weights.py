@@ -28,7 +28,15 @@ _NAMED = 3
 """Tensors that a message names."""
 
 
-def load_part(folder: Path, name: str, entry: Any, *, dtype: torch.dtype, variant: str | None) -> Any:
+def load_part(
+    folder: Path,
+    name: str,
+    entry: Any,
+    *,
+    dtype: torch.dtype,
+    variant: str | None,
+    stored: Any | None = None,
+) -> Any:
     """One weighted part of a model, every tensor of it from its file.
 
     Args:
@@ -37,6 +45,7 @@ def load_part(folder: Path, name: str, entry: Any, *, dtype: torch.dtype, varian
         entry: its line in `model_index.json`: library and class.
         dtype: of the weights.
         variant: of the files, for parts that come in it.
+        stored: how its library is to quantise it; None leaves it as it is.
 
     Raises:
         ModelError: the class is unknown, or the weights do not fit; the message names part, file and tensor.
@@ -46,6 +55,8 @@ def load_part(folder: Path, name: str, entry: Any, *, dtype: torch.dtype, varian
     arguments: dict[str, Any] = {_DTYPE[library]: dtype}
     if of_variant:
         arguments["variant"] = variant
+    if stored is not None:
+        arguments["quantization_config"] = stored
     part, told = found.from_pretrained(
         own,
         output_loading_info=True,

@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ray": ("clusters", ("ray",)),
     "bench": ("measuring costs beside scikit-learn", ("sklearn", "threadpoolctl")),
     "remote": ("runs on s3:// and other URLs", ("fsspec", "s3fs")),
+    "quantize": ("weights of 8 and 4 bits", ("bitsandbytes", "torchao")),
 }
 """What each extra is for, and the modules that it brings."""
 
@@ -63,11 +64,30 @@ FOOTPRINTS: Mapping[str, Footprint] = {
     "sana": Footprint(image_px=1024, parameters=4_500_000_000, values_an_image=880_000_000),
     "lumina2": Footprint(image_px=1024, parameters=5_300_000_000, values_an_image=974_000_000),
 }
+LARGEST: Mapping[str, int] = {
+    "pixart-alpha": 4_760_000_000,
+    "pixart-sigma": 4_760_000_000,
+    "sd3": 4_760_000_000,
+    "sd3.5": 8_060_000_000,
+    "flux1-schnell": 11_900_000_000,
+    "flux1-dev": 11_900_000_000,
+    "qwen-image": 20_430_000_000,
+    "z-image": 6_150_000_000,
+    "flux2-klein": 4_020_000_000,
+    "flux2-dev": 32_200_000_000,
+    "sana": 2_610_000_000,
+    "lumina2": 2_610_000_000,
+}
+"""Parameters of the largest part, by family: what has to be there at once where parts wait on the CPU."""
 USABLE = 0.6
 """Share of the free memory to plan with: shapes do not show the libraries' workspaces and fragmentation."""
 MOST = 32
 """Larger batches bring no more images a second."""
 MOST_ON_CPU = 4
+NF4_BYTES = 0.5625
+"""Of a weight in 4 bits, with one float32 scale for 64 of them. Source: Dettmers et al. 2023 (QLoRA)."""
+SEQUENTIAL_BYTES = 1e9
+"""Kept free for the largest single layer and what moves beside it."""
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -177,11 +197,11 @@ def advise(machine: Machine, model: str | None = None) -> Advice:
 def _advice(machine: Machine, device: Device | None, model: str) -> Advice:
     dtype = "float32" if device is None or device.name == "mps" else "float16"
     free = machine.ram_free_bytes if device is None else device.free_bytes
-    weights, image = _bytes(model, dtype)
-    fitting = MOST if free is None else max(0, min(MOST, int((USABLE * free - weights) // image)))
+    way, weights, image, fitting = _way(model, dtype, device, free)
     batch = _power_of_two(min(fitting, MOST_ON_CPU) if device is None else fitting)
     threads = machine.cores if device is None else None
     flags = [f"--model {model}", f"--batch-size {batch}", f"--dtype {dtype}"]
+    flags += [way] if way else []
     flags += [f"--threads {threads}"] if threads else []
     cards = [each.name for each in machine.devices if each.name.startswith("cuda")]
     flags += [f"--devices {','.join(cards)}"] if len(cards) > 1 else []
@@ -207,6 +227,28 @@ def _bytes(model: str, dtype: str) -> tuple[float, float]:
     size = FOOTPRINTS[known.family if known else TOYBOX]
     area = (known.size_px / size.image_px) ** 2 if known else 1.0
     return float(size.parameters * BYTES[dtype]), area * size.values_an_image * BYTES[dtype]
+
+
+def _way(model: str, dtype: str, device: Device | None, free: int | None) -> tuple[str, float, float, int]:
+    """The flags of the first way in which an image fits, bytes of weights and of an image, images that fit.
+
+    Ways that need ever less at once; where none fits, the plain one.
+    """
+    whole, image = _bytes(model, dtype)
+    known = known_model(model)
+    largest = LARGEST.get(known.family if known else TOYBOX) if device else None
+    ways = [("", whole)]
+    if largest is not None:
+        ways += [
+            ("--offload model", float(largest * BYTES[dtype])),
+            ("--offload model --quantize nf4", largest * NF4_BYTES),
+            ("--offload sequential", SEQUENTIAL_BYTES),
+        ]
+    for way, weights in ways:
+        fitting = MOST if free is None else max(0, min(MOST, int((USABLE * free - weights) // image)))
+        if fitting:
+            return way, weights, image, fitting
+    return "", whole, image, 0
 
 
 def _caveat(fitting: int, device: Device | None) -> str:

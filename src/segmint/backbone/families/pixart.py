@@ -25,7 +25,7 @@ from segmint.backbone.family import (
     part_by_depth,
 )
 from segmint.backbone.fitting import scheduler_problems, transformer_problems
-from segmint.backbone.joint import flat
+from segmint.backbone.joint import beside, flat, weight_of
 from segmint.backbone.latents import encode_images, noised_by_variance
 from segmint.backbone.offsets import OffsetReader
 from segmint.backbone.settings import ModelSettings
@@ -75,8 +75,7 @@ class PixArtLayer:
     @property
     def projection(self) -> Tensor:
         """As `AttentionLayer.projection`."""
-        found: Tensor = self.module.to_out[0].weight
-        return found
+        return weight_of(self.module.to_out[0])
 
     def grid(self, latent: Grid) -> Grid:
         """As `AttentionLayer.grid`."""
@@ -84,8 +83,8 @@ class PixArtLayer:
 
     def text_keys(self, embeds: Tensor) -> Tensor:
         """As `AttentionLayer.text_keys`."""
-        keys: Tensor = self.module.to_k(self.caption(embeds))
-        return keys if self.module.norm_k is None else self.module.norm_k(keys)
+        keys: Tensor = self.module.to_k(self.caption(beside(embeds, self.module.to_k)))
+        return (keys if self.module.norm_k is None else self.module.norm_k(keys)).to(embeds.device)
 
     def listen(self, what: Heard, hear: Callable[[Tensor], None]) -> Any:
         """As `AttentionLayer.listen`: the projections' outputs, and the input of the last."""

@@ -19,6 +19,7 @@ from segmint.artifacts import Grid
 from segmint.attention import Kind, Part
 from segmint.backbone.family import Embedding, Facts, Halves, Heard, KnownFor, present
 from segmint.backbone.fitting import check_unet_parts, model_side
+from segmint.backbone.joint import beside, weight_of
 from segmint.backbone.latents import encode_images, noised_by_variance, step_end
 from segmint.backbone.schedulers import trained_timesteps
 from segmint.backbone.settings import ModelSettings
@@ -64,8 +65,7 @@ class UNetLayer:
     @property
     def projection(self) -> Tensor:
         """As `AttentionLayer.projection`."""
-        found: Tensor = self.module.to_out[0].weight
-        return found
+        return weight_of(self.module.to_out[0])
 
     def grid(self, latent: Grid) -> Grid:
         """As `AttentionLayer.grid`; odd sides are rounded up at each halving, as the UNet does."""
@@ -77,8 +77,9 @@ class UNetLayer:
     def text_keys(self, embeds: Tensor) -> Tensor:
         """As `AttentionLayer.text_keys`."""
         attn = self.module
-        found: Tensor = attn.to_k(attn.norm_encoder_hidden_states(embeds) if attn.norm_cross else embeds)
-        return found
+        near = beside(embeds, attn.to_k)
+        found: Tensor = attn.to_k(attn.norm_encoder_hidden_states(near) if attn.norm_cross else near)
+        return found.to(embeds.device)
 
     def listen(self, what: Heard, hear: Callable[[Tensor], None]) -> Any:
         """As `AttentionLayer.listen`: the projections' outputs, and the input of the last."""
