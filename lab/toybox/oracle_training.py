@@ -76,7 +76,9 @@ def _keep_data(path: Path, plan: OraclePlan, world: World, autoencoder: Autoenco
     recoded = images if autoencoder is None else through_latents(autoencoder, images[: plan.recoded])
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    save_numpy({"images": images, "masks": masks, "recoded": recoded}, partial)
+    # safetensors stores memory as it lies, and decoded pictures lie with their channels first.
+    data = {"images": images, "masks": masks, "recoded": np.ascontiguousarray(recoded)}
+    save_numpy(data, partial)
     os.replace(partial, path)
 
 

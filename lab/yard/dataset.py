@@ -98,7 +98,12 @@ def _chunk(folder: Path, name: str, start: int) -> Path:
 
 
 def write(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file under another name, then rename it."""
+    """Write a safetensors file under another name, then rename it.
+
+    Arrays are put in order first: safetensors stores memory as it lies, and a convolution's latents lie with
+    their channels last.
+    """
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     partial_path = path.with_suffix(f".{os.getpid()}.partial")
-    save_file(arrays, partial_path, metadata)
+    save_file(whole, partial_path, metadata)
     os.replace(partial_path, path)

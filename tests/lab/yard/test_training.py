@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusion3Pipeline, StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusion3Pipeline, StableDiffusionPipeline
 
+from lab.toybox.dataset import encode
 from lab.toybox.plan import UnetPlan, VaePlan
 from lab.toybox.workers import Worker
 from lab.yard import dataset, diffusion, tokenizer, train, transformer
@@ -137,6 +138,14 @@ def test_words_are_one_token_or_several_and_come_back() -> None:
     assert sum(count > 1 for count in pieces.values()) > 20
     text = "two stepladders and a parasol"
     assert words.decode(words(text)["input_ids"], skip_special_tokens=True).strip() == text
+
+
+def test_latents_on_disk_are_those_of_the_pictures(work: Path) -> None:
+    model = AutoencoderKL.from_pretrained(work / "vae")
+    pictures = dataset.images(work / "rendered", "scenes", count=3)
+    kept = dataset.latents(work / "latents", "scenes")["latents"]
+    encoded = encode(model, pictures, device=torch.device("cpu"), bf16=True)
+    np.testing.assert_allclose(kept, encoded, atol=2e-3)
 
 
 def test_close_ups_keep_their_place(work: Path) -> None:
