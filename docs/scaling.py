@@ -15,7 +15,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # for the lab, which is in no wheel
 from lab.simulator import Item, pool_rate, simulate  # noqa: E402
-from segmint.jobs.engines.stages import MOST_MASK_WORKERS  # noqa: E402
+from segmint.jobs.engines.pool import MOST_MASK_WORKERS  # noqa: E402
 
 RESULTS = HERE / "results"
 HOUR, GB, MB = 3600.0, 1e9, 1e6

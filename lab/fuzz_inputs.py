@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from segmint.artifacts import Affinity, AttentionSummary, DenoisingEvidence, LayerComponents, TokenMaps
-from segmint.export.brush import encode_brush
+from segmint.export.brush_rle import encode_brush
 from segmint.runs import codec
 from segmint.vocabulary import Vocabulary
 

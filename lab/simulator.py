@@ -1,14 +1,14 @@
 """How fast GPUs and cores mint together, simulated from what one item costs.
 
 Every GPU draws batch after batch and hands its items to threads of its own process; drawing stands still
-while more than `BATCHES_AHEAD` batches wait (`segmint.jobs.engines.stages`). Threads of one process share
+while more than `BATCHES_AHEAD` batches wait (`segmint.jobs.engines.pool`). Threads of one process share
 Python's lock, and all share the machine's cores.
 """
 
 import heapq
 from dataclasses import dataclass
 
-from segmint.jobs.engines.stages import BATCHES_AHEAD, MOST_MASK_WORKERS
+from segmint.jobs.engines.pool import BATCHES_AHEAD, MOST_MASK_WORKERS
 
 BATCHES = 200
 """Simulated for each GPU: long after the queue has settled."""

@@ -14,7 +14,7 @@ from segmint.artifacts import Generation, Image, PromptSpec
 from segmint.attention import NOTHING
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.jobs.engines.local import do_all
-from segmint.jobs.engines.stages import MaskPool
+from segmint.jobs.engines.pool import MaskPool
 from segmint.jobs.work import Batch, Seen, Work, give_up
 from segmint.listening import Silent
 from segmint.pipeline import finish

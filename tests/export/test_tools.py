@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from segmint.errors import ExportError
-from segmint.export.brush import decode_brush, encode_brush
+from segmint.export.brush_rle import decode_brush, encode_brush
 from segmint.export.source import ObjectRule, open_source
 from segmint.export.write import export
 from segmint.runs.store import open_run

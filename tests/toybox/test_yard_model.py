@@ -18,8 +18,8 @@ from segmint.backbone.known import known_model, known_models
 from segmint.backbone.settings import ModelSettings, SamplingSettings
 from segmint.cli import main
 from segmint.errors import ModelError
-from segmint.toybox import evaluate, oracle
-from segmint.toybox.evaluate import GateSettings
+from segmint.toybox import gate, oracle
+from segmint.toybox.gate import GateSettings
 from segmint.toybox.worlds import WORLDS
 
 TINY = TransformerPlan(
@@ -92,7 +92,7 @@ def test_rows_of_the_silent_encoder_are_no_words(shipped: Path) -> None:
     embedding = backbone.family.encode(backbone.pipe, "a parasol and two ducks", negative=False)
     assert embedding.tokens.shape[1] == tokenizer.MAX_TOKENS + transformer.ZERO_ROWS
     assert embedding.tokens[:, tokenizer.MAX_TOKENS :].abs().max() == 0
-    [spec] = evaluate.plan_samples(GateSettings(world="yard", samples=1))
+    [spec] = gate.plan_samples(GateSettings(world="yard", samples=1))
     asked = CaptureRequest(features=None, maps=(MapRequest(name="prompt", text="prompt"),))
     [drawn] = backbone.generate([spec], SamplingSettings(steps=2), asked)
     assert isinstance(drawn, Generation)
@@ -119,7 +119,7 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_gate_judges_it(shipped: Path) -> None:
     backbone = loading.load(ModelSettings(id="yard"), "cpu")
     settings = GateSettings(world="yard", samples=2, renders=2, steps=2, batch_size=2)
-    report, drawn = evaluate.run_gate(backbone, settings)
+    report, drawn = gate.run_gate(backbone, settings)
     assert len(drawn) == report.samples == 2
     assert (report.presence, report.unnamed) == (0, 0)
     assert report.failures() == ["presence"]

@@ -83,7 +83,7 @@ def evaluate(
     from segmint.backbone.loading import load
     from segmint.backbone.settings import ModelSettings
     from segmint.pictures.sheets import rows_of
-    from segmint.toybox import evaluate as gate
+    from segmint.toybox import gate
 
     settings = gate.GateSettings(
         world=world,
@@ -107,7 +107,7 @@ def evaluate(
 def _print_table(figures: dict[str, object]) -> None:
     from rich.table import Table
 
-    from segmint.toybox.evaluate import FIGURES
+    from segmint.toybox.gate import FIGURES
 
     bounds = figures["bounds"]
     assert isinstance(bounds, dict)

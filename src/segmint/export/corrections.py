@@ -10,7 +10,7 @@ import numpy as np
 
 from segmint.artifacts import Mask, RefinedMask
 from segmint.errors import ConfigError, DatasetError, RunError, SegmintError
-from segmint.export.brush import decode_brush
+from segmint.export.brush_rle import decode_brush
 from segmint.export.labelstudio import UNCERTAIN
 from segmint.imagefile import UNREADABLE
 from segmint.labels.labelmap import parse_label_map

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from segmint.export.brush import encode_brush
+from segmint.export.brush_rle import encode_brush
 from segmint.export.formats import Format
 from segmint.export.source import ExportItem, Source
 from segmint.vocabulary import IGNORE, voc_colour

@@ -10,7 +10,7 @@ from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.backbone.settings import ModelSettings
 from segmint.errors import DeviceError
-from segmint.jobs.engines.stages import MaskPool, usual_mask_workers
+from segmint.jobs.engines.pool import MaskPool, usual_mask_workers
 from segmint.jobs.work import Batch, Draw, Seen, Work, draw, make
 from segmint.listening import Listener
 from segmint.pipeline import capture_for

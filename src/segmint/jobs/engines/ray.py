@@ -22,7 +22,7 @@ from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import DeviceError, MissingDependency, SegmintError
 from segmint.jobs.engines.handover import decode_seen, encode_seen
 from segmint.jobs.engines.local import Task, checked
-from segmint.jobs.engines.stages import MOST_MASK_WORKERS
+from segmint.jobs.engines.pool import MOST_MASK_WORKERS
 from segmint.jobs.engines.worker import Drawer, die_with, finish_item, raise_told, standing, tell
 from segmint.jobs.work import Batch, Work
 from segmint.listening import Listener, Pace, Silent

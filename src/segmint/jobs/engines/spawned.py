@@ -17,7 +17,7 @@ from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import DeviceError, SegmintError
 from segmint.jobs.engines.local import checked
-from segmint.jobs.engines.stages import MaskPool, usual_mask_workers
+from segmint.jobs.engines.pool import MaskPool, usual_mask_workers
 from segmint.jobs.engines.worker import Drawer, Worker, make_at_last, raise_told, tell
 from segmint.jobs.work import Batch, Work
 from segmint.listening import Listener, Pace, Silent

@@ -25,7 +25,7 @@ from segmint.artifacts import PromptSpec
 from segmint.backbone.base import Backbone, ModelInfo
 from segmint.errors import GenerationError, SegmintError
 from segmint.jobs.engines.local import within_memory
-from segmint.jobs.engines.stages import MaskPool
+from segmint.jobs.engines.pool import MaskPool
 from segmint.jobs.work import Batch, Seen, Work, make
 from segmint.listening import Listener
 from segmint.runs import layout

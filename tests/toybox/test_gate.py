@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from segmint.toybox import evaluate
-from segmint.toybox.evaluate import GateSettings, Report
+from segmint.toybox import gate
+from segmint.toybox.gate import GateSettings, Report
 from segmint.toybox.worlds import WORLDS
 
 GOOD = Report(
@@ -23,7 +23,7 @@ GOOD = Report(
 
 
 def test_agreement_counts_words_and_pictures() -> None:
-    specs = evaluate.plan_samples(GateSettings(samples=3))
+    specs = gate.plan_samples(GateSettings(samples=3))
     specs = [
         replace(spec, classes=classes)
         for spec, classes in zip(specs, [("balloon", "boat"), ("car",), ("fish",)], strict=True)
@@ -33,7 +33,7 @@ def test_agreement_counts_words_and_pictures() -> None:
     found[1, :10] = 3  # the car
     found[1, 12:14, :2] = 8  # and a tree that nobody asked for
     found[2, 0, :3] = 4  # too little of a fish
-    presence, unnamed, by_class = evaluate.agreement(WORLDS["toybox"], specs, found)
+    presence, unnamed, by_class = gate.agreement(WORLDS["toybox"], specs, found)
     assert presence == 0.5
     assert unnamed == pytest.approx(1 / 3)
     assert by_class == {"balloon": 1.0, "boat": 0.0, "car": 1.0, "fish": 0.0}
@@ -55,5 +55,5 @@ def test_the_yard_is_not_bound_by_where_attention_looks() -> None:
 
 
 def test_planned_prompts_name_their_classes_in_plain_words() -> None:
-    for spec in evaluate.plan_samples(GateSettings(samples=20)):
+    for spec in gate.plan_samples(GateSettings(samples=20)):
         assert set(spec.classes) == set(spec.prompt.replace(",", "").split()) & set(WORLDS["toybox"].classes)

@@ -12,7 +12,7 @@ from segmint.backbone.fake import FAKE_INFO, FakeBackbone
 from segmint.errors import GenerationError, StorageError
 from segmint.jobs.engines import worker
 from segmint.jobs.engines.local import LocalEngine
-from segmint.jobs.engines.stages import BATCHES_AHEAD, MaskPool
+from segmint.jobs.engines.pool import BATCHES_AHEAD, MaskPool
 from segmint.jobs.engines.worker import TRIES, make_at_last
 from segmint.jobs.job import run_job
 from segmint.jobs.work import Seen, Work, batches_to_do, draw, give_up
