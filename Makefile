@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OMP_WAI
 PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format exam bench sameness passes size docs clean
+.PHONY: help install install-dev demo test lint format exam bench sameness passes size wheel docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,10 @@ passes: install-dev  ## count the functions, files and rooms that one prompt pas
 
 size: install-dev  ## count lines and files of the package, by the issue that brought them
 	$(BIN)/python -m lab.size
+
+PYTHONS ?=
+wheel: install-dev  ## install the built wheel in a clean environment of every Python that it names, and work with it
+	$(BIN)/python -m lab.wheel $(PYTHONS)
 
 docs: install-dev  ## write the generated pages of docs/
 	$(BIN)/python docs/generate.py

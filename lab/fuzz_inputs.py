@@ -18,7 +18,7 @@ from segmint.vocabulary import Vocabulary
 
 TOWN = Vocabulary.of(["boat", "tree"])
 SIDE = 8
-TEXTS = ("classes", "classes@fine", "classes@half", "classes@1/4", "prompt")
+TEXTS = ("classes", "classes@fine", "classes@half", "classes@16", "prompt")
 """Names of the token maps that methods read."""
 LABEL_MAP = b"# label:color_rgb:parts:actions\nbackground:0,0,0::\nboat:128,0,0::\ntree:0,128,0::\n"
 

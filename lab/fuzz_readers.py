@@ -182,4 +182,4 @@ def _text(path: Path) -> str:
 def _shipped(name: str) -> bytes:
     from importlib.resources import files
 
-    return (files("segmint.training") / "recipes" / f"{name}.toml").read_bytes()
+    return (files("segmint.training") / "courses" / f"{name}.toml").read_bytes()

@@ -53,6 +53,17 @@ def test_an_unknown_section_names_itself_and_the_file(tmp_path: Path) -> None:
         load_recipe(path)
 
 
+@pytest.mark.parametrize(
+    "method", ['["pcc"]', "{name = 'pcc'}", "7", '""', "true", "1979-05-27", '"pcc\\u0000"', "nan"]
+)
+def test_a_method_that_is_no_name_is_refused_in_a_line(tmp_path, method):
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"[masks]\nmethod = {method}\n")
+    with pytest.raises(ConfigError, match="masks") as caught:
+        load_recipe(path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[sampling", b""])
 def test_an_unreadable_recipe_is_an_error_and_an_empty_one_is_the_default(
     tmp_path: Path, content: bytes

@@ -45,7 +45,8 @@ def limits_of(environment: Mapping[str, str]) -> Limits:
     found = {}
     for each in fields(Limits):
         text = environment.get(variable(each.name))
-        if text is not None and not (text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 62):
+        plain = text is None or (text.isascii() and text.isdecimal() and len(text) < 20)
+        if text is not None and not (plain and 0 < int(text) < 1 << 62):
             raise ConfigError(f"{variable(each.name)}={text[:60]!r}: expected a whole number above 0")
         if text is not None:
             found[each.name] = int(text)

@@ -1,8 +1,12 @@
 """Text, JSON and TOML of the user's, read strictly: whatever is wrong becomes one clear error."""
 
+import errno
 import json
+import os
 import re
+import stat
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +20,47 @@ _HARMFUL = re.compile(
 _KEY = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
 
 
+def stands(path: str | Path, test: Callable[[Path], bool] = Path.exists) -> bool:
+    """Whether a path passes a test of the file system; one that can be none, by length or signs, does not.
+
+    Args:
+        path: of anybody's.
+        test: `Path.exists`, `Path.is_file` or `Path.is_dir`.
+    """
+    try:
+        return test(Path(path))
+    except (OSError, ValueError):  # longer than the file system takes, or with a NUL
+        return False
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """All of a file that is one: what could be read for ever, or waited for, is refused.
+
+    What a shell hands over under /dev is taken as it comes: /dev/stdin, /dev/fd/63.
+
+    Args:
+        path: the file; links are followed.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: it cannot be opened, is no plain file, or is larger.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(handle, "rb") as file:
+        mode = os.fstat(handle).st_mode
+        handed_over = path.is_relative_to("/dev") and (stat.S_ISFIFO(mode) or os.isatty(handle))
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not (stat.S_ISREG(mode) or handed_over):
+            raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+        if handed_over:
+            os.set_blocking(handle, True)
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most} bytes (docs/security.md)", str(path))
+    return data
+
+
 def read_text(path: Path, *, what: str, error: type[SegmintError]) -> tuple[str, bytes]:
     """A UTF-8 file as text with plain line breaks, and its bytes.
 
@@ -25,10 +70,11 @@ def read_text(path: Path, *, what: str, error: type[SegmintError]) -> tuple[str,
         error: which error to raise.
 
     Raises:
-        SegmintError: of type `error`; the file is missing, unreadable, not UTF-8, or holds NUL bytes.
+        SegmintError: of type `error`; the file is missing, unreadable, no plain file, larger than
+            `limits().list_bytes`, not UTF-8, or holds NUL bytes.
     """
     try:
-        data = path.read_bytes()
+        data = read_plain(path, limits().list_bytes)
     except (OSError, ValueError) as problem:  # ValueError: a NUL in the path itself
         reason = getattr(problem, "strerror", None) or str(problem)
         raise error(f"cannot read {what} {str(path)!r}: {reason}") from None

@@ -1,8 +1,10 @@
 """Loading: the ordinary path for every family, and a sentence for everything that can be wrong."""
 
 import json
+import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,29 @@ def test_a_unet_without_cross_attention_is_refused(broken: Path) -> None:
     shutil.rmtree(broken / "unet")
     plain.save_pretrained(broken / "unet")
     with pytest.raises(ModelError, match="no cross-attention"):
+        load(ModelSettings(id=str(broken)), "cpu")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" + "b" * 5000, "a\0b", "\ud800", "a\nb"])
+def test_what_can_be_no_model_is_refused_in_a_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError) as caught:
+        load(ModelSettings(id=name), "cpu")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ModelError, match="LoRA adapter"):
+        load(ModelSettings(id="toybox", loras=(name,)), "cpu")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes and devices")
+@pytest.mark.parametrize("place", ["vae/config.json", "tokenizer/vocab.json", "unet/more.safetensors"])
+def test_pipes_and_devices_in_a_model_are_refused(broken: Path, place: str) -> None:
+    (broken / place).unlink(missing_ok=True)
+    os.mkfifo(broken / place)
+    with pytest.raises(ModelError, match=rf"part '{place.partition('/')[0]}' holds .*no plain file"):
+        load(ModelSettings(id=str(broken)), "cpu")
+    (broken / place).unlink()
+    (broken / place).symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match="no plain file"):
         load(ModelSettings(id=str(broken)), "cpu")
 
 

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -95,6 +96,19 @@ def zipped(path, **members):
         for name, data in members.items():
             archive.writestr(name, data)
     return path
+
+
+def test_a_pipe_or_a_device_is_no_correction(capsys, run, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for path in (tmp_path / "pipe.json", tmp_path / "pipe.zip", folder / "000001.png"):
+        os.mkfifo(path)
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    (tmp_path / "zero.zip").symlink_to("/dev/zero")
+    for name in ("pipe.json", "pipe.zip", "zero.json", "zero.zip", "masks"):
+        code, _, err = call(capsys, "import", run, tmp_path / name)
+        assert (code, err.count("\n")) == (2, 1), name
+        assert "not a plain file" in err, name
 
 
 def png(labels):

@@ -96,3 +96,25 @@ def test_every_command_prints_by_these_functions():
         }
         if path.name != "telling.py":
             assert not called & {"typer.echo", "print", "Console"}, path.name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify", "x" * 5000),
+        ("generate", "--classes", "boat", "--count", "1", "--out", "a/" + "b" * 5000),
+        ("label", "p.png", "--classes", "c" * 5000 + ".txt", "--out", "r"),
+        ("report", "x" * 5000, "--out", "y" * 5000),
+        ("export", "r" * 5000, "--format", "voc", "--out", "x" * 5000),
+        ("import", "r" * 5000, "x" * 5000 + ".json"),
+        ("generate", "--recipe", "x" * 5000, "--out", "r"),
+    ],
+)
+def test_names_longer_than_a_file_system_takes_are_told_in_a_line(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main.run(words)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2, said
+    assert said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -87,7 +87,9 @@ def test_splits_of_a_world_are_rendered_once(monkeypatch, world):
     assert test(f"{world}:reserve@3") != test(f"{world}:val@3")
 
 
-@pytest.mark.parametrize("address", ["toybox:all", "yard:val@0", "toybox:val@x", "toybox:"])
+@pytest.mark.parametrize(
+    "address", ["toybox:all", "yard:val@0", "toybox:val@x", "toybox:", "toybox:val@" + "9" * 6000]
+)
 def test_there_is_no_such_split(address):
     with pytest.raises(DatasetError, match=r"no (toybox|yard) split"):
         datasets.open_dataset(address)

@@ -79,6 +79,25 @@ def test_no_such_course(tmp_path):
         load_course(str(tmp_path / "bad.toml"))
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"title = '\xe9'\n", "line 1: not UTF-8"),
+        (b"\xff\xfet\0", "UTF-16"),
+        (b"title = 1\n\0", "line 2: a NUL byte"),
+        (b"[" * 100_000, "not"),
+        (b".".join([b"a"] * 30_000) + b" = 1", "a key of more than 50 parts"),
+    ],
+)
+def test_bytes_that_are_no_recipe(tmp_path, data, said):
+    path = tmp_path / "bad.toml"
+    path.write_bytes(data)
+    for load in (load_course, TrainSettings.load):
+        with pytest.raises(ConfigError, match=said) as caught:
+            load(str(path) if load is load_course else path)
+        assert "\n" not in str(caught.value)
+
+
 def test_settings_that_are_not_right(tmp_path):
     with pytest.raises(ConfigError, match=r"unknown setting 'schedule\.itertions'"):
         TrainSettings().merged({"schedule.itertions": 3})

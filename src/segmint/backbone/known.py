@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from segmint.errors import ModelError
+from segmint.textfile import stands
 
 TOYBOX = "toybox"
 YARD = "yard"
@@ -318,7 +319,7 @@ def is_on_disk(model_id: str) -> bool:
     shipped = shipped_folder(model_id)
     if shipped is not None:
         return (shipped / "model_index.json").is_file()
-    if Path(model_id).is_dir():
+    if stands(model_id, Path.is_dir):
         return (Path(model_id) / "model_index.json").is_file()
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
@@ -339,7 +340,7 @@ def attention_of(model_id: str) -> Literal["cross", "joint"] | None:
     if known := known_model(model_id):
         return "cross" if known.family.startswith(CROSS) else "joint"
     index = Path(model_id).expanduser() / "model_index.json"
-    if not index.is_file():
+    if not stands(index, Path.is_file):
         return None
     from segmint.backbone.families import family_of
 

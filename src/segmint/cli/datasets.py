@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 WORLDS = ("toybox", "yard")
 DEFAULT_COUNT = {"train": 1000, "val": 300, "test": 300, "reserve": 300}
 """Scenes of a rendered split, where the address names no other number."""
+COUNT_DIGITS = 9
 HELP = (
     "a run, a folder in VOC layout (PATH or PATH@SPLIT), a COCO file (FILE.json or coco:FILE.json@IMAGES), "
     "or toybox:val, toybox:test, toybox:train (toybox:test@500 for 500 scenes), "
@@ -91,7 +92,8 @@ def rendered(text: str) -> Path:
 
     name, _, rest = text.partition(":")
     split, _, count = rest.partition("@")
-    if split not in DEFAULT_COUNT or (count and not (count.isdecimal() and int(count))):
+    counted = not count or (count.isdecimal() and len(count) <= COUNT_DIGITS and int(count) > 0)
+    if split not in DEFAULT_COUNT or not counted:
         raise DatasetError(
             f"no {name} split {text!r}; expected {name}:train, {name}:val or {name}:test, with @COUNT"
         )

@@ -7,7 +7,8 @@ import typer
 
 from segmint.cli import options as opt
 from segmint.cli.several import together
-from segmint.cli.telling import say, terminal
+from segmint.cli.telling import say
+from segmint.cli.watching import counter
 from segmint.export.formats import FORMATS
 
 
@@ -54,17 +55,12 @@ def export(
     What a format cannot hold is said at the end and in the export's README.md, which also names model,
     licence and recipe.
     """
-    from rich.progress import Progress
-
     from segmint.export.source import ObjectRule, open_source, parse_min_area
     from segmint.export.write import export as write
     from segmint.runs.splits import parse_splits, shares_note
 
     splits = parse_splits(split)
-    with (
-        together(runs, masks) as run,
-        Progress(console=terminal(stderr=True), transient=True, disable=quiet) as bar,
-    ):
+    with together(runs, masks) as run, counter(quiet=quiet) as bar:
         task = bar.add_task(f"export to {to}", total=None)
         source = open_source(
             run,

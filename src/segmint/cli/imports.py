@@ -102,6 +102,8 @@ def _coco(run: "Run", file: Path, size_of: _Sizes) -> "dict[str, Mask] | None":
 
 
 def _is_object(file: Path) -> bool:
+    if not file.is_file():  # a pipe would be waited for
+        return False
     try:
         with file.open("rb") as start:
             return start.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")

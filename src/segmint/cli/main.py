@@ -4,6 +4,7 @@ What goes wrong is told in one line on stderr with exit code 2. A traceback mean
 """
 
 import ast
+import errno
 import inspect
 import re
 import sys
@@ -19,7 +20,7 @@ import typer
 from segmint._version import __version__
 from segmint.cli.telling import say, terminal
 from segmint.errors import SegmintError
-from segmint.textfile import harmless
+from segmint.textfile import harmless, shown
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -179,6 +180,11 @@ def run(
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        tell_error(f"no file can have the name {shown(error.filename)}: it is too long")
+        code = EXIT_BAD_INPUT
     sys.exit(code if isinstance(code, int) else 0)
 
 

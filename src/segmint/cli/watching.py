@@ -94,9 +94,10 @@ def watched(console: Console, *, quiet: bool = False) -> Iterator[Watcher]:
 
 
 def counter(*, quiet: bool) -> Progress:
-    """Name, bar, count and time left of some work, on stderr."""
+    """Name, bar, count and time left of some work, on stderr where that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=terminal(stderr=True, quiet=quiet), transient=True)
+    console = terminal(stderr=True, quiet=quiet)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def percent(value: float | None) -> str:

@@ -15,6 +15,7 @@ from segmint.export.labelstudio import UNCERTAIN
 from segmint.imagefile import UNREADABLE
 from segmint.labels.labelmap import parse_label_map
 from segmint.labels.legend import Legend, legend_of
+from segmint.limits import limits
 from segmint.pipeline import mask_statistics
 from segmint.runs import codec, layout
 from segmint.runs.curation.decisions import decide
@@ -26,7 +27,7 @@ from segmint.runs.masksets import (
     write_mask_settings,
 )
 from segmint.runs.store import Draft, Run, commit, masked, write_image_sets
-from segmint.textfile import parse_json, read_text, shown
+from segmint.textfile import parse_json, read_plain, read_text, shown, stands
 from segmint.vocabulary import IGNORE, Vocabulary
 
 Size = tuple[int, int]
@@ -51,6 +52,8 @@ def read_corrections(path: Path, vocabulary: Vocabulary, size_of: Callable[[str]
     """
     if path.is_dir():
         found = _from_folder(path, legend_of(vocabulary))
+    elif stands(path) and not path.is_file():
+        raise DatasetError(f"{path} is not a plain file; nothing is imported")
     elif path.suffix == ".zip":
         found = _from_cvat(path, vocabulary)
     elif path.suffix == ".json":
@@ -75,7 +78,11 @@ def read_corrections(path: Path, vocabulary: Vocabulary, size_of: Callable[[str]
 
 def _from_folder(path: Path, legend: Legend) -> Iterator[tuple[str, Mask]]:
     for each in sorted(path.glob("*.png")):
-        yield each.stem, _decoded(each.read_bytes(), legend, str(each))
+        try:
+            data = read_plain(each, limits().image_bytes)
+        except OSError as error:
+            raise DatasetError(f"{each} cannot be read: {error.strerror}; nothing is imported") from None
+        yield each.stem, _decoded(data, legend, str(each))
 
 
 def _decoded(data: bytes, legend: Legend, source: str) -> Mask:

@@ -12,6 +12,8 @@ from segmint.errors import ExportError, SegmintError
 from segmint.export.card import card, recipe_toml
 from segmint.export.formats import FORMATS, Format, check_library, find_format
 from segmint.export.source import Source
+from segmint.limits import limits
+from segmint.textfile import read_plain
 
 MARKER = "segmint-export.json"
 """Says that a folder is an export, of which format, and whether it was finished."""
@@ -98,7 +100,7 @@ def _remove_earlier(out: Path) -> None:
 def _earlier_names(out: Path) -> list[str]:
     """The names that the marker tells; where it cannot be read, those of every format that is there whole."""
     try:
-        said = json.loads((out / MARKER).read_text())
+        said = json.loads(read_plain(out / MARKER, limits().record_bytes))
         known = {*find_format(said["format"]).own_names, *OWN_NAMES}
         return [str(each) for each in said["files"] if each in known]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SegmintError):

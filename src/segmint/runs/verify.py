@@ -200,14 +200,14 @@ def _orphans(run: Run, folders: Iterable[PurePosixPath], known: set[str] | None)
 
 
 def _set_problems(run: Run, name: str, known: set[str] | None) -> Iterator[Problem]:
-    """What is wrong with a later mask set."""
-    path = str(layout.mask_settings(name))
+    """What is wrong with a later mask set; one that was only begun has folders and nothing in them."""
+    path, done = str(layout.mask_settings(name)), run.done_ids(name)
     try:
-        if read_mask_settings(run, name) is None:
+        if read_mask_settings(run, name) is None and done:
             yield Problem(kind="missing", path=path, detail="is not there")
     except SegmintError as error:
         yield Problem(kind="record", path=path, detail=str(error))
-    for item_id in sorted(run.done_ids(name)):
+    for item_id in sorted(done):
         yield from item_problems(run, item_id, name)
     folders = (layout.mask("x", name), layout.agreement("x", name), layout.record("x", name))
     yield from _orphans(run, (each.parent for each in folders), known)

@@ -125,6 +125,11 @@ with files.lock():
 """
 
 
+def test_a_driver_that_cannot_connect_is_told():
+    with pytest.raises(StorageError, match=r"ftp://127\.0\.0\.1:1/x cannot be reached"):
+        files_at("ftp://127.0.0.1:1/x")
+
+
 @pytest.mark.parametrize("answered", [1, 3])
 def test_killed_after_some_or_all_files_an_item_is_not_there_and_is_made_again(files, answered):
     run = fill(files, planned=2, done=1)

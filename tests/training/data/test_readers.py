@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from segmint.errors import DatasetError, MissingDependency, RunError
+from segmint.errors import DatasetError, MissingDependency, RunError, SegmintError
 from segmint.runs.curation.decisions import decide
 from segmint.runs.files.local import LocalFiles
 from segmint.training.data.datasets import match, read_pair
@@ -254,3 +254,27 @@ def test_an_existing_path_is_never_taken_apart(tmp_path):
     odd = tmp_path / "voc:a@val"
     odd.mkdir()
     assert parse_address(str(odd)) == Address(path=odd)
+
+
+NO_PLACES = [
+    "x" * 5000,
+    "a\0b",
+    "\ud800",
+    "",
+    "@",
+    ":",
+    "voc:",
+    "voc:@",
+    "coco:\0",
+    "run:" + "y" * 5000 + "@val",
+]
+
+
+@pytest.mark.parametrize(
+    "address", [*NO_PLACES, "coco:/dev/zero", "/dev/zero", "voc:/dev/null", "coco:/dev/null"]
+)
+def test_an_address_of_any_signs_is_refused_in_a_line(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SegmintError) as caught:
+        open_set(parse_address(address))
+    assert "\n" not in str(caught.value)

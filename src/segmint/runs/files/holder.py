@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from segmint.errors import StorageError
+from segmint.limits import limits
+from segmint.textfile import read_plain
 
 Signature = Mapping[str, Any]
 """What a writer says of itself where it signs."""
@@ -71,7 +73,7 @@ def sign() -> dict[str, Any]:
 def read_signature(path: Path) -> Signature:
     """What a file says of a writer; empty where it says nothing that can be read."""
     try:
-        return decode_signature(path.read_bytes())
+        return decode_signature(read_plain(path, limits().record_bytes))
     except OSError:
         return {}
 

@@ -150,7 +150,7 @@ def file_system(url: str) -> Any:
     except ImportError as error:
         why = str(error).splitlines()[0] if scheme not in _DRIVERS else "its driver is not installed"
         raise MissingDependency(f"{url} cannot be reached: {why}; {install}") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # OSError: some drivers connect at once
         raise StorageError(f"{url} cannot be reached: {error}") from None
 
 

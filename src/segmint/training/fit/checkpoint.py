@@ -26,6 +26,8 @@ from torch import Tensor
 
 from segmint.atomic import put, put_text
 from segmint.errors import StorageError, TrainingError
+from segmint.limits import limits
+from segmint.textfile import read_plain
 from segmint.vocabulary import MAX_CLASSES
 
 LAST = "last.safetensors"
@@ -135,7 +137,9 @@ def _check_whole(path: Path, text: str, digest: str | None) -> None:
     if digest is not None:
         whole = _digest(text, read_tensors(path)) == digest
     else:  # of an earlier version
-        whole = not beside.is_file() or beside.read_bytes()[:64] == sha256(path).encode()
+        whole = (
+            not beside.is_file() or read_plain(beside, limits().record_bytes)[:64] == sha256(path).encode()
+        )
     if not whole:
         raise TrainingError(
             f"checkpoint {path} is not as it was written (its checksum differs); take another copy, or train "

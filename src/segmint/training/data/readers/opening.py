@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from segmint.errors import DatasetError
 from segmint.runs import layout
-from segmint.textfile import shown
+from segmint.textfile import shown, stands
 from segmint.training.data.datasets import LabelledSet
 from segmint.training.data.readers.coco import read_coco
 from segmint.training.data.readers.run import read_run
@@ -32,14 +32,14 @@ class Address:
 
 def parse_address(text: str) -> Address:
     """The parts of `[KIND:]PATH[@PART]`; an existing path is taken as it is, whatever signs it holds."""
-    if _exists(text):
+    if stands(text):
         return Address(path=Path(text))
     head, colon, rest = text.partition(":")
     kind: Kind | None = None
     if colon and head in get_args(Kind):
         kind, text = head, rest  # type: ignore[assignment]
     path, at, part = text.rpartition("@")
-    if at and not _exists(text):
+    if at and not stands(text):
         return Address(path=Path(path), kind=kind, part=part)
     return Address(path=Path(text), kind=kind)
 
@@ -47,13 +47,6 @@ def parse_address(text: str) -> Address:
 def _shortened(path: Path) -> str:
     text = str(path)
     return text if len(text) < _LONG and text.isprintable() else shown(text, _LONG)
-
-
-def _exists(path: str | Path) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # longer than the file system takes, or with a NUL
-        return False
 
 
 def open_set(
@@ -69,7 +62,7 @@ def open_set(
     Raises:
         DatasetError: nothing is there, its kind cannot be told, or its reader refuses it.
     """
-    if not _exists(address.path):
+    if not stands(address.path):
         raise DatasetError(
             f"no dataset at {_shortened(address.path)}; give a run, a VOC folder, a COCO .json file, or "
             "toybox:val"
