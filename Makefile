@@ -57,9 +57,8 @@ bench: install-dev  ## print the figures of docs/benchmarks.md for this machine
 	$(ONE_THREAD) $(BIN)/python -m lab.bench training
 	$(ONE_THREAD) $(BIN)/python -m lab.throughput --simulate
 
-BASE ?= a700206
 sameness: install-dev  ## show that this tree makes what commit BASE made, byte for byte
-	$(BIN)/python -m lab.sameness --base $(BASE)
+	$(BIN)/python -m lab.sameness $(if $(BASE),--base $(BASE))
 
 passes: install-dev  ## count the functions, files and rooms that one prompt passes
 	$(ONE_THREAD) $(BIN)/python -m lab.passes

@@ -1,7 +1,7 @@
-"""Where this tree differs from a700206, and was meant to.
+"""Where 023eacf differs from a700206, and was meant to: the house, and what issues brought since.
 
-The images, and the masks of every published method, differ nowhere. Up to 24b430c the default method's masks
-were the same as well.
+The images, and the masks of every published method, differ nowhere; up to 24b430c the default method's masks
+were the same as well. After 023eacf the rivals became what their authors wrote (99b8f1a), and more differs.
 """
 
 import io

@@ -40,10 +40,17 @@ class Comparison:
 
 
 def compare_step(
-    name: str, base: Path, ours: Path, then: Mapping[str, Any], now: Mapping[str, Any], *, printed: bool
+    name: str,
+    base: Path,
+    ours: Path,
+    then: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    printed: bool,
+    meant: bool = False,
 ) -> Comparison:
     """Compare a step's exit code, files and, where `printed`, words; `then` and `now` are what was told of
-    it."""
+    it. Where `meant`, what `accepted` names may differ."""
     if then["code"] == REFUSED and not now["code"]:
         return Comparison(step=name, files=0, accepted=("the base does not know this",))
     files = [path for path in then["files"] if not _ignored(path)]
@@ -55,12 +62,12 @@ def compare_step(
     accepted = dict[str, None]()
     for path in sorted(set(now["files"]) - set(files)):
         if not _ignored(path):
-            why = why_new(path)
+            why = why_new(path) if meant else ""
             accepted |= {why: None} if why else {}
             found += [] if why else [f"{path} is new"]
     for path in files:
         different = first_difference(base / path, ours / path, path)
-        why = different and why_it_may(path, base / path, ours / path)
+        why = why_it_may(path, base / path, ours / path) if different and meant else ""
         accepted |= {why: None} if why else {}
         found += [different] if different and not why else []
     told = " ".join(found[0].split())[:SHOWN] if found else ""
