@@ -298,3 +298,11 @@ def test_what_cannot_be_added_is_said_in_a_line(capsys, tmp_path, words, said):
     code, _, err = call(capsys, "generate", "--out", str(tmp_path / "none"), "--count", "2", *words)
     assert (code, said in err, len(err.splitlines())) == (2, True, 1), err
     assert not (tmp_path / "none").exists()
+
+
+def test_a_class_that_the_shipped_model_never_saw_is_said(capsys, tmp_path):
+    words = [*BASE, "--count", "1", "--out", str(tmp_path / "demo"), "--quiet", "--classes"]
+    code, _, err = call(capsys, *words, "forklift, boat")
+    assert (code, len(err.splitlines())) == (0, 1)
+    assert "does not know 'forklift': it draws something" in err
+    assert "boat" in err.partition("it knows")[2]

@@ -3,7 +3,8 @@ import pytest
 
 from segmint.errors import ConfigError
 from segmint.plan.classes import preset_vocabulary
-from segmint.toybox.worlds import SPLITS, WORLDS, world_named
+from segmint.toybox.worlds import SPLITS, WORLDS, never_seen, world_named
+from segmint.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -28,3 +29,11 @@ def test_every_split_has_scenes_of_its_own(name: str) -> None:
 def test_an_unknown_world_is_named() -> None:
     with pytest.raises(ConfigError, match="no world is called 'garden'; expected toybox or yard"):
         world_named("garden")
+
+
+def test_what_a_shipped_model_was_never_shown_is_known_and_of_others_nothing_is() -> None:
+    cats = Vocabulary.of(["Boat", "cat"])
+    assert "does not know 'cat': " in str(never_seen("toybox", cats))
+    assert never_seen("toybox", Vocabulary.of(["Boat"])) is None
+    assert never_seen("toybox", Vocabulary.of(["vessel"], phrases={"vessel": ["boat"]})) is None
+    assert never_seen("some/model", cats) is None

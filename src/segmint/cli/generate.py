@@ -135,6 +135,7 @@ def generate(
         ask = partial(ask, balance=balance, weak=weak)
     first = count if reject_missing is None else _standing_count(files, count)
     work = Job(files=files, request=ask(first), **job.model_dump())
+    tell_unknown(work.request)
     engine = engine_for(work.request.recipe.model, where)
     run = carry_out(work, engine, progress)
     while reject_missing is not None:
@@ -142,6 +143,16 @@ def generate(
         if more is None:
             break
         run = carry_out(replace(work, request=more, repair=False), engine, progress)
+
+
+def tell_unknown(asked: "Request") -> None:
+    """Say which classes the model was never shown, where that can be known."""
+    from segmint.jobs.request import parts_of
+    from segmint.toybox.worlds import never_seen
+
+    note = never_seen(asked.recipe.model.id, parts_of(asked)[-1].recipe.vocabulary.to_vocabulary())
+    if note is not None:
+        say(f"note: {note}", err=True)
 
 
 def carry_out(job: "Job", engine: "Engine", progress: opt.ProgressOptions) -> "Run":

@@ -7,7 +7,7 @@ import typer
 from segmint.cli import options as opt
 from segmint.cli.engines import Where, engine_for, executor_for, limit_threads
 from segmint.cli.flags import Changes, Flags
-from segmint.cli.generate import carry_out
+from segmint.cli.generate import carry_out, tell_unknown
 from segmint.cli.progress import listening
 from segmint.cli.telling import say
 from segmint.recipe import Recipe
@@ -69,6 +69,7 @@ def label(
         source=str(recipe or "settings"),
     )
     work = Job(files=files, request=asked, **job.model_dump())
+    tell_unknown(asked)
     carry_out(work, engine_for(asked.recipe.model, where), progress)
 
 

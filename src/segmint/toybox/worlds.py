@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from segmint.errors import ConfigError
 from segmint.toybox import world as toybox
 from segmint.toybox.yard import world as yard
+from segmint.vocabulary import Vocabulary
 
 WorldName = Literal["toybox", "yard"]
 Split = Literal["train", "val", "test", "reserve"]
@@ -110,3 +111,23 @@ def world_named(name: str) -> World:
     if name not in WORLDS:
         raise ConfigError(f"no world is called {name!r}; expected {' or '.join(WORLDS)}")
     return WORLDS[name]
+
+
+def never_seen(model: str, vocabulary: Vocabulary) -> str | None:
+    """What to say of classes that a shipped model was never shown; None where it knows all of them, or where
+    nobody can know, as of any other model."""
+    world = WORLDS.get(model)
+    if world is None:
+        return None
+    known = {name.casefold() for name in world.classes}
+    strange = [
+        repr(entry.name)
+        for entry in vocabulary.entries
+        if not known & {phrase.casefold() for phrase in (entry.name, *entry.phrases)}
+    ]
+    if not strange:
+        return None
+    return (
+        f"the model {model} does not know {', '.join(strange)}: it draws something, and its masks of that "
+        f"mean nothing; it knows {', '.join(world.classes)}"
+    )
