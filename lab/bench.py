@@ -38,7 +38,8 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="ID",
-        help="toybox, a hub id, a local folder; or sd21-random, sdxl-random: full size, random weights.",
+        help="toybox, a hub id, a local folder; or, of full size with random weights, sd21-random, "
+        "sdxl-random, sd35-medium-random.",
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps.")]
@@ -128,6 +129,28 @@ def methods(
             with _bar(quiet, SHAPES[name].name) as seen:
                 found += measure(SHAPES[name], names, counts, repeats=repeats, seen=seen)
     _tell(tables.methods_table(found), found, out)
+
+
+@app.command()
+def transformers(
+    *,
+    shapes: Annotated[str, typer.Option("--shapes", help="Of which models.")] = "flux1-schnell, sd3.5-medium",
+    side: Annotated[int, typer.Option(min=4, help="Of the grid of image tokens; 64 is 1024 px.")] = 64,
+    turns: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    out: JsonOption = None,
+) -> None:
+    """CPU time of one call of a transformer of full width and few blocks, plain and read."""
+    import torch
+
+    from lab.cost.transformers import SHAPES, measure
+
+    names = parts(shapes, "--shapes", tuple(SHAPES))
+    precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    one_of(dtype, "--dtype", tuple(precision))
+    with _one_thread():
+        found = [measure(each, side=side, turns=turns, dtype=precision[dtype]) for each in names]
+    _tell(tables.transformers_table(found), found, out)
 
 
 @app.command()

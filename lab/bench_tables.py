@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lab.cost.overhead import Overhead
     from lab.cost.store import StoreCost
     from lab.cost.training import Throughput
+    from lab.cost.transformers import CallCost
 
 MEMORY_COLUMNS = {
     "called": (
@@ -38,6 +39,18 @@ def overhead_table(found: "Overhead") -> Table:
     spread = f"{found.minted_ratio_low:.3f}–{found.minted_ratio_high:.3f}"
     ratio = f"{found.minted_ratio:.3f} ({spread})"
     table.add_row(f"with masks ({found.method})", f"{found.minted_s:.3f}", ratio)
+    return table
+
+
+def transformers_table(rows: "Sequence[CallCost]") -> Table:
+    """A row for each network."""
+    table = Table(title="One call, full width, few blocks, CPU seconds, one thread")
+    for column in ("shape", "tokens", "plain", "read", "× plain", "held MB an image", "equal"):
+        table.add_column(column, justify="left" if column == "shape" else "right")
+    for each in rows:
+        seconds = f"{each.plain_s:.2f}", f"{each.read_s:.2f}", f"{each.ratio:.3f}"
+        equal = "yes" if each.equal else "NO"
+        table.add_row(each.shape, str(each.tokens), *seconds, f"{each.held_mb:.1f}", equal)
     return table
 
 

@@ -9,7 +9,10 @@ import torch
 from diffusers import (
     AutoencoderKL,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     PNDMScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
@@ -74,6 +77,33 @@ def build_sdxl(dtype: torch.dtype = torch.float32) -> StableDiffusionXLPipeline:
     )
 
 
+def build_sd35_medium(dtype: torch.dtype = torch.float32, *, blocks: int = 24) -> StableDiffusion3Pipeline:
+    """Stable Diffusion 3.5 medium without T5, which may be left out: 1024 px, thirteen second attentions."""
+    torch.manual_seed(0)
+    transformer = SD3Transformer2DModel(
+        sample_size=128,
+        num_layers=blocks,
+        attention_head_dim=64,
+        num_attention_heads=24,
+        caption_projection_dim=1536,
+        pos_embed_max_size=384,
+        dual_attention_layers=tuple(range(min(13, blocks))),
+        qk_norm="rms_norm",
+    )
+    vae = _vae(latent_channels=16, shift_factor=0.0609, scaling_factor=1.5305, use_quant_conv=False)
+    return StableDiffusion3Pipeline(
+        vae=_cast(vae, dtype),
+        text_encoder=_cast(CLIPTextModelWithProjection(_text(768, heads=12, layers=12)), dtype),
+        text_encoder_2=_cast(CLIPTextModelWithProjection(_text(1280, heads=20, layers=32)), dtype),
+        text_encoder_3=None,
+        tokenizer=_words(),
+        tokenizer_2=_words(),
+        tokenizer_3=None,
+        transformer=_cast(transformer, dtype),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullSize:
     """A model family at its published size."""
@@ -86,6 +116,7 @@ class FullSize:
 FULL_SIZE: Mapping[str, FullSize] = {
     "sd21-random": FullSize(name="SD 2.1-base", image_px=512, build=build_sd21),
     "sdxl-random": FullSize(name="SDXL base", image_px=1024, build=build_sdxl),
+    "sd35-medium-random": FullSize(name="SD 3.5 medium", image_px=1024, build=build_sd35_medium),
 }
 """By the names that stand where a model's id is asked for."""
 
@@ -114,15 +145,16 @@ def _euler() -> EulerDiscreteScheduler:
         return EulerDiscreteScheduler(**NOISE)
 
 
-def _vae() -> AutoencoderKL:
-    return AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=2,
-        latent_channels=4,
-        sample_size=512,
-    )
+def _vae(**changes: Any) -> AutoencoderKL:
+    config: dict[str, Any] = {
+        "block_out_channels": (128, 256, 512, 512),
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "layers_per_block": 2,
+        "latent_channels": 4,
+        "sample_size": 512,
+    }
+    return AutoencoderKL(**{**config, **changes})
 
 
 def _text(width: int, *, heads: int, layers: int) -> CLIPTextConfig:

@@ -50,3 +50,18 @@ def test_sdxl_that_is_not_square(make_spec: Make) -> None:
     grids = [head.grid for head in item.heads]
     assert grids == [(16, 24)] * 30 + [(32, 48)] * 6
     assert item.maps["classes"].values.shape[1:] == (32, 48)
+
+
+def test_stable_diffusion_35_medium(make_spec: Make) -> None:
+    """At 512 px, which a quarter of an hour of one core draws; every block is of full width."""
+    backbone = random_backbone("sd35-medium-random", dtype="bfloat16")
+    sampling = SamplingSettings(steps=1, height_px=512, width_px=512, guidance=1.0)
+    (item,) = backbone.generate([make_spec()], sampling, CaptureRequest())
+    assert isinstance(item, Generation)
+    assert (backbone.info.family, item.image.shape) == ("sd3.5", (512, 512, 3))
+    assert [head.layer for head in item.heads] == [
+        f"transformer_blocks.{place}.attn" for place in range(7, 12)
+    ]
+    assert {head.values.shape for head in item.heads} == {(1, 24, 1024, 64)}
+    assert item.maps["classes"].values.shape[1:] == (32, 32)
+    assert sum(each.kind == "self" for each in backbone.layers) == 13

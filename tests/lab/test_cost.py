@@ -2,13 +2,16 @@
 
 import gc
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers import FluxTransformer2DModel
 
-from lab.cost import masks, memory, store
+from lab.cost import masks, memory, store, transformers
 from lab.cost.live_tensors import peak_bytes
 from lab.cost.synthetic_scene import TOYBOX, scene
+from segmint.backbone.families.flux import FluxFamily
 
 
 def test_the_peak_is_that_of_tensors_alive_at_once() -> None:
@@ -50,3 +53,34 @@ def test_a_store_grows_through_its_sizes_and_is_told(tmp_path: Path) -> None:
     assert told[-1][1] == 40
     assert (tmp_path / "run/items/000038.json").is_file()
     assert not (tmp_path / "run/items/000039.json").exists()
+
+
+def test_a_transformers_call_is_read_without_changing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(side: int, dtype: torch.dtype) -> transformers.Built:
+        net = FluxTransformer2DModel(
+            in_channels=16,
+            num_layers=2,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            pooled_projection_dim=32,
+            axes_dims_rope=(4, 4, 8),
+        )
+        inputs = {
+            "hidden_states": torch.randn(1, side * side, 16),
+            "encoder_hidden_states": torch.randn(1, 7, 32),
+            "pooled_projections": torch.randn(1, 32),
+            "timestep": torch.full((1,), 0.5),
+            "img_ids": torch.zeros(side * side, 3),
+            "txt_ids": torch.zeros(7, 3),
+        }
+        return net, FluxFamily().layers(SimpleNamespace(transformer=net)), inputs, 32
+
+    monkeypatch.setitem(transformers.SHAPES, "small", small)
+    found = transformers.measure("small", side=4, turns=1)
+    assert found.equal
+    assert found.tokens == 16
+    # features of one double block, and shares of four concepts and an end token
+    assert found.held_mb == pytest.approx((16 * 32 + 16 * 5) * 4 / 1e6)
+    assert min(found.plain_s, found.read_s, found.ratio) > 0

@@ -68,7 +68,12 @@ def check_steps(scheduler: Any, steps: int) -> None:
         ConfigError: the scheduler cannot take so many, or so few, steps; names both.
     """
     name = type(scheduler).__name__
-    if not hasattr(scheduler, "scale_model_input"):  # flow matching takes any number
+    if not hasattr(scheduler, "scale_model_input"):  # flow matching takes any number …
+        if steps == 1 and scheduler.config.get("shift_terminal"):  # … but first and last in one
+            raise ConfigError(
+                f"1 step does not fit the scheduler {name} of this model, which sets the first and the last; "
+                "choose --steps 2 or more"
+            )
         return
     own = type(scheduler).from_config(scheduler.config)
     loudness = logging.get_verbosity()

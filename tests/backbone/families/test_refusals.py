@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from diffusers import DiffusionPipeline
+from huggingface_hub.errors import GatedRepoError
 
 from segmint.artifacts import PromptSpec
 from segmint.attention import NOTHING, CaptureRequest
@@ -94,3 +96,12 @@ def test_guidance_of_a_model_that_does_without(
     guided = SamplingSettings(guidance=3.0)
     said = r"takes no guidance \(it was trained to do without\); --guidance asks for 3: leave it out"
     refused(ConfigError, said, lambda: backbone.check([make_spec(0)], guided, NOTHING))
+
+
+def test_a_gated_model_says_what_to_accept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise OSError("403") from GatedRepoError.__new__(GatedRepoError)
+
+    monkeypatch.setattr(DiffusionPipeline, "download", forbidden)
+    said = r"FLUX\.2-dev' is not on this machine, .* only to those who accept its terms and log in"
+    refused(ModelError, said, lambda: load(ModelSettings(id="black-forest-labs/FLUX.2-dev"), "cpu"))

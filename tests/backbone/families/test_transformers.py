@@ -85,6 +85,40 @@ def test_what_is_read_has_the_grids_shape(backbone: DiffusersBackbone, make_spec
     assert all((maps.values >= 0).all() for maps in item.maps.values())
 
 
+def test_the_conditional_half_is_the_prompts_own(
+    backbone: DiffusersBackbone, make_spec: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ConceptAttention's code for SD 3 reads the first of two halves, which is the negative one.
+
+    At the first step a guided model sees with its prompts what an unguided one sees, whether halves come in
+    one batch, in which order, or call by call.
+    """
+    if len(backbone.family.halves(backbone.pipe, 4.0).names) == 1:
+        pytest.skip("there is one half")
+    config = backbone.pipe.scheduler.config
+    if config.get("shift_terminal"):  # Qwen-Image's takes no single step
+        with pytest.raises(ConfigError, match=r"1 step does not fit the scheduler .* --steps 2 or more"):
+            backbone.check([make_spec(0)], SamplingSettings(steps=1), NOTHING)
+        plain = type(backbone.pipe.scheduler).from_config(config, shift_terminal=None)
+        monkeypatch.setattr(backbone.pipe, "scheduler", plain)
+    specs = [make_spec(0), make_spec(1, classes=("car", "sofa", "skyscraper"))]
+    wanted = CaptureRequest(
+        features=FeatureRequest(half="conditional"),
+        maps=(MapRequest(half="conditional"), prompt_maps(Reading())),
+    )
+
+    def read(guidance: float) -> list[Generation]:
+        sampling = SamplingSettings(steps=1, height_px=96, width_px=128, guidance=guidance)
+        return drawn(backbone.generate(specs, sampling, wanted))
+
+    for guided, plain in zip(read(4.0), read(0.0), strict=True):
+        for name, maps in plain.maps.items():
+            np.testing.assert_allclose(guided.maps[name].values, maps.values, rtol=1e-3, atol=1e-4)
+        for head, other in zip(guided.heads, plain.heads, strict=True):
+            assert head.values.shape[0] == 1
+            np.testing.assert_allclose(head.values, other.values, rtol=1e-3, atol=1e-4)
+
+
 def test_phrases_of_several_tokens_are_read_whole(backbone: DiffusersBackbone, make_spec: Make) -> None:
     spec = make_spec(0, classes=("pot plant", "skyscraper"), prompt="A skyscraper, beside a pot plant")
     (item,) = drawn(backbone.generate([spec], WIDE, ALL))
