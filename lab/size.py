@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = "src/segmint/*.py"
 BROUGHT = {
     12: "7c74d14 882e3c1 15ff1ad 064d116 8954de2 99b8f1a e183844 6ab22c1 a812053",
-    13: "9a96786 ec84c89 9c14daa 6a42b3a ff20892 4ef3f5e e2fc469 3b1197c 9e5ecf3 778a060",
+    13: "9a96786 ec84c89 9c14daa 6a42b3a ff20892 4ef3f5e e2fc469 3b1197c 9e5ecf3 778a060 75872a5 50680d9",
     14: "4088aee 7685bb2 76a0b7c 810f398 e47e53a",
-    15: "64516cf e6a5597 32212d0 36be9b3 a0e04ef 8d4064e de5868b 521aad2 d9f191b",
+    15: "64516cf e6a5597 32212d0 36be9b3 a0e04ef 8d4064e de5868b 521aad2 d9f191b 6990e64",
     16: "ad9d473 e5d512d 9564233 a4cd2fc b4ddf11 71bf3fb 15734db e4ed824 24b430c fc93125 a60bf45 f668e8d "
-    "d723bf6 e6cfe17",
+    "d723bf6 e6cfe17 b4b2975 79e6891",
     17: "4d79286 a8a43b1 be6e346 7fefd8b",
 }
 """Issue → the commits that changed `MODULES` for it."""
