@@ -135,9 +135,9 @@ def generate(
         ask = partial(ask, balance=balance, weak=weak)
     first = count if reject_missing is None else _standing_count(files, count)
     work = Job(files=files, request=ask(first), **job.model_dump())
-    tell_unknown(work.request)
     engine = engine_for(work.request.recipe.model, where)
     run = carry_out(work, engine, progress)
+    tell_unknown(work.request)
     while reject_missing is not None:
         more = _replacements(run, reject_missing, count, ask)
         if more is None:

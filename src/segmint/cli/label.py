@@ -69,8 +69,8 @@ def label(
         source=str(recipe or "settings"),
     )
     work = Job(files=files, request=asked, **job.model_dump())
-    tell_unknown(asked)
     carry_out(work, engine_for(asked.recipe.model, where), progress)
+    tell_unknown(asked)
 
 
 DIGEST_LETTERS = 6
