@@ -154,6 +154,26 @@ def transformers(
 
 
 @app.command()
+def export(
+    *,
+    formats: Annotated[str, typer.Option(help="Formats of `segmint export`.")] = "coco, coco-rle, yolo, voc",
+    items: Annotated[int, typer.Option(min=1, help="Of the run that is exported.")] = 200,
+    out: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Images a second that an export writes, from a run to the finished folder; no model is loaded."""
+    import tempfile
+
+    from lab.cost.export import measure
+    from segmint.export.formats import FORMATS
+
+    names = parts(formats, "--formats", tuple(FORMATS))
+    with tempfile.TemporaryDirectory(prefix="segmint-export-") as place, _bar(quiet, "formats") as seen:
+        found = measure(Path(place), names, items=items, seen=seen)
+    _tell(tables.export_table(found), found, out)
+
+
+@app.command()
 def memory(
     *,
     model: ModelOption = "toybox",

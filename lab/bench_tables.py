@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from lab.cost.export import ExportCost
     from lab.cost.masks import MaskTime
     from lab.cost.methods import MethodCost
     from lab.cost.overhead import Overhead
@@ -142,4 +143,14 @@ def memory_table(kind: str, rows: Sequence[Any]) -> Table:
     for row in rows:
         cells = [getattr(row, name) for name in names]
         table.add_row(*(f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in cells))
+    return table
+
+
+def export_table(rows: "Sequence[ExportCost]") -> Table:
+    """A row for each format."""
+    first = rows[0]
+    title = f"Export of {first.items} images of {first.side_px} px, one process"
+    table = Table("format", "images a CPU second", "images a second", title=title)
+    for row in rows:
+        table.add_row(row.format, f"{row.images_a_cpu_second:.0f}", f"{row.images_a_second:.0f}")
     return table

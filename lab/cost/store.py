@@ -79,7 +79,7 @@ def measure(folder: Path, sizes: Sequence[int], seen: Seen = lambda done, total:
     recipe = Recipe().model_copy(update={"vocabulary": VocabularySettings.from_vocabulary(vocabulary)})
     info, blobs, done = FakeBackbone().info, _blobs(vocabulary), 0
     for size in sizes:
-        plan = [_spec(index) for index in range(size)]
+        plan = [spec_of(index) for index in range(size)]
         present = find(files)
         if present is None:
             create(files, Request(recipe=recipe, plan=plan), info)
@@ -203,13 +203,14 @@ def _write(
     files: LocalFiles, blobs: Mapping[Role, bytes], plan: Sequence[PromptSpec], seen: Seen, total: int
 ) -> None:
     for at in range(0, len(plan), BATCH):
-        drafts = [Draft(record=_record(each), blobs=blobs) for each in plan[at : at + BATCH]]
+        drafts = [Draft(record=record_of(each), blobs=blobs) for each in plan[at : at + BATCH]]
         commit(files, drafts)
         if at % (25 * BATCH) == 0:
             seen(drafts[-1].record.index + 1, total)
 
 
-def _record(item: PromptSpec) -> ItemRecord:
+def record_of(item: PromptSpec, side_px: int = 32) -> ItemRecord:
+    """A record of an item that was never made."""
     return ItemRecord(
         segmint_version="0",
         id=item.item_id,
@@ -221,8 +222,8 @@ def _record(item: PromptSpec) -> ItemRecord:
         seed=item.seed,
         model="fake",
         method="pcc",
-        width_px=32,
-        height_px=32,
+        width_px=side_px,
+        height_px=side_px,
         areas={"background": 1 / 3, "boat": 1 / 3, "tree": 1 / 3},
         uncertain_fraction=0.0,
         agreement=2 / 3,
@@ -230,7 +231,8 @@ def _record(item: PromptSpec) -> ItemRecord:
     )
 
 
-def _spec(index: int) -> PromptSpec:
+def spec_of(index: int) -> PromptSpec:
+    """An item of a plan."""
     return PromptSpec(
         item_id=f"{index:06d}",
         index=index,

@@ -58,19 +58,19 @@ class Scene:
 def scene(shape: Shape, seed: int, *, halves: int = 2, objects: int = 5) -> Scene:
     """Blobs of a few classes on a two-part background, seen by every head through its own random mixing."""
     rng = np.random.default_rng(seed)
-    parts = _parts(rng, shape.image_px, objects)
+    parts = shapes_of(rng, shape.image_px, objects)
     classes = tuple(
         ClassQuery(name=name, label_id=label, phrases=(name,)) for label, name in ((3, "bird"), (12, "dog"))
     )
     return Scene(
         heads=tuple(_layer(rng, parts, index, layer, halves) for index, layer in enumerate(shape.layers)),
         maps=_maps(rng, parts, shape.side, tuple(each.name for each in classes)),
-        image=_image(rng, parts),
+        image=picture_of(rng, parts),
         classes=classes,
     )
 
 
-def _parts(rng: np.random.Generator, size: int, objects: int) -> Array:
+def shapes_of(rng: np.random.Generator, size: int, objects: int) -> Array:
     """(size, size) ids: 0–1 background halves, then wobbly ellipses, each with an inner part of its own."""
     y, x = np.mgrid[0:size, 0:size] / size
     parts: Array = (y + 0.05 * np.sin(9 * x + rng.uniform(0, 6)) > rng.uniform(0.4, 0.7)).astype(np.int64)
@@ -121,7 +121,8 @@ def _maps(rng: np.random.Generator, parts: Array, side: int, names: tuple[str, .
     )
 
 
-def _image(rng: np.random.Generator, parts: Array) -> Array:
+def picture_of(rng: np.random.Generator, parts: Array) -> Array:
+    """Every part in a colour of its own, in light and texture."""
     size = parts.shape[0]
     colours = rng.uniform(30, 225, (int(parts.max()) + 1, 3))[parts]
     light = ndimage.gaussian_filter(rng.standard_normal((size, size)), size / 10)

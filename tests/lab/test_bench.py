@@ -43,6 +43,12 @@ def test_methods_by_classes(tmp_path: Path) -> None:
     assert all(row["peak_mb"] > 0 for row in rows)
 
 
+def test_export(tmp_path: Path) -> None:
+    rows = figures(tmp_path / "x.json", "export", "--formats", "coco, yolo", "--items", "3")
+    assert [(row["format"], row["items"]) for row in rows] == [("coco", 3), ("yolo", 3)]
+    assert all(row["images_a_second"] > 0 for row in rows)
+
+
 def test_memory(tmp_path: Path) -> None:
     words = ("memory", "--steps", "1, 2", "--batches", "1", "--shapes", "sd21, toybox", "--device", "cpu")
     found = figures(tmp_path / "x.json", *words)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Int64
 
 from segmint.export import card
 from segmint.export.formats import Format
 from segmint.export.polygons import Region, bridged, outlines
 from segmint.export.source import ExportItem, Source
-from segmint.masks.instances import Instances
+from segmint.masks.instances import Instances, runs_of
 
 Shape = Literal["polygons", "rle"]
 LAYOUT = """
@@ -55,7 +55,8 @@ def _write_split(source: Source, split: str, folder: Path, target: Path, *, firs
             (folder / name).write_bytes(item.image)
             images.write(f"{joint}\n{json.dumps(_image(item, image_id, name))}")
             joint = ","
-            for annotation in _annotations(source.instances(item), image_id, shape):
+            make = _by_runs if shape == "rle" else _by_outlines
+            for annotation in make(source.instances(item), image_id):
                 comma = "," if annotation_id > first else ""
                 annotations.write(f"{comma}\n{json.dumps({'id': annotation_id, **annotation})}")
                 annotation_id += 1
@@ -67,7 +68,7 @@ def _write_split(source: Source, split: str, folder: Path, target: Path, *, firs
     return annotation_id
 
 
-def _annotations(instances: Instances, image_id: int, shape: Shape) -> Iterator[dict[str, Any]]:
+def _by_outlines(instances: Instances, image_id: int) -> Iterator[dict[str, Any]]:
     for number, parts in enumerate(outlines(instances), start=1):
         corners = np.concatenate([part.outer for part in parts])
         left, top = corners.min(axis=0).tolist()
@@ -78,9 +79,7 @@ def _annotations(instances: Instances, image_id: int, shape: Shape) -> Iterator[
             "bbox": [left, top, right - left, bottom - top],
             "area": sum(part.area_px for part in parts),
             "iscrowd": 0,
-            "segmentation": _rle(instances.numbers == number)
-            if shape == "rle"
-            else [_flat(part) for part in parts],
+            "segmentation": [_flat(part) for part in parts],
         }
 
 
@@ -89,11 +88,42 @@ def _flat(region: Region) -> list[int]:
     return flat
 
 
-def _rle(mask: Bool[np.ndarray, "image_h image_w"]) -> dict[str, Any]:
+def _by_runs(instances: Instances, image_id: int) -> Iterator[dict[str, Any]]:
+    """From the runs of each object down the columns, which is what COCO's RLE holds; no line is traced."""
     from pycocotools import mask as coco
 
-    encoded = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
+    size = height, width = instances.numbers.shape
+    flat = instances.numbers.T.ravel()
+    starts, lengths = runs_of(flat)
+    owner = flat[starts]
+    order = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[order], np.arange(1, len(instances.label_ids) + 2))
+    for label_id, first, last in zip(instances.label_ids, bounds[:-1], bounds[1:], strict=True):
+        begin = starts[order[first:last]]
+        end = begin + lengths[order[first:last]]
+        counts = np.diff(np.stack([begin, end], axis=1).ravel(), prepend=0, append=flat.size)
+        counts = counts if counts[-1] else counts[:-1]
+        encoded = coco.frPyObjects({"size": list(size), "counts": counts.tolist()}, height, width)
+        yield {
+            "image_id": image_id,
+            "category_id": label_id,
+            "bbox": _box(begin, end - 1, height),
+            "area": int((end - begin).sum()),
+            "iscrowd": 0,
+            "segmentation": {"size": list(encoded["size"]), "counts": encoded["counts"].decode()},
+        }
+
+
+def _box(first: Int64[np.ndarray, "run"], last: Int64[np.ndarray, "run"], height: int) -> list[int]:
+    """Left, top, width and height of runs down the columns; one that goes on in the next column fills both
+    ends.
+    """
+    left, right = first // height, last // height
+    top, bottom = first % height, last % height
+    if (left != right).any():
+        top, bottom = np.where(left != right, 0, top), np.where(left != right, height - 1, bottom)
+    x, y = int(left.min()), int(top.min())
+    return [x, y, int(right.max()) + 1 - x, int(bottom.max()) + 1 - y]
 
 
 def _image(item: ExportItem, image_id: int, name: str) -> dict[str, Any]:

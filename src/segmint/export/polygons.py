@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, Integer
 
 from segmint.artifacts import Mask
-from segmint.masks.instances import Instances
+from segmint.masks.instances import Instances, runs_of
 from segmint.vocabulary import BACKGROUND, IGNORE
 
 Ring = Int[np.ndarray, "_corner xy"]
@@ -56,9 +56,11 @@ def regions_of(
 ) -> tuple[list[Region], Integer[np.ndarray, "image_h image_w"]]:
     """As `regions`, of any whole numbers; 0 is no region."""
     components = cc3d.connected_components(values, connectivity=4).astype(np.int32, copy=False)
-    areas = np.bincount(components.ravel())
+    flat = components.ravel()
+    starts, lengths = runs_of(flat)
+    areas = np.bincount(flat[starts], weights=lengths)
     label_ids = np.zeros(len(areas), np.int64)
-    label_ids[components.ravel()] = values.ravel()
+    label_ids[flat[starts]] = values.ravel()[starts]
     lines: dict[int, list[tuple[Ring, bool]]] = {}
     for number, ring, is_outer in _rings(components):
         lines.setdefault(number, []).append((ring, is_outer))

@@ -1,11 +1,12 @@
 """What every export reads: the accepted items of a run, split, one at a time."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from segmint.artifacts import Mask
+from segmint.artifacts import Grid, Mask
 from segmint.errors import ConfigError, ExportError, ImageError, SegmintError
 from segmint.labels.legend import legend_of
 from segmint.labels.relabelling import Relabelling
@@ -101,19 +102,28 @@ class Source:
             mask_set = self.sets[item_id]
             record = self.run.record(item_id, mask_set)
             path, data = self._image(record)
-            pixels = codec.decode_image(data, source=str(path))
+            size = self._image_size(record, data, str(path))
             mask_path = layout.mask(item_id, mask_set)
             data_of_mask = self.run.files.read(mask_path)
             labels = codec.decode_labels(
                 data_of_mask, legend_of(self.run.vocabulary()), source=str(mask_path)
             )
-            if labels.shape != pixels.shape[:2]:
+            if labels.shape != size:
                 raise ImageError(f"{mask_path} is not of its image's size")
         except SegmintError as error:
             self.tally.unreadable.append(item_id)
             self.tally.reasons[item_id] = str(error)
             return None
         return ExportItem(record=record, image=data, suffix=path.suffix[1:], labels=self.relabel(labels))
+
+    @staticmethod
+    def _image_size(record: ItemRecord, data: bytes, source: str) -> Grid:
+        """(height, width); bytes that are not those of the record are decoded to see that they are whole."""
+        written = record.files.get("image")
+        if written is not None and written.sha256 == hashlib.sha256(data).hexdigest():
+            return codec.image_size(data, source=source)
+        height, width = codec.decode_image(data, source=source).shape[:2]
+        return height, width
 
     def _image(self, record: ItemRecord) -> tuple[PurePosixPath, bytes]:
         suffix = PurePosixPath(record.files["image"].path).suffix if "image" in record.files else ".jpg"

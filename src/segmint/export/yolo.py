@@ -1,6 +1,7 @@
 """Ultralytics' segmentation layout: normalised polygons, one object a line, and `data.yaml`."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,15 @@ def _lines(instances: Instances, size: tuple[int, ...], numbers: dict[int, int])
 
 
 def _points(parts: Sequence[Region], width: int, height: int) -> str:
-    scaled = bridged(*parts) / np.array([width, height])
-    return " ".join(f"{value:.{DIGITS}f}".rstrip("0").rstrip(".") for value in scaled.ravel())
+    across, down = _texts(width), _texts(height)
+    return " ".join(f"{across[x]} {down[y]}" for x, y in bridged(*parts).tolist())
+
+
+@lru_cache(maxsize=16)
+def _texts(side: int) -> tuple[str, ...]:
+    """Each coordinate from 0 to `side`, divided by it."""
+    shares = (np.arange(side + 1) / side).tolist()
+    return tuple(f"{each:.{DIGITS}f}".rstrip("0").rstrip(".") for each in shares)
 
 
 def _data_yaml(source: Source) -> str:

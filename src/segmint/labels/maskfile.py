@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer, UInt8
 from PIL import Image as PilImage
 from PIL import ImageOps
 
@@ -50,7 +50,9 @@ def mask_labels(
     if picture.mode == "P":
         return _from_palette(picture, legend, source, unknown)
     if picture.mode in ("1", "L", *_DEEP):
-        return _by_value(np.asarray(picture).astype(np.int64), legend, source, unknown)
+        values = np.asarray(picture)
+        values = values if values.dtype == np.uint8 else values.astype(np.int64)
+        return _by_value(values, legend, source, unknown)
     if picture.mode in ("LA", "PA", "RGBA"):
         if np.asarray(picture.getchannel("A")).min(initial=255) < 255:
             raise ImageError(f"{source}: has transparent pixels; expected a mask without transparency")
@@ -62,8 +64,8 @@ def mask_labels(
 
 
 def _from_palette(picture: PilImage.Image, legend: Legend, source: str, unknown: type[SegmintError]) -> Mask:
-    values = np.asarray(picture).astype(np.int64)
-    used = np.unique(values).tolist()
+    values = np.asarray(picture)
+    used = used_values(values)
     palette = np.zeros((_VALUES, 3), np.uint8)
     given = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     palette[: len(given)] = given
@@ -79,18 +81,36 @@ def _from_palette(picture: PilImage.Image, legend: Legend, source: str, unknown:
                 f"{source}: the value {first} is {_name(legend, legend.values[first])} by its number and "
                 f"{_name(legend, by_colour[first])} by the colour in its palette; make the two agree"
             )
-    return _by_value(values, legend, source, unknown)
+    return _by_value(values, legend, source, unknown, used)
 
 
-def _by_value(values: np.ndarray, legend: Legend, source: str, unknown: type[SegmintError]) -> Mask:
-    strange = [each for each in np.unique(values).tolist() if each not in legend.values]
+def _by_value(
+    values: np.ndarray,
+    legend: Legend,
+    source: str,
+    unknown: type[SegmintError],
+    used: list[int] | None = None,
+) -> Mask:
+    used = used_values(values) if used is None else used
+    strange = [each for each in used if each not in legend.values]
     if strange:
         known = sorted(value for value in legend.values if value not in (BACKGROUND, IGNORE))
         raise unknown(
             f"{source}: its mask has the values {strange[:_SHOWN]}; expected 0 (background), "
             f"the class ids {listed(known)}, or 255 (uncertain)"
         )
+    if values.dtype == np.uint8 and all(legend.values[each] == each for each in used):
+        return values
     return _looked_up(values, legend.values)
+
+
+def used_values(values: Integer[np.ndarray, "..."]) -> list[int]:
+    """Values that occur, ascending; of bytes without sorting them."""
+    if values.dtype == np.uint8:
+        seen = np.zeros(_VALUES, bool)
+        seen[values] = True
+        return [int(each) for each in np.flatnonzero(seen)]
+    return [int(each) for each in np.unique(values)]
 
 
 def _looked_up(values: np.ndarray, meaning: Mapping[int, int]) -> Mask:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import cc3d
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Int64, Integer
 
 from segmint.artifacts import Mask
 from segmint.vocabulary import BACKGROUND, IGNORE
@@ -42,24 +42,41 @@ def part(labels: Mask, *, stuff: Collection[int] = (), min_area_px: int | float 
         min_area_px: smaller objects are left out.
     """
     classes = np.where((labels == BACKGROUND) | (labels == IGNORE), 0, labels)
-    whole = np.isin(classes, list(stuff))
-    numbers = cc3d.connected_components(np.where(whole, 0, classes), connectivity=4).astype(np.int32)
+    counted = classes.copy()
+    for label_id in stuff:
+        counted[classes == label_id] = 0
+    numbers = cc3d.connected_components(counted, connectivity=4).astype(np.int32, copy=False)
     last = int(numbers.max(initial=0))
-    for label_id in np.unique(classes[whole]).tolist():
-        last += 1
-        numbers[classes == label_id] = last
+    for label_id in sorted(stuff):
+        if (found := classes == label_id).any():
+            last += 1
+            numbers[found] = last
     return settled(numbers, classes, min_area_px)
 
 
 def settled(numbers: Numbers, classes: Mask, min_area_px: int | float) -> Instances:
     """Numbered regions as objects: specks out, the rest numbered without gaps by first pixel."""
-    found, first, areas = np.unique(numbers, return_index=True, return_counts=True)
-    kept = sorted((first[i], found[i]) for i in np.flatnonzero((found > 0) & (areas >= min_area_px)))
-    table = np.zeros(int(numbers.max(initial=0)) + 1, np.int32)
+    flat = numbers.ravel()
+    starts, lengths = runs_of(flat)
+    areas = np.bincount(flat[starts], weights=lengths)
+    first = np.zeros(len(areas), np.int64)
+    first[flat[starts[::-1]]] = starts[::-1]  # the last to be put is the first pixel
+    there = areas > 0
+    there[:1] = False
+    kept = sorted((first[each], each) for each in np.flatnonzero(there & (areas >= min_area_px)))
+    table = np.zeros(len(areas), np.int32)
     for place, (_, number) in enumerate(kept, start=1):
         table[number] = place
     return Instances(
         numbers=table[numbers],
         label_ids=tuple(int(classes.flat[at]) for at, _ in kept),
-        dropped=int((found > 0).sum()) - len(kept),
+        dropped=int(there.sum()) - len(kept),
     )
+
+
+def runs_of(
+    values: Integer[np.ndarray, "pixel"],
+) -> tuple[Int64[np.ndarray, "run"], Int64[np.ndarray, "run"]]:
+    """Where each run of one value starts, and its length: far fewer to ask than pixels."""
+    starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])[: len(values)]
+    return starts, np.diff(starts, append=len(values))

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image as PilImage
 
-from segmint.artifacts import Image, Mask
+from segmint.artifacts import Grid, Image, Mask
 from segmint.errors import ImageError
 from segmint.imagefile import UNREADABLE
 from segmint.labels.legend import Legend
@@ -37,6 +37,12 @@ def encode_image(image: Image, suffix: str) -> bytes:
 def decode_image(data: bytes, *, source: str) -> Image:
     """RGB pixels (0–255) of an image file; ImageError where it cannot be decoded."""
     return np.asarray(_open(data, source).convert("RGB"))
+
+
+def image_size(data: bytes, *, source: str) -> Grid:
+    """(height, width) of an image file, which is not decoded; ImageError where it is none."""
+    with _open(data, source, decoded=False) as picture:  # else it keeps the bytes
+        return picture.height, picture.width
 
 
 def encode_mask(labels: Mask, palette: list[int]) -> bytes:
@@ -91,7 +97,7 @@ def decode_agreement(data: bytes, *, source: str) -> Float32[np.ndarray, "image_
     return np.asarray(_open(data, source).convert("L"), dtype=np.float32) / np.float32(255.0)
 
 
-def _open(data: bytes, source: str) -> PilImage.Image:
+def _open(data: bytes, source: str, *, decoded: bool = True) -> PilImage.Image:
     most = limits().image_px
     try:
         with warnings.catch_warnings():
@@ -102,7 +108,8 @@ def _open(data: bytes, source: str) -> PilImage.Image:
                 f"{source} has {picture.width}×{picture.height} px, more than {most}; "
                 f"set {variable('image_px')} where that is meant"
             )
-        picture.load()
+        if decoded:
+            picture.load()
     except (*UNREADABLE, PilImage.DecompressionBombError) as error:
         raise ImageError(f"{source} cannot be decoded as an image: {error}") from None
     return picture
