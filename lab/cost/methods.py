@@ -91,7 +91,9 @@ def generation_of(raw: Scene, count: int) -> tuple[Generation, tuple[ClassQuery,
         values=np.concatenate([start[None], rows, start[None]]),
     )
     parted = replace(whole, values=whole.values / whole.values.sum(axis=0))
-    half, quarter = (replace(whole, values=whole.values[:, ::step, ::step].copy()) for step in (2, 4))
+    half, sixteenth = (
+        replace(whole, values=whole.values[:, ::step, ::step].copy()) for step in (2, max(1, side // 16))
+    )
     spec = PromptSpec(
         item_id="0", index=0, prompt="", classes=names, label_ids=tuple(range(1, count + 1)),
         phrases=tuple((name,) for name in names), seed=0,
@@ -103,7 +105,7 @@ def generation_of(raw: Scene, count: int) -> tuple[Generation, tuple[ClassQuery,
             heads=raw.heads,
             maps={
                 "classes": whole, "prompt": whole, "classes@fine": whole, "classes@half": half,
-                "classes@1/4": quarter, CONCEPT_MAPS: whole, EXPERT_MAPS: whole,
+                "classes@16": sixteenth, CONCEPT_MAPS: whole, EXPERT_MAPS: whole,
                 **{AgreementRequest(reference=each).name: parted for each in ("paper", "published")},
             },
             affinity=_affinity(raw, side // 2),

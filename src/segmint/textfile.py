@@ -47,7 +47,8 @@ def read_plain(path: Path, most: int) -> bytes:
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(handle, "rb") as file:
-        mode = os.fstat(handle).st_mode
+        found = os.fstat(handle)
+        mode = found.st_mode
         handed_over = path.is_relative_to("/dev") and (stat.S_ISFIFO(mode) or os.isatty(handle))
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -55,7 +56,8 @@ def read_plain(path: Path, most: int) -> bytes:
             raise OSError(errno.EINVAL, "it is not a plain file", str(path))
         if handed_over:
             os.set_blocking(handle, True)
-        data = file.read(most + 1)
+        # a read takes all its memory at once; some files of the system do not know their size
+        data = file.read(1 + (most if handed_over else min(most, max(found.st_size, 1 << 20))))
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most} bytes (docs/security.md)", str(path))
     return data

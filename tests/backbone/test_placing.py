@@ -18,13 +18,12 @@ from segmint.errors import MissingDependency
 from segmint.masks.methods import prompt_maps
 
 FAMILIES = ("sd2", "pixart", "sd3", "flux", "qwenimage", "zimage", "flux2-klein", "sana", "lumina2")
-BY_LAYERS = ("qwenimage", "flux2-klein", "lumina2")
 ALL = CaptureRequest(
     maps=(MapRequest(), prompt_maps(Reading())),
     affinity=AffinityRequest(),
     agreements=(AgreementRequest(heads="projected"),),
 )
-SMALL = SamplingSettings(steps=1, height_px=64, width_px=64)
+SMALL = SamplingSettings(steps=2, height_px=64, width_px=64)
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 Find = Callable[[str], Path]
 Make = Callable[..., PromptSpec]
@@ -46,16 +45,14 @@ def same(one: Generation, other: Generation) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_parts_and_layers_that_wait_are_read_as_if_they_were_there(
+def test_parts_that_wait_are_read_as_if_they_were_there(
     family: str, family_folder: Find, make_spec: Make
 ) -> None:
     settings = ModelSettings(id=str(family_folder(family)))
     plain = drawn(load(settings, "cpu"), make_spec(0))
-    # accelerate loses the weights' class in the others' text encoders when nothing moves to another device
-    for way in ("model", "sequential") if family in BY_LAYERS else ("model",):
-        backbone = load(settings.model_copy(update={"offload": way}), "cpu")
-        assert any(each.is_meta for each in backbone.network.parameters()) == (way == "sequential")
-        same(drawn(backbone, make_spec(0)), plain)
+    # by layers only on a GPU: accelerate loses the weights' class when nothing moves to another device
+    backbone = load(settings.model_copy(update={"offload": "model"}), "cpu")
+    same(drawn(backbone, make_spec(0)), plain)
 
 
 @pytest.mark.gpu

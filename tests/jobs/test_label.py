@@ -245,7 +245,7 @@ def test_further_noise_is_tried_for_what_fails(tmp_path: Path) -> None:
 def test_a_recipe_of_before_is_gone_on_with(tmp_path: Path) -> None:
     save(tmp_path / "a.png", picture())
     asked = label_request([tmp_path / "a.png"], classes="boat", changes={"observation.batch_size": 3})
-    assert asked.batch_size == 3
+    assert asked.batch_size(asked.recipe) == 3
     assert asked.recipe.sampling.batch_size == 3, "as every labelling recipe has recorded it"
     other = label_request(
         [tmp_path / "a.png"],

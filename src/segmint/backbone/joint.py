@@ -147,8 +147,8 @@ class DoubleLayer:
 def weight_of(module: Any) -> Tensor:
     """A projection's weights, also while they wait elsewhere for their turn, and as numbers if quantised."""
     found = module.weight
-    if found.is_meta:
-        hook = module._hf_hook
+    hook = getattr(module, "_hf_hook", None)
+    if found.is_meta and hook is not None:
         maps = (getattr(each, "weights_map", None) for each in getattr(hook, "hooks", (hook,)))
         found = next(each["weight"] for each in maps if each is not None)
     if getattr(found, "quant_state", None) is not None:
