@@ -132,6 +132,17 @@ def test_a_thing_that_no_name_fits_is_background_and_a_small_one_keeps_its_name(
         assert np.mean(labels == large) > 0.99
 
 
+def test_a_name_that_fits_nothing_leaves_background() -> None:
+    truth, image = scene()
+    told = DenoisingEvidence(
+        classes=("boat",),
+        gains=np.full((1, *GRID), -2.0, np.float32),
+        change=(truth > 0).astype(np.float32),
+    )
+    trace = segmint(replace(attention(truth), denoising=told), image, [BOAT], SETTINGS)
+    assert not trace.mask.labels.any()
+
+
 def test_only_classes_that_lead_somewhere_reach_pixels_and_the_mask_is_that_of_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

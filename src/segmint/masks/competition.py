@@ -140,10 +140,10 @@ def carried(
 def _leading(
     soft: Float32[np.ndarray, "label grid_h grid_w"], rules: CompetitionSettings
 ) -> Int64[np.ndarray, "leading"]:
-    """The background and the classes that somewhere hold enough to be asked for at pixels."""
+    """The background and the classes that somewhere hold enough to be asked for at pixels; else all."""
     enough = (soft >= np.float32(rules.led) * soft.max(axis=0)).any(axis=(1, 2))
     enough[0] = True
-    return np.flatnonzero(enough)
+    return np.flatnonzero(enough) if enough[1:].any() else np.arange(len(soft))
 
 
 def _best(
