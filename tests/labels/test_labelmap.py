@@ -35,11 +35,34 @@ def entries(*pairs):
         "3: leaf: #010203",
         "3: leaf: 1,2,3 # the green one",
         "  3 : leaf : 1,2,3  ",
+        "3: leaf: 1 2 3",
+        "3: leaf 1,2,3",
+        "3 1,2,3 leaf",
+        "1,2,3 3 leaf",
+        "leaf 3 1,2,3",
+        "leaf 1,2,3 3",
+        "leaf (1, 2, 3), 3",
+        "[1,2,3] 3 leaf",
+        "#010203 3 leaf",
+        "leaf: 1,2,3,255: 3",
+        "3. leaf",
+        "3) leaf",
+        "[3] leaf",
+        "3 -> leaf",
+        "leaf -> 3",
+        "003 leaf // the green one",
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize(
-    "start", ["", "\ufeff", "# a comment\n\n", "\ufeff# label:color_rgb:parts:actions\n"]
+    "start",
+    [
+        "",
+        "\ufeff",
+        "# a comment\n\n",
+        "// one\n; two\n% three\nid,name,r,g,b\n",
+        "\ufeff# label:color_rgb:parts:actions\n",
+    ],
 )
 def test_names_ids_and_colours_in_any_order(tmp_path, line, start, end):
     path = tmp_path / "labelmap.txt"
@@ -93,11 +116,40 @@ def test_a_colour_table_with_the_colour_in_front():
         ("1: le\x07af", "line 1: no usable class name"),
         ("1: leaf: 1,2,300", "line 1: the colour 1,2,300 goes beyond 255"),
         ("0: background\n9: background\n1: a", "line 2"),
+        ("-1: plate\n1: leaf", "line 1: 'plate' has the id '-1'"),
+        ("leaf 1 2 3 4\ntree 2 1 4 3", "four numbers in a row"),
+        ("background:0.0,0.0,0.0::\nleaf:1.0,0.0,0.0::", "line 1: .* holds no colour of 0 to 255"),
+        ('{"1": "leaf"}', "x is JSON"),
+        ('["leaf", "tree"]', "x is JSON"),
+        ('{"id": 1, "name": "leaf"}\n{"id": 2, "name": "tree"}', "x is JSON"),
     ],
 )
 def test_what_cannot_be_meant_is_named_by_line(text, message):
     with pytest.raises(DatasetError, match=message):
         parse_label_map(text, source="x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 background\n3 leaf",
+        "background 0\nleaf 3",
+        "background 0 0 0 0\nleaf 3 0 0 255",
+        "0 0 0 0 background\n0 0 255 3 leaf",
+        "r,g,b,id,name\n0,0,0,0,background\n0,0,255,3,leaf",
+        "label:id:color\nbackground:0:0,0,0\nleaf:3:0,0,255",
+    ],
+)
+def test_columns_that_only_the_whole_file_tells_apart(text):
+    assert parse_label_map(text, source="x").classes == {3: "leaf"}
+
+
+def test_numbers_that_are_no_ids_belong_to_the_names():
+    assert parse_label_map("zone 1\nzone 2\n3.5 mm", source="x").classes == {
+        1: "zone 1",
+        2: "zone 2",
+        3: "3.5 mm",
+    }
 
 
 def test_the_uncertain_may_be_listed():

@@ -1,43 +1,24 @@
 """Label maps as text: which class each value of a mask is, as CVAT, Datumaro and many scripts write it.
 
 A line is a class: its name, and if wished its id, its colour and CVAT's parts and actions, divided by colons,
-or without colons by tabs, commas or blanks. A line that starts with # is a comment.
+or without colons by tabs, commas or blanks (`labels.labelline`). A line that starts with #, //, ; or % is a
+comment; a first line such as `name,r,g,b` names the columns.
 """
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from segmint.errors import DatasetError
+from segmint.labels.labelline import Line, Reading, is_comment, is_header, parsed
 from segmint.labels.legend import Legend, distinct_colours
-from segmint.textfile import read_text, shown
+from segmint.textfile import parse_json, read_text
 from segmint.vocabulary import BACKGROUND, IGNORE, MAX_CLASSES, ClassEntry, Colour
 
 HEADER = "# label:color_rgb:parts:actions"
-_RGB = r"[\[(]?\s*\d{1,3}\s*,\s*\d{1,3}\s*,\s*\d{1,3}\s*[\])]?|#[0-9A-Fa-f]{6}"
-_FULL = re.compile(rf"(?P<id>\d+)\s*:\s*(?P<name>\S.*?)\s*:\s*(?P<colour>{_RGB})")
-"""`id: name: R,G,B`, in which the name may hold anything."""
-_AMONG = re.compile(rf"(?:^|:)\s*({_RGB})\s*(?=:|$)")
-"""A colour between colons."""
-_AHEAD = re.compile(rf"({_RGB}|\d{{1,3}}[\s;]+\d{{1,3}}[\s;]+\d{{1,3}})[\s,;]+(?=\S)")
-"""A colour at the start of such a line; _BEHIND: at its end."""
-_BEHIND = re.compile(rf"(?:^|[\s,;]+)({_RGB}|\d{{1,3}}[\s;]+\d{{1,3}}[\s;]+\d{{1,3}})\s*$")
-_ID_FIRST = re.compile(r"(\d+)\s*[\s:,;=]\s*(?=\S)")
-_ID_LAST = re.compile(r"(?<=\S)\s*[\t:,;=]\s*(\d+)$")
-_REMARK = re.compile(r"\s#(?![0-9A-Fa-f]{6}\b).*$")
-"""A comment behind a class."""
+_READINGS = (Reading(), Reading(id_first=True), Reading(id_behind_blank=True))
 _UNCERTAIN = ("ignore", "ignored", "void", "uncertain", "unlabeled", "unlabelled", "unknown", "border")
 """Names under which label maps list 255."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    number: int
-    name: str
-    value: int | None
-    colour: Colour | None
 
 
 def read_label_map(path: Path) -> Legend:
@@ -56,22 +37,28 @@ def read_label_map(path: Path) -> Legend:
 
 def parse_label_map(text: str, *, source: str) -> Legend:
     """As `read_label_map`, of text that is already read."""
-    lines = [
-        _parsed(line.strip(), number, source)
-        for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
+    text = text.removeprefix("\ufeff")
+    _refuse_json(text, source)
+    numbered = [
+        (number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()
     ]
-    if all(each.value is None for each in lines):
-        others = iter(range(1, len(lines) + 1))
-        counted = [(each, BACKGROUND if _is_background(each.name) else next(others)) for each in lines]
-        return _legend(counted, source, numbered=False)
-    unnumbered = [each for each in lines if each.value is None and not _is_background(each.name)]
-    if unnumbered:
+    lines = [(number, line) for number, line in numbered if not is_comment(line)]
+    if lines and is_header(lines[0][1]):
+        lines = lines[1:]
+    plain, id_first, behind_blank = (_attempt(lines, source, each) for each in _READINGS)
+    both = isinstance(plain, Legend) and isinstance(id_first, Legend)
+    if both and plain != id_first:
         raise DatasetError(
-            f"{source}, line {unnumbered[0].number}: {unnumbered[0].name!r} has no id, others have; give one "
-            "to all or to none"
+            f"{source}, line {lines[0][0]}: of four numbers in a row the first or the last may be the id; "
+            "write lines `id: name: R,G,B`"
         )
-    return _legend([(each, each.value or BACKGROUND) for each in lines], source, numbered=True)
+    found = id_first if isinstance(plain, DatasetError) and isinstance(id_first, Legend) else plain
+    told = isinstance(found, Legend) and found.numbered
+    if isinstance(behind_blank, Legend) and behind_blank.numbered and not told:
+        return behind_blank
+    if isinstance(found, DatasetError):
+        raise found
+    return found
 
 
 def write_label_map(entries: Sequence[ClassEntry]) -> str:
@@ -87,58 +74,37 @@ def write_label_map(entries: Sequence[ClassEntry]) -> str:
     return "".join(f"{value}: {name}: {','.join(map(str, colour))}\n" for value, name, colour in rows)
 
 
-def _parsed(line: str, number: int, source: str) -> _Line:
-    full = _FULL.fullmatch(line)
-    if full:
-        return _line(full["name"], full["id"], full["colour"], number, source)
-    line = _REMARK.sub("", line).strip()
-    found = _AMONG.search(line) if ":" in line else _BEHIND.search(line) or _AHEAD.match(line)
-    if found is None:
-        return _line(*_named(line.rstrip(": ")), None, number, source)
-    before, after = line[: found.start()].strip(), line[found.end() :].strip(": ")
-    if not before:
-        return _line(*_named(after), found[1], number, source)
-    name, value = _named(before)
-    if value is None and after.isdecimal() and line[found.end() :].count(":") == 1:
-        value = after
-    return _line(name, value, found[1], number, source)
+def _refuse_json(text: str, source: str) -> None:
+    """A name may begin with a brace; a file of tables or lists holds no names a line."""
+    for part in (text.strip(), text.strip().partition("\n")[0]):
+        if part[:1] in ("{", "["):
+            with suppress(ValueError):
+                parse_json(part)
+                raise DatasetError(f"{source} is JSON; a label map has lines `id: name: R,G,B`")
 
 
-def _named(text: str) -> tuple[str, str | None]:
-    """Name and id of what is left of a line without its colour."""
-    first, last = _ID_FIRST.match(text), _ID_LAST.search(text)
-    if first:
-        return text[first.end() :], first[1]
-    if last:
-        return text[: last.start()], last[1]
-    return text, None
+def _attempt(lines: Sequence[tuple[int, str]], source: str, reading: Reading) -> Legend | DatasetError:
+    try:
+        return _valued([parsed(line, number, source, reading) for number, line in lines], source)
+    except DatasetError as error:
+        return error
 
 
-def _line(name: str, value: str | None, colour: str | None, number: int, source: str) -> _Line:
-    where = f"{source}, line {number}"
-    name = " ".join(name.split())
-    if not name or not name.isprintable():
-        raise DatasetError(f"{where}: no usable class name in {shown(name)}; expected `id: name: R,G,B`")
-    if value is not None and (len(value) > 3 or int(value) > IGNORE):
-        raise DatasetError(f"{where}: {name!r} has the id {shown(value)}; a mask holds 0 to {IGNORE}")
-    return _Line(
-        number=number,
-        name=name,
-        value=None if value is None else int(value),
-        colour=None if colour is None else _rgb(colour, where),
-    )
+def _valued(lines: Sequence[Line], source: str) -> Legend:
+    if all(each.value is None for each in lines):
+        others = iter(range(1, len(lines) + 1))
+        counted = [(each, BACKGROUND if _is_background(each.name) else next(others)) for each in lines]
+        return _legend(counted, source, numbered=False)
+    unnumbered = [each for each in lines if each.value is None and not _is_background(each.name)]
+    if unnumbered:
+        raise DatasetError(
+            f"{source}, line {unnumbered[0].number}: {unnumbered[0].name!r} has no id, others have; give one "
+            "to all or to none"
+        )
+    return _legend([(each, each.value or BACKGROUND) for each in lines], source, numbered=True)
 
 
-def _rgb(text: str, where: str) -> Colour:
-    if text.startswith("#"):
-        return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
-    red, green, blue = (int(each) for each in re.findall(r"\d+", text))
-    if max(red, green, blue) > 255:
-        raise DatasetError(f"{where}: the colour {text} goes beyond 255")
-    return red, green, blue
-
-
-def _legend(valued: Sequence[tuple[_Line, int]], source: str, *, numbered: bool) -> Legend:
+def _legend(valued: Sequence[tuple[Line, int]], source: str, *, numbered: bool) -> Legend:
     """Values become label ids: themselves, but 0 stays the background's alone."""
     classes: dict[int, str] = {}
     values: dict[int, int] = {}
@@ -170,7 +136,7 @@ def _legend(valued: Sequence[tuple[_Line, int]], source: str, *, numbered: bool)
     )
 
 
-def _label(line: _Line, value: int, taken: set[int], where: str) -> int:
+def _label(line: Line, value: int, taken: set[int], where: str) -> int:
     if _is_background(line.name):
         return BACKGROUND
     if value == IGNORE and line.name.strip("_ ").casefold() not in _UNCERTAIN:
