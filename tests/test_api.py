@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import segmint
 from segmint.api import Model
@@ -79,6 +80,15 @@ def test_a_text_is_one_class_and_not_its_letters(model):
     photo = np.zeros((32, 32, 3), np.uint8)
     assert segmint.label(model, photo, "boat").spec.classes == ("boat",)
     assert segmint.attention_maps(model, "a boat", "boat").words == ("boat",)
+
+
+def test_what_had_to_be_decided_about_an_image_is_logged(model, tmp_path, caplog):
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    segmint.label(model, tmp_path / "two.gif", "boat")
+    assert [each.message for each in caplog.records] == [
+        f"{tmp_path}/two.gif has 2 frames; the first was read"
+    ]
 
 
 def test_prompts_may_be_texts_tables_and_specs(model, tmp_path):

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from segmint.artifacts import PromptSpec
-from segmint.backbone.base import Backbone
+from segmint.backbone.base import Backbone, looking_notes
 from segmint.backbone.settings import ModelSettings
 from segmint.dataset import Run, held, open_run
 from segmint.errors import GenerationError
@@ -32,7 +32,7 @@ from segmint.pictures.heatmaps import HeatMaps
 from segmint.pictures.heatmaps import attention_maps as read_attention
 from segmint.pipeline import Item, finish, look
 from segmint.pipeline import mint as mint_specs
-from segmint.plan.photos.reading import as_rgb
+from segmint.plan.photos.reading import as_photo
 from segmint.plan.photos.sources import Source, plan_photos
 from segmint.plan.prompts.given import GivenPrompts, given_prompts
 from segmint.plan.settings import VocabularySettings
@@ -139,6 +139,8 @@ def label(
 ) -> Item:
     """The mask of one existing image, in memory, at the image's own size.
 
+    What had to be decided, such as which frame to read, goes to the logger "segmint".
+
     Args:
         model: from `load`.
         image: an image file of any kind, or RGB as (height, width, 3) of uint8.
@@ -160,13 +162,15 @@ def label(
     settled = _recipe(model, recipe, settings).model_copy(
         update={"vocabulary": VocabularySettings.from_vocabulary(vocabulary)}
     )
-    rgb = as_rgb(image)
+    photo = as_photo(image)
     source = Source(path=Path("image"), item_id="image", caption=caption)
     specs = plan_photos([source], vocabulary, caption=settled.photos.caption, seed=settled.observation.seed)
-    [outcome] = look(model.backbone, [rgb], specs, settled)
+    [outcome] = look(model.backbone, [photo.rgb], specs, settled)
+    for note in (*photo.notes, *looking_notes(model.backbone.info, settled.observation.timesteps)):
+        Logged().noted(note)
     if isinstance(outcome, GenerationError):
         raise outcome
-    return finish(outcome, settled, rgb)
+    return finish(outcome, settled, photo.rgb)
 
 
 def attention_maps(model: Model, prompt: str, words: str | Sequence[str] = (), **options: Any) -> HeatMaps:

@@ -7,6 +7,7 @@ from PIL import Image
 from segmint.cli.main import run as run_command
 from segmint.runs import layout
 from synthetic_runs import CLASSES, scene, write_run
+from tiny_datasets import write_voc
 
 
 def call(capsys, *words) -> tuple[int, str, str]:
@@ -49,3 +50,14 @@ def test_inspect_tells_people_too_and_fails_where_nothing_can_be_read(capsys, tm
     code, _, err = call(capsys, "inspect", tmp_path / "none")
     assert code == 2
     assert "no dataset at" in err
+
+
+def test_inspect_says_what_had_to_be_decided(capsys, tmp_path):
+    data = write_voc(tmp_path, 1)
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "JPEGImages/val000.png", "GIF", save_all=True, append_images=frames[1:])
+    Image.new("L", (32, 32), 255).save(tmp_path / "SegmentationClass/val000.png")
+    code, out, _ = call(capsys, "inspect", data)
+    assert code == 0
+    assert "note: 1 × an image that has 2 frames; the first was read" in out
+    assert "0/255 masks" in out

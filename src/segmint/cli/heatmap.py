@@ -118,8 +118,7 @@ def heatmap(
 
 def _picture(path: Path, backbone: "Backbone") -> tuple[Any, list[str]]:
     """The image at the model's own size, and what had to be decided when it was read."""
-    from segmint.plan.photos.reading import read_photo, resized
+    from segmint.plan.photos.reading import as_photo, resized
 
-    photo = read_photo(path)
-    notes = [f"{path.as_posix()} {note}" for note in photo.notes]
-    return resized(photo.rgb, (backbone.info.height_px, backbone.info.width_px)), notes
+    photo = as_photo(path)
+    return resized(photo.rgb, (backbone.info.height_px, backbone.info.width_px)), list(photo.notes)

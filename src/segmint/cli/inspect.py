@@ -77,3 +77,5 @@ def _tell(found: "LabelledSet", said: dict[str, Any]) -> None:
     for each in said["skipped"]:
         place = f"{each['item']}: " if each["item"] else ""
         console.print(f"left out: {place}{each['reason']}", soft_wrap=True, markup=False)
+    for note in said["notes"]:
+        console.print(f"note: {note}", soft_wrap=True, markup=False)

@@ -3,7 +3,7 @@
 Between its own size, the size that a model looks at, and the size at which its mask is drawn, it is fitted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 
@@ -47,21 +47,22 @@ def read_photo(path: Path) -> Photo:
         return _upright_rgb(picture, path)
 
 
-def as_rgb(image: Shaped[np.ndarray, "..."] | str | Path) -> Rgb:
-    """RGB of any size from an array, or from an image file of any kind (see `read_photo`).
+def as_photo(image: Shaped[np.ndarray, "..."] | str | Path) -> Photo:
+    """RGB of any size from an array, or from an image file of any kind (see `read_photo`); notes name it.
 
     Raises:
         ImageError: the file cannot be read, or the array is no 8-bit RGB.
     """
     if isinstance(image, str | Path):
-        return read_photo(Path(image)).rgb
+        photo = read_photo(Path(image))
+        return replace(photo, notes=tuple(f"{Path(image).as_posix()} {note}" for note in photo.notes))
     array: Rgb = np.ascontiguousarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise ImageError(
             f"expected an RGB image as (height, width, 3) of uint8, found {array.shape} of {array.dtype}; "
             "give the file's path to have any kind of image read"
         )
-    return array
+    return Photo(rgb=array, notes=())
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -190,17 +190,27 @@ def _refuse_black_and_white(data: MatchedSet, looks: Sequence[_Look]) -> None:
     """Masks of nothing but 0 and 255 mean a class by 255, or nothing at all."""
     classless = all(label == BACKGROUND for look in looks for label in look.labels)
     if classless and any(look.uncertain for look in looks):
-        raise DatasetError(
-            f"no mask of {data.name} shows a class: they hold only 0 and 255 (uncertain); where 255 stands "
-            "for a class (0/255 masks), write its id instead, for example 1"
-        )
+        raise DatasetError(black_and_white(data.name))
+
+
+def black_and_white(name: str) -> str:
+    """What to say of a dataset whose masks hold nothing but 0 and 255."""
+    return (
+        f"no mask of {name} shows a class: they hold only 0 and 255 (uncertain); where 255 stands "
+        "for a class (0/255 masks), write its id instead, for example 1"
+    )
+
+
+def noted(notes: Mapping[str, int]) -> list[str]:
+    """What to say of images about which something had to be decided, by how many there are of each kind."""
+    return [f"{count} × an image that {note}" for note, count in sorted(notes.items())]
 
 
 def _described(inspected: Inspected, use: str) -> list[str]:
     data = inspected.data
     lines = [f"{use} {len(data.samples)} images of {data.name}; skipped {_said(data.skipped)}"]
     lines += [f"broken, skipped: {each}" for each in inspected.broken]
-    lines += [f"{count} × an image that {note}" for note, count in sorted(inspected.notes.items())]
+    lines += noted(inspected.notes)
     if inspected.unseen():
         lines.append(
             f"warning: no image of {data.name} shows {', '.join(inspected.unseen())}; "

@@ -10,6 +10,7 @@ import numpy as np
 from segmint.artifacts import AnyImage, Mask
 from segmint.errors import SegmintError
 from segmint.training.data.datasets import LabelledSet, match, read_noted
+from segmint.training.data.inspection import black_and_white, noted
 from segmint.vocabulary import IGNORE
 
 
@@ -21,6 +22,8 @@ class Read:
     image: AnyImage | None = None
     labels: Mask | None = None
     reason: str = ""
+    notes: tuple[str, ...] = ()
+    """What had to be decided about the image."""
 
 
 def read_all(found: LabelledSet) -> Iterator[Read]:
@@ -39,7 +42,7 @@ def read_all(found: LabelledSet) -> Iterator[Read]:
         except SegmintError as error:
             yield Read(item_id=sample.item_id, reason=str(error))
             continue
-        yield Read(item_id=sample.item_id, image=photo.rgb, labels=table[labels])
+        yield Read(item_id=sample.item_id, image=photo.rgb, labels=table[labels], notes=photo.notes)
 
 
 class Overview:
@@ -50,6 +53,7 @@ class Overview:
         self._pixels: Counter[int] = Counter()
         self._images: Counter[int] = Counter()
         self._sizes: Counter[tuple[int, int]] = Counter()
+        self._notes: Counter[str] = Counter()
         self._skipped = [
             {"item": None, "reason": f"{count} {reason}"} for reason, count in found.skipped.items()
         ]
@@ -61,6 +65,7 @@ class Overview:
             self._skipped.append({"item": read.item_id, "reason": read.reason})
             return
         self._items += 1
+        self._notes.update(read.notes)
         self._sizes[read.labels.shape[1], read.labels.shape[0]] += 1
         for label, count in enumerate(np.bincount(read.labels.ravel(), minlength=256).tolist()):
             if count:
@@ -81,4 +86,9 @@ class Overview:
                 for (width, height), count in sorted(self._sizes.items())
             ],
             "skipped": self._skipped,
+            "notes": [*noted(self._notes), *self._doubts()],
         }
+
+    def _doubts(self) -> list[str]:
+        classless = not any(self._pixels[label] for label in self._found.classes)
+        return [black_and_white(self._found.name)] if classless and self._pixels[IGNORE] else []

@@ -207,6 +207,14 @@ def test_files_in_folders(write, tmp_path, name):
     assert counts(write(changed("images", "file_name", name)))[0] == WHOLE
 
 
+@pytest.mark.parametrize("name", ["a.png", "./a.png", ".\\a.png"])
+def test_one_file_under_two_ids_is_refused(write, name):
+    data = dataset()
+    data["images"].append({"id": 9, "file_name": name})
+    with pytest.raises(DatasetError, match=r"image 1 \(id 9\) has the file_name .* of another image"):
+        read_coco(write(data))
+
+
 def test_the_first_image_may_be_missing(write):
     data = dataset()
     data["images"].insert(0, {"id": 9, "file_name": "gone.png"})

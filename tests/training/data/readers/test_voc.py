@@ -1,3 +1,4 @@
+import os
 import unicodedata
 
 import numpy as np
@@ -83,6 +84,15 @@ def test_a_list_that_is_no_text(tmp_path, data, message):
     (tmp_path / "ImageSets/Segmentation/val.txt").write_bytes(data)
     with pytest.raises(DatasetError, match=message):
         read_voc(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["labelmap.txt", "ImageSets/Segmentation/val.txt"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_plain_file_is_named(tmp_path, name, make):
+    (folder(tmp_path, "a") / name).unlink()
+    make(tmp_path / name)
+    with pytest.raises(DatasetError, match=f"{name}': (it is not a plain file|Is a directory)"):
+        read_voc(tmp_path, part="val")
 
 
 def test_values_by_the_map_even_where_the_background_is_not_0(tmp_path):

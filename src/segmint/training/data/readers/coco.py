@@ -151,6 +151,7 @@ def _images(path: Path, entries: Sequence[Any]) -> dict[Id, _Image]:
     if not entries:
         raise DatasetError(f"{path} lists no image")
     found: dict[Id, _Image] = {}
+    holders: dict[str, str] = {}
     for position, entry in enumerate(entries):
         where = f"{path}: {_entry('image', position, entry)}"
         key, name = _id(_field(entry, "id", where), where), _field(entry, "file_name", where)
@@ -158,6 +159,9 @@ def _images(path: Path, entries: Sequence[Any]) -> dict[Id, _Image]:
             raise DatasetError(f"{where} has the file_name {shown(name)}; expected the name of a file")
         if key in found:
             raise DatasetError(f"{where} has the id of another image; each needs its own")
+        plain = str(PurePosixPath(name.replace("\\", "/")))
+        if holders.setdefault(plain, where) is not where:
+            raise DatasetError(f"{where} has the file_name {shown(name)} of another image; put them together")
         found[key] = _Image(where=where, file_name=name, size=_size(entry, where))
     return found
 

@@ -1,5 +1,6 @@
 """Reader of folders in PASCAL VOC layout: JPEGImages/, SegmentationClass/, ImageSets/Segmentation/."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -11,13 +12,15 @@ from segmint.labels.legend import Legend, legend_of
 from segmint.plan.classes import preset_vocabulary
 from segmint.plan.photos.sources import SUFFIXES
 from segmint.runs import layout
-from segmint.textfile import read_text, shown
+from segmint.textfile import read_text, shown, stands
 from segmint.training.data.datasets import LabelledSet, Sample
 from segmint.vocabulary import Vocabulary
 
 _USUAL = (".jpg", ".png", ".jpeg")
 """Endings of images, the most usual first."""
 _FLAG = re.compile(r"\s+(-1|0|1)$")
+_LONG = 200
+"""Characters of a name that a message shows."""
 DEVKIT = "VOCdevkit/VOC2012"
 
 
@@ -85,7 +88,7 @@ def _usual_part(folder: Path) -> str:
 def _names(folder: Path, part: str, images: Mapping[str, Path]) -> tuple[list[str], int]:
     """The names that an image set lists, each once, and how many lines said one again."""
     path = folder / layout.image_set(part)
-    if not path.is_file():
+    if not stands(path):
         found = ", ".join(sorted(each.stem for each in path.parent.glob("*.txt"))) or "none"
         raise DatasetError(f"no image set {path.stem!r} in {path.parent}; found: {found}")
     text, _ = read_text(path, what="image set", error=DatasetError)
@@ -110,7 +113,7 @@ def _name(line: str, images: Mapping[str, Path], where: str) -> str:
     if slashed.is_absolute() or ".." in slashed.parts:
         raise DatasetError(f"{where}: {shown(line)} leaves the folder; expected a name below {layout.IMAGES}")
     endings = ", ".join(_USUAL[:3])
-    told = line if line.isprintable() else shown(line)
+    told = line if line.isprintable() and len(line) < _LONG else shown(line)
     raise DatasetError(f"{where}: item {told} has no image in {layout.IMAGES} (looked for {endings})")
 
 
@@ -137,7 +140,7 @@ def _sample(folder: Path, images: Mapping[str, Path], name: str, legend: Legend)
 def _legend(folder: Path, given: Sequence[str] | None) -> Legend:
     if given is not None:
         return legend_of(Vocabulary.of(given))
-    if (folder / layout.LABELS).is_file():
+    if os.path.lexists(folder / layout.LABELS):
         return read_label_map(folder / layout.LABELS)
     if folder.resolve().name.startswith("VOC20"):
         return legend_of(preset_vocabulary("voc"))
