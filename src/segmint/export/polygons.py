@@ -1,6 +1,6 @@
 """Masks to polygons along the pixels' edges: integer corners, exact areas, holes kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cc3d
@@ -44,8 +44,12 @@ def regions(labels: Mask) -> tuple[list[Region], Integer[np.ndarray, "image_h im
 
 def outlines(instances: Instances) -> list[list[Region]]:
     """The regions of each object, number 1 first; their `label_id` is the class's."""
+    if instances.scattered:
+        traced, _ = regions_of(instances.numbers)
+    else:  # the objects are their own components
+        traced = _traced(instances.numbers, range(len(instances.label_ids) + 1))
     found: list[list[Region]] = [[] for _ in instances.label_ids]
-    for region in regions_of(instances.numbers)[0]:
+    for region in traced:
         label_id = instances.label_ids[region.label_id - 1]
         found[region.label_id - 1].append(replace(region, label_id=label_id))
     return found
@@ -56,25 +60,28 @@ def regions_of(
 ) -> tuple[list[Region], Integer[np.ndarray, "image_h image_w"]]:
     """As `regions`, of any whole numbers; 0 is no region."""
     components = cc3d.connected_components(values, connectivity=4).astype(np.int32, copy=False)
-    flat = components.ravel()
-    starts, lengths = runs_of(flat)
-    areas = np.bincount(flat[starts], weights=lengths)
-    label_ids = np.zeros(len(areas), np.int64)
-    label_ids[flat[starts]] = values.ravel()[starts]
-    lines: dict[int, list[tuple[Ring, bool]]] = {}
-    for number, ring, is_outer in _rings(components):
-        lines.setdefault(number, []).append((ring, is_outer))
-    found = [
+    starts, _ = runs_of(components.ravel())
+    numbers = components.ravel()[starts]
+    label_ids = np.zeros(int(numbers.max(initial=0)) + 1, np.int64)
+    label_ids[numbers] = values.ravel()[starts]
+    return _traced(components, label_ids.tolist()), components
+
+
+def _traced(components: Integer[np.ndarray, "image_h image_w"], label_ids: Sequence[int]) -> list[Region]:
+    """Every region by its number in the component map, with the label id of that number."""
+    lines: dict[int, list[tuple[Ring, int]]] = {}
+    for number, ring, doubled_area in _rings(components):
+        lines.setdefault(number, []).append((ring, doubled_area))
+    return [
         Region(
-            label_id=int(label_ids[number]),
-            area_px=int(areas[number]),
-            outer=next(ring for ring, is_outer in lines[number] if is_outer),
-            holes=tuple(ring for ring, is_outer in lines[number] if not is_outer),
+            label_id=label_ids[number],
+            area_px=sum(area for _, area in lines[number]) // 2,
+            outer=next(ring for ring, area in lines[number] if area > 0),
+            holes=tuple(ring for ring, area in lines[number] if area < 0),
             component=number,
         )
         for number in sorted(lines)
     ]
-    return found, components
 
 
 def bridged(*parts: Region) -> Ring:
@@ -99,8 +106,8 @@ def signed_area(ring: Ring) -> float:
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
 
 
-def _rings(components: Integer[np.ndarray, "image_h image_w"]) -> Iterator[tuple[int, Ring, bool]]:
-    """Every line with its component, and whether it is the outer one.
+def _rings(components: Integer[np.ndarray, "image_h image_w"]) -> Iterator[tuple[int, Ring, int]]:
+    """Every line with its component and twice its area, which is negative for a hole.
 
     Lines follow edges that have their owner on the right, from the edge that was found first.
     """
@@ -116,10 +123,10 @@ def _rings(components: Integer[np.ndarray, "image_h image_w"]) -> Iterator[tuple
     following_corner = np.arange(1, len(turns) + 1)
     following_corner[ends - 1] = begins
     (x, y), (next_x, next_y) = corners.T, corners[following_corner].T
-    is_outer = np.add.reduceat(x * next_y - next_x * y, begins) > 0
+    doubled_areas = np.add.reduceat(x * next_y - next_x * y, begins)
     numbers = owner[turns[begins]]
-    for number, begin, end, outer in zip(numbers.tolist(), begins, ends, is_outer.tolist(), strict=True):
-        yield number, corners[begin:end], outer
+    for number, begin, end, area in zip(numbers.tolist(), begins, ends, doubled_areas.tolist(), strict=True):
+        yield number, corners[begin:end], area
 
 
 def _along(following: Int[np.ndarray, "edge"]) -> tuple[Int[np.ndarray, "edge"], Int[np.ndarray, "edge"]]:

@@ -104,12 +104,11 @@ def _by_value(
     return _looked_up(values, legend.values)
 
 
-def used_values(values: Integer[np.ndarray, "..."]) -> list[int]:
+def used_values(values: Integer[np.ndarray, "image_h image_w"]) -> list[int]:
     """Values that occur, ascending; of bytes without sorting them."""
     if values.dtype == np.uint8:
-        seen = np.zeros(_VALUES, bool)
-        seen[values] = True
-        return [int(each) for each in np.flatnonzero(seen)]
+        counts = PilImage.fromarray(values).histogram()
+        return [value for value, count in enumerate(counts) if count]
     return [int(each) for each in np.unique(values)]
 
 

@@ -31,6 +31,8 @@ class Instances:
     """Class of each object, number 1 first."""
     dropped: int
     """Regions left out as specks."""
+    scattered: bool = True
+    """Whether an object may be of several regions; else each is one."""
 
 
 def part(labels: Mask, *, stuff: Collection[int] = (), min_area_px: int | float = 0) -> Instances:
@@ -41,20 +43,24 @@ def part(labels: Mask, *, stuff: Collection[int] = (), min_area_px: int | float 
         stuff: label ids of classes that are not counted, such as grass: all of one class is one object.
         min_area_px: smaller objects are left out.
     """
-    classes = np.where((labels == BACKGROUND) | (labels == IGNORE), 0, labels)
-    counted = classes.copy()
+    classes = np.where(labels == IGNORE, BACKGROUND, labels)
+    counted = classes.copy() if stuff else classes
     for label_id in stuff:
-        counted[classes == label_id] = 0
-    numbers = cc3d.connected_components(counted, connectivity=4).astype(np.int32, copy=False)
-    last = int(numbers.max(initial=0))
-    for label_id in sorted(stuff):
-        if (found := classes == label_id).any():
-            last += 1
-            numbers[found] = last
-    return settled(numbers, classes, min_area_px)
+        counted[classes == label_id] = BACKGROUND
+    numbers = cc3d.connected_components(counted, connectivity=4)
+    if stuff:
+        numbers = numbers.astype(np.int32, copy=False)
+        last = int(numbers.max(initial=0))
+        for label_id in sorted(stuff):
+            if (found := classes == label_id).any():
+                last += 1
+                numbers[found] = last
+    return _settled(numbers, classes, min_area_px, scattered=bool(stuff))
 
 
-def settled(numbers: Numbers, classes: Mask, min_area_px: int | float) -> Instances:
+def _settled(
+    numbers: Integer[np.ndarray, "image_h image_w"], classes: Mask, min_area_px: int | float, *, scattered: bool
+) -> Instances:
     """Numbered regions as objects: specks out, the rest numbered without gaps by first pixel."""
     flat = numbers.ravel()
     starts, lengths = runs_of(flat)
@@ -67,10 +73,12 @@ def settled(numbers: Numbers, classes: Mask, min_area_px: int | float) -> Instan
     table = np.zeros(len(areas), np.int32)
     for place, (_, number) in enumerate(kept, start=1):
         table[number] = place
+    as_they_are = np.array_equal(table, np.arange(len(table)))
     return Instances(
-        numbers=table[numbers],
+        numbers=numbers.astype(np.int32, copy=False) if as_they_are else table.take(numbers),
         label_ids=tuple(int(classes.flat[at]) for at, _ in kept),
         dropped=int(there.sum()) - len(kept),
+        scattered=scattered,
     )
 
 
