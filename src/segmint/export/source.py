@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from segmint.artifacts import Grid, Mask
 from segmint.errors import ConfigError, ExportError, ImageError, SegmintError
 from segmint.labels.legend import legend_of
@@ -84,7 +86,7 @@ class Source:
             item = self._read(item_id)
             if item is not None:
                 self.tally.written[split] = self.tally.written.get(split, 0) + 1
-                self.tally.uncertain[0] += int((item.labels == IGNORE).sum())
+                self.tally.uncertain[0] += int(np.count_nonzero(item.labels == IGNORE))
                 self.tally.uncertain[1] += item.labels.size
                 yield item
             self.progress()

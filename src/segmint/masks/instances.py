@@ -43,7 +43,8 @@ def part(labels: Mask, *, stuff: Collection[int] = (), min_area_px: int | float 
         stuff: label ids of classes that are not counted, such as grass: all of one class is one object.
         min_area_px: smaller objects are left out.
     """
-    classes = np.where(labels == IGNORE, BACKGROUND, labels)
+    classes = labels.copy()
+    classes[labels == IGNORE] = BACKGROUND
     counted = classes.copy() if stuff else classes
     for label_id in stuff:
         counted[classes == label_id] = BACKGROUND
