@@ -24,7 +24,7 @@ def blocky(seed: int, height: int, width: int) -> UInt8[np.ndarray, "image_h ima
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 6), st.booleans())
 def test_runs_are_what_pycocotools_makes_of_the_mask(seed: int, height: int, width: int, stuff: bool) -> None:
     instances = part(blocky(seed, height, width), stuff=[1] if stuff else [])
-    traced, run = list(_by_outlines(instances, 7)), list(_by_runs(instances, 7))
+    traced, run = list(_by_outlines(instances)), list(_by_runs(instances))
     assert [each | {"segmentation": None} for each in run] == [
         each | {"segmentation": None} for each in traced
     ]

@@ -15,10 +15,12 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
+from segmint.devices import cores
 from segmint.errors import ConfigError, ExportError, MissingDependency, RunError
 from segmint.export import source as sources
 from segmint.export.formats import FORMATS
 from segmint.export.source import ObjectRule, open_source, parse_min_area
+from segmint.export.spread import ITEMS_A_WORKER, usual_workers
 from segmint.export.write import MARKER, export
 from segmint.labels.relabelling import parse_relabelling
 from segmint.runs import codec, layout
@@ -208,6 +210,33 @@ def test_the_same_export_twice_has_the_same_bytes(run, tmp_path, name):
     assert files
     for path in files:
         assert (tmp_path / "a" / path).read_bytes() == (tmp_path / "b" / path).read_bytes(), path
+
+
+@pytest.mark.parametrize("name", ["coco", "voc"])
+def test_two_processes_write_the_bytes_of_one_and_tell_the_same(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("segmint.export.spread.ITEMS_AT_ONCE", 4)
+    folder = write_run(tmp_path / "run", 10)
+    (folder / layout.mask("000003")).write_bytes(b"no picture")
+    told = []
+    for count in (1, 2):
+        seen = []
+        source = open_source(
+            open_run(folder), splits=HALVES, workers=count, progress=partial(seen.append, count)
+        )
+        report = export(source, name, tmp_path / str(count))
+        told.append((report.written, report.notes, source.tally, len(seen)))
+    assert told[0] == told[1]
+    assert told[0][-1] == 10
+    one, two = (
+        {path.relative_to(top): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+        for top in (tmp_path / "1", tmp_path / "2")
+    )
+    assert one == two
+
+
+def test_processes_are_added_where_there_is_work_for_them():
+    assert usual_workers(ITEMS_A_WORKER - 1) == 1
+    assert usual_workers(10**9) == cores()
 
 
 def test_decisions_and_mask_sets_are_honoured(tmp_path):

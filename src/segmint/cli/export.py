@@ -1,5 +1,6 @@
 """`segmint export RUN`: the dataset in another library's layout."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,14 @@ def export(
     stuff: Annotated[
         str, typer.Option(metavar="NAMES", help='Classes that are one object whole: "road, sky".')
     ] = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes, for coco, coco-rle, yolo, voc, labelme and mmsegmentation; default: from the "
+            "cores and the items. Changes no byte.",
+        ),
+    ] = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Write into a folder that is not empty; replaces an earlier export."),
@@ -56,6 +65,7 @@ def export(
     licence and recipe.
     """
     from segmint.export.source import ObjectRule, open_source, parse_min_area
+    from segmint.export.spread import usual_workers
     from segmint.export.write import export as write
     from segmint.runs.splits import parse_splits, shares_note
 
@@ -75,8 +85,9 @@ def export(
             objects=ObjectRule(min_area=parse_min_area(min_area), stuff=tuple(opt.split_list(stuff) or ())),
             progress=lambda: bar.advance(task),
         )
-        bar.update(task, total=sum(map(len, source.splits.values())))
-        told = write(source, to, out, force=force)
+        total = sum(map(len, source.splits.values()))
+        bar.update(task, total=total)
+        told = write(replace(source, workers=workers or usual_workers(total)), to, out, force=force)
     for note in filter(None, (shares_note(splits), *told.notes)):
         say(f"note: {note}", err=True)
     if not quiet:

@@ -15,9 +15,12 @@ from segmint.export import card
 from segmint.export.formats import Format
 from segmint.export.polygons import Region, bridged, outlines
 from segmint.export.source import ExportItem, Source
+from segmint.export.spread import of_each
 from segmint.masks.instances import Instances, runs_of
 
 Shape = Literal["polygons", "rle"]
+Written = tuple[str, list[str]]
+"""Of an item's image and of each of its objects: the JSON after their numbers."""
 LAYOUT = """
 `images/SPLIT/` and `annotations/instances_SPLIT.json`. Load it with
 `pycocotools.coco.COCO("annotations/instances_train.json")` or
@@ -34,31 +37,39 @@ def write_coco(source: Source, out: Path, *, shape: Shape = "polygons") -> list[
         shape: `polygons` along the pixels' edges (holes joined by bridges), or `rle`; both are exact.
     """
     (out / "annotations").mkdir(parents=True, exist_ok=True)
-    first = 1
     for split in source.splits:
-        folder = out / "images" / split
-        folder.mkdir(parents=True, exist_ok=True)
-        first = _write_split(
-            source, split, folder, out / "annotations" / f"instances_{split}.json", first=first, shape=shape
-        )
+        (out / "images" / split).mkdir(parents=True, exist_ok=True)
+    first = 1
+    for split, written in of_each(source, partial(_write_item, out / "images", shape)):
+        target = out / "annotations" / f"instances_{split}.json"
+        first = _write_split(source, written, target, first=first)
     return []
 
 
-def _write_split(source: Source, split: str, folder: Path, target: Path, *, first: int, shape: Shape) -> int:
+def _write_item(images: Path, shape: Shape, source: Source, split: str, item: ExportItem) -> Written:
+    name = f"{item.record.id}.{item.suffix}"
+    (images / split / name).write_bytes(item.image)
+    make = _by_runs if shape == "rle" else _by_outlines
+    return _tail(_image(item, name)), [_tail(each) for each in make(source.instances(item))]
+
+
+def _tail(fields: dict[str, Any]) -> str:
+    """What follows an object's numbers, which are known when all items before it are."""
+    return json.dumps(fields)[1:]
+
+
+def _write_split(source: Source, written: Iterator[Written], target: Path, *, first: int) -> int:
     """Images and annotations go to two streams, joined at the end: no list grows in memory."""
     annotations_path = target.with_suffix(".annotations")
     annotation_id, joint = first, ""
     with target.open("w") as images, annotations_path.open("w") as annotations:
         images.write(f'{{"info": {_info(source)}, "licenses": {_licences(source)},\n"images": [')
-        for image_id, item in enumerate(source.items(split), start=1):
-            name = f"{item.record.id}.{item.suffix}"
-            (folder / name).write_bytes(item.image)
-            images.write(f"{joint}\n{json.dumps(_image(item, image_id, name))}")
+        for image_id, (image, tails) in enumerate(written, start=1):
+            images.write(f'{joint}\n{{"id": {image_id}, {image}')
             joint = ","
-            make = _by_runs if shape == "rle" else _by_outlines
-            for annotation in make(source.instances(item), image_id):
+            for tail in tails:
                 comma = "," if annotation_id > first else ""
-                annotations.write(f"{comma}\n{json.dumps({'id': annotation_id, **annotation})}")
+                annotations.write(f'{comma}\n{{"id": {annotation_id}, "image_id": {image_id}, {tail}')
                 annotation_id += 1
         images.write('\n],\n"annotations": [')
     with target.open("a") as whole, annotations_path.open() as annotations:
@@ -68,13 +79,12 @@ def _write_split(source: Source, split: str, folder: Path, target: Path, *, firs
     return annotation_id
 
 
-def _by_outlines(instances: Instances, image_id: int) -> Iterator[dict[str, Any]]:
+def _by_outlines(instances: Instances) -> Iterator[dict[str, Any]]:
     for number, parts in enumerate(outlines(instances), start=1):
         corners = np.concatenate([part.outer for part in parts])
         left, top = corners.min(axis=0).tolist()
         right, bottom = corners.max(axis=0).tolist()
         yield {
-            "image_id": image_id,
             "category_id": instances.label_ids[number - 1],
             "bbox": [left, top, right - left, bottom - top],
             "area": sum(part.area_px for part in parts),
@@ -88,7 +98,7 @@ def _flat(region: Region) -> list[int]:
     return flat
 
 
-def _by_runs(instances: Instances, image_id: int) -> Iterator[dict[str, Any]]:
+def _by_runs(instances: Instances) -> Iterator[dict[str, Any]]:
     """From the runs of each object down the columns, which is what COCO's RLE holds; no line is traced."""
     from pycocotools import mask as coco
 
@@ -105,7 +115,6 @@ def _by_runs(instances: Instances, image_id: int) -> Iterator[dict[str, Any]]:
         counts = counts if counts[-1] else counts[:-1]
         encoded = coco.frPyObjects({"size": list(size), "counts": counts.tolist()}, height, width)
         yield {
-            "image_id": image_id,
             "category_id": label_id,
             "bbox": _box(begin, end - 1, height),
             "area": int((end - begin).sum()),
@@ -126,10 +135,9 @@ def _box(first: Int64[np.ndarray, "run"], last: Int64[np.ndarray, "run"], height
     return [x, y, int(right.max()) + 1 - x, int(bottom.max()) + 1 - y]
 
 
-def _image(item: ExportItem, image_id: int, name: str) -> dict[str, Any]:
+def _image(item: ExportItem, name: str) -> dict[str, Any]:
     height, width = item.labels.shape
     return {
-        "id": image_id,
         "file_name": name,
         "width": width,
         "height": height,

@@ -1,11 +1,13 @@
 """MMSegmentation's folders, and a configuration that loads them."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from segmint.export.formats import Format
-from segmint.export.source import Source
+from segmint.export.source import ExportItem, Source
+from segmint.export.spread import of_each
 from segmint.runs import codec
 from segmint.vocabulary import IGNORE
 
@@ -18,24 +20,33 @@ order, 255 is left out). `config.py` holds `metainfo` and a `BaseSegDataset` for
 
 def write_mmsegmentation(source: Source, out: Path) -> list[str]:
     """Write the layout; ids become places in the list of classes, without gaps."""
+    for split in source.splits:
+        for name in ("img_dir", "ann_dir"):
+            (out / name / split).mkdir(parents=True, exist_ok=True)
+    suffixes: dict[str, str] = {}
+    for split, written in of_each(source, partial(_write_item, out)):
+        for suffix in written:
+            suffixes.setdefault(split, suffix)
+    (out / "config.py").write_text(_config(source, _palette(source), suffixes), encoding="utf-8")
+    return []
+
+
+def _write_item(out: Path, source: Source, split: str, item: ExportItem) -> str:
+    """The suffix of its image."""
     entries = source.vocabulary.entries
     table = np.zeros(256, np.uint8)
     table[IGNORE] = IGNORE
     table[[entry.label_id for entry in entries]] = np.arange(1, len(entries) + 1)
-    palette = [(0, 0, 0), *(entry.colour for entry in entries)]
-    flat = [channel for colour in palette for channel in colour]
+    flat = [channel for colour in _palette(source) for channel in colour]
     flat += [0] * (765 - len(flat)) + [224, 224, 192]
-    suffixes: dict[str, str] = {}
-    for split in source.splits:
-        images, masks = out / "img_dir" / split, out / "ann_dir" / split
-        images.mkdir(parents=True, exist_ok=True)
-        masks.mkdir(parents=True, exist_ok=True)
-        for item in source.items(split):
-            suffixes.setdefault(split, item.suffix)
-            (images / f"{item.record.id}.{item.suffix}").write_bytes(item.image)
-            (masks / f"{item.record.id}.png").write_bytes(codec.encode_mask(table[item.labels], flat))
-    (out / "config.py").write_text(_config(source, palette, suffixes), encoding="utf-8")
-    return []
+    (out / "img_dir" / split / f"{item.record.id}.{item.suffix}").write_bytes(item.image)
+    mask = codec.encode_mask(table[item.labels], flat)
+    (out / "ann_dir" / split / f"{item.record.id}.png").write_bytes(mask)
+    return item.suffix
+
+
+def _palette(source: Source) -> list[tuple[int, int, int]]:
+    return [(0, 0, 0), *(entry.colour for entry in source.vocabulary.entries)]
 
 
 def _config(source: Source, palette: list[tuple[int, int, int]], suffixes: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from segmint.artifacts import Grid, Mask
 from segmint.errors import ConfigError, ExportError, ImageError, SegmintError
-from segmint.labels.legend import legend_of
+from segmint.labels.legend import Legend, legend_of
 from segmint.labels.relabelling import Relabelling
 from segmint.masks.instances import MIN_AREA_SHARE, Instances, part
 from segmint.runs import codec, layout
@@ -47,6 +47,19 @@ class Tally:
     objects: list[int] = field(default_factory=lambda: [0, 0])
     """Objects that were written, and specks that were dropped."""
 
+    def add(self, other: "Tally") -> None:
+        """Count what another process met as well."""
+        for split, count in other.written.items():
+            self.written[split] = self.written.get(split, 0) + count
+        self.unreadable.extend(other.unreadable)
+        self.reasons.update(other.reasons)
+        for own, more in ((self.uncertain, other.uncertain), (self.objects, other.objects)):
+            own[:] = [mine + theirs for mine, theirs in zip(own, more, strict=True)]
+
+
+def no_progress() -> None:
+    """Nobody is told."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRule:
@@ -73,11 +86,15 @@ class Source:
     sets: Mapping[str, str]
     """Whose mask each item is taken from."""
     splits: Mapping[str, tuple[str, ...]]
+    legend: Legend
+    """What the run's masks hold."""
     relabel: Callable[[Mask], Mask]
     """From the run's label ids to those of `vocabulary`."""
     objects: ObjectRule = ObjectRule()
+    workers: int = 1
+    """Processes that read items and make of them what their format wants; see `spread`."""
     tally: Tally = field(default_factory=Tally)
-    progress: Callable[[], None] = lambda: None
+    progress: Callable[[], None] = no_progress
     """Called after each item."""
 
     def items(self, split: str) -> Iterator[ExportItem]:
@@ -107,9 +124,7 @@ class Source:
             size = self._image_size(record, data, str(path))
             mask_path = layout.mask(item_id, mask_set)
             data_of_mask = self.run.files.read(mask_path)
-            labels = codec.decode_labels(
-                data_of_mask, legend_of(self.run.vocabulary()), source=str(mask_path)
-            )
+            labels = codec.decode_labels(data_of_mask, self.legend, source=str(mask_path))
             if labels.shape != size:
                 raise ImageError(f"{mask_path} is not of its image's size")
         except SegmintError as error:
@@ -143,7 +158,8 @@ def open_source(
     kept_only: bool = False,
     change: Callable[[Vocabulary], Relabelling | None] = lambda vocabulary: None,
     objects: ObjectRule = ObjectRule(),
-    progress: Callable[[], None] = lambda: None,
+    workers: int = 1,
+    progress: Callable[[], None] = no_progress,
 ) -> Source:
     """The items of a run that nobody rejected, split.
 
@@ -156,6 +172,8 @@ def open_source(
         kept_only: take only items that were kept by hand.
         change: gives the change of the run's classes, if any (see `labels.relabelling`).
         objects: what counts as an object, for formats that know them.
+        workers: processes that export, for formats of a file or a line an item; they are started anew, so
+            that a script that asks for several must not begin its work when it is imported.
         progress: called after each item is read.
 
     Raises:
@@ -180,8 +198,10 @@ def open_source(
         mask_set=chosen_set(run, mask_set),
         sets=sets,
         splits=parts,
+        legend=legend_of(before),
         relabel=changed or _unchanged,
         objects=objects,
+        workers=workers,
         progress=progress,
     )
     for each in objects.stuff:

@@ -1,5 +1,7 @@
 """PASCAL VOC 2012 layout, as torchvision's `VOCSegmentation` loads it."""
 
+from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import numpy as np
 from segmint.artifacts import Mask
 from segmint.export.formats import Format
 from segmint.export.source import ExportItem, Source
+from segmint.export.spread import of_each
 from segmint.labels.labelmap import write_label_map
 from segmint.masks.instances import Instances
 from segmint.runs import codec
@@ -29,28 +32,40 @@ def write_voc(source: Source, out: Path) -> list[str]:
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
     (home / "labelmap.txt").write_text(write_label_map(source.vocabulary.entries), encoding="utf-8")
-    palette, converted, crowded = source.vocabulary.palette(), 0, 0
-    colours = [channel for each in range(256) for channel in voc_colour(each)]
+    converted = crowded = 0
     lists = folders["ImageSets/Segmentation"]
     with (lists / "trainval.txt").open("w") as both:
-        for split in source.splits:
+        for split, written in of_each(source, partial(_write_item, folders)):
             with (lists / f"{split}.txt").open("w") as names:
-                for item in source.items(split):
-                    item_id = item.record.id
-                    converted += item.suffix != "jpg"
-                    (folders["JPEGImages"] / f"{item_id}.jpg").write_bytes(as_jpeg(item))
-                    mask = codec.encode_mask(item.labels, palette)
-                    (folders["SegmentationClass"] / f"{item_id}.png").write_bytes(mask)
-                    objects, lost = object_mask(source.instances(item), item.labels)
+                for item_id, was_converted, lost in written:
+                    converted += was_converted
                     crowded += lost
-                    data = codec.encode_mask(objects, colours)
-                    (folders["SegmentationObject"] / f"{item_id}.png").write_bytes(data)
                     names.write(f"{item_id}\n")
                     if split in ("train", "val"):
                         both.write(f"{item_id}\n")
     lossy = f"{converted} PNG images became JPEG (quality {codec.JPEG_QUALITY}): VOC knows no other"
     full = f"{crowded} objects are left out of SegmentationObject: a mask numbers {LAST_OBJECT} at most"
     return [note for note, count in ((lossy, converted), (full, crowded)) if count]
+
+
+def _write_item(
+    folders: Mapping[str, Path], source: Source, split: str, item: ExportItem
+) -> tuple[str, bool, int]:
+    """Its id, whether its image was encoded anew, and how many objects did not fit."""
+    item_id = item.record.id
+    (folders["JPEGImages"] / f"{item_id}.jpg").write_bytes(as_jpeg(item))
+    mask = codec.encode_mask(item.labels, source.vocabulary.palette())
+    (folders["SegmentationClass"] / f"{item_id}.png").write_bytes(mask)
+    objects, lost = object_mask(source.instances(item), item.labels)
+    (folders["SegmentationObject"] / f"{item_id}.png").write_bytes(
+        codec.encode_mask(objects, _numbers_palette())
+    )
+    return item_id, item.suffix != "jpg", lost
+
+
+@cache
+def _numbers_palette() -> list[int]:
+    return [channel for each in range(256) for channel in voc_colour(each)]
 
 
 def object_mask(instances: Instances, labels: Mask) -> tuple[Mask, int]:

@@ -1,7 +1,7 @@
 """Ultralytics' segmentation layout: normalised polygons, one object a line, and `data.yaml`."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ import numpy as np
 from segmint.export.card import yaml_text
 from segmint.export.formats import Format
 from segmint.export.polygons import Region, bridged, outlines
-from segmint.export.source import Source
+from segmint.export.source import ExportItem, Source
+from segmint.export.spread import do_each
 from segmint.masks.instances import Instances
 
 DIGITS = 6
@@ -23,18 +24,19 @@ by width and height) and `data.yaml`. Train with
 
 def write_yolo(source: Source, out: Path) -> list[str]:
     """Write the layout; holes are joined to their outline by a bridge without area."""
-    numbers = {entry.label_id: number for number, entry in enumerate(source.vocabulary.entries)}
     for split in source.splits:
-        images, labels = out / "images" / split, out / "labels" / split
-        images.mkdir(parents=True, exist_ok=True)
-        labels.mkdir(parents=True, exist_ok=True)
-        for item in source.items(split):
-            (images / f"{item.record.id}.{item.suffix}").write_bytes(item.image)
-            (labels / f"{item.record.id}.txt").write_text(
-                _lines(source.instances(item), item.labels.shape, numbers)
-            )
+        for name in ("images", "labels"):
+            (out / name / split).mkdir(parents=True, exist_ok=True)
+    do_each(source, partial(_write_item, out))
     (out / "data.yaml").write_text(_data_yaml(source))
     return []
+
+
+def _write_item(out: Path, source: Source, split: str, item: ExportItem) -> None:
+    numbers = {entry.label_id: number for number, entry in enumerate(source.vocabulary.entries)}
+    (out / "images" / split / f"{item.record.id}.{item.suffix}").write_bytes(item.image)
+    lines = _lines(source.instances(item), item.labels.shape, numbers)
+    (out / "labels" / split / f"{item.record.id}.txt").write_text(lines)
 
 
 def _lines(instances: Instances, size: tuple[int, ...], numbers: dict[int, int]) -> str:

@@ -56,11 +56,15 @@ def part(labels: Mask, *, stuff: Collection[int] = (), min_area_px: int | float 
             if (found := classes == label_id).any():
                 last += 1
                 numbers[found] = last
-    return _settled(numbers, classes, min_area_px, scattered=bool(stuff))
+    return settled(numbers, classes, min_area_px, scattered=bool(stuff))
 
 
-def _settled(
-    numbers: Integer[np.ndarray, "image_h image_w"], classes: Mask, min_area_px: int | float, *, scattered: bool
+def settled(
+    numbers: Integer[np.ndarray, "image_h image_w"],
+    classes: Mask,
+    min_area_px: int | float,
+    *,
+    scattered: bool = True,
 ) -> Instances:
     """Numbered regions as objects: specks out, the rest numbered without gaps by first pixel."""
     flat = numbers.ravel()

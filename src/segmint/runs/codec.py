@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image as PilImage
+from PIL import UnidentifiedImageError
 
 from segmint.artifacts import Grid, Image, Mask
 from segmint.errors import ImageError
@@ -110,6 +111,8 @@ def _open(data: bytes, source: str, *, decoded: bool = True) -> PilImage.Image:
             )
         if decoded:
             picture.load()
+    except UnidentifiedImageError:  # its text names an address in memory, another one each time
+        raise ImageError(f"{source} cannot be decoded as an image: it is of no kind that is known") from None
     except (*UNREADABLE, PilImage.DecompressionBombError) as error:
         raise ImageError(f"{source} cannot be decoded as an image: {error}") from None
     return picture

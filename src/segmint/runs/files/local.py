@@ -103,10 +103,11 @@ class LocalFiles:
         target, most = self.inside(path), limits().of_file(path.suffix)
         try:
             with open(target, "rb", opener=plainly) as file:
-                data = file.read(most + 1)
+                # all at once, or none: a read of so many bytes at most takes the memory of so many
+                data = file.read() if os.fstat(file.fileno()).st_size <= most else None
         except OSError as error:
             _refuse("read", target, error)
-        if len(data) > most:
+        if data is None or len(data) > most:
             raise StorageError(too_large(target, most))
         return data
 
