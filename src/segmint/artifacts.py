@@ -252,6 +252,9 @@ class Presence:
     """By class: the share of the competition that it holds where it is strongest, in [0, 1]."""
     absent: tuple[str, ...]
     """Classes that get no pixel, since they do not seem to be there."""
+    helped: Mapping[str, float] = field(default_factory=dict)
+    """By class whose denoising evidence is known: the share of the model's error about the whole image that
+    the class's text takes away; below 0 it adds to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,9 +94,21 @@ def test_curate_lists_draws_and_rejects_the_worst(capsys, run, tmp_path):
 def test_curate_leaves_duplicates_out(capsys, run):
     code, said, _ = call(capsys, "curate", run, "--duplicates", "0", "--then", "reject")
     assert code == 0
-    [count] = map(int, re.findall(r"reject duplicates 0 takes (\d+) items", said))
+    [count] = map(int, re.findall(r"reject duplicates 0 by hash takes (\d+) items", said))
     assert f"{count} rejected" in said
-    assert " bits from " in said or count == 0
+    assert " from " in said or count == 0
+
+
+def test_curate_draws_the_pairs_about_a_distance_by_the_models_own_features(capsys, minted, run, tmp_path):
+    by_features = ["--duplicates", "1", "--by", "features"]
+    code, _, err = call(capsys, "curate", minted, *by_features, "--sheet", tmp_path / "pairs.png")
+    assert code == 0, err
+    with Image.open(tmp_path / "pairs.png") as sheet:
+        assert sheet.width >= 640
+    code, _, err = call(capsys, "curate", run, *by_features, "--then", "reject")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "kept no features to compare; take --by hash, or mint with --keep-features" in err
+    assert read_states(run) == {}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +118,8 @@ def test_curate_leaves_duplicates_out(capsys, run):
         (["--then", "reject"], "--then and --sheet need a choice"),
         (["--worst", "3", "--by", "beauty"], "expected a number or one of uncertain"),
         (["--worst", "0"], "worst"),
+        (["--duplicates", "6", "--by", "agreement"], "expected hash or features"),
+        (["--duplicates", "6", "--by", "features"], "a distance of 6: expected 0 to 1"),
         (["--worst", "3", "--undo"], "--undo goes alone"),
     ],
 )

@@ -76,6 +76,8 @@ def test_denoising_evidence_tells_a_loud_word_of_an_absent_thing() -> None:
     assert known is not None
     assert "star" not in deceived.absent
     assert known.absent == ("star",)
+    assert deceived.helped == {}
+    assert known.helped["boat"] > known.helped["star"] == -0.5
 
 
 def test_a_class_that_was_not_asked_for_among_many_is_absent() -> None:

@@ -14,7 +14,7 @@ from segmint.cli.several import carry_back, together
 from segmint.cli.telling import say, say_json
 
 if TYPE_CHECKING:
-    from segmint.jobs.choice import Chosen
+    from segmint.runs.curation.choice import Chosen
     from segmint.runs.curation.decisions import State
     from segmint.runs.curation.rules import Rule
     from segmint.runs.store import Run
@@ -45,8 +45,8 @@ def curate(
 ) -> None:
     """Decide by rule which items a dataset made of the run holds; without rules, tell how things stand.
 
-    Rules compare uncertain, agreement, presence, smallest (area of the least named class), area(CLASS),
-    classes, prompt, index, seed, method, width, height; joined by and, or, not.
+    Rules compare uncertain, agreement, presence, consistency, smallest (area of the least named class),
+    area(CLASS), classes, prompt, index, seed, method, width, height; joined by and, or, not.
 
     Items decided before stay as they are. Rejected items stay on the disk; training, exports and the lists
     of image sets leave them out.
@@ -59,6 +59,8 @@ def curate(
     [cyan]segmint curate demo --keep "agreement > 0.9 and not prompt contains 'two'"[/cyan]
 
     [cyan]segmint curate demo --worst 20 --by agreement --sheet worst.png[/cyan]
+
+    [cyan]segmint curate demo --duplicates 0.1 --by features --sheet alike.png[/cyan]
 
     [cyan]segmint curate demo --duplicates 6 --then reject[/cyan]
     """
@@ -97,11 +99,12 @@ def _choose(
 
     before = states_at(run.files)
     ids = [each for each in sorted(run.done_ids()) if before.get(each) != "rejected"]
-    chosen = pick(run, ids, choice, partial(say, err=True))
+    picked = pick(run, ids, choice, partial(say, err=True))
+    chosen = picked.chosen
     for each in chosen:
         tell(line(run, each))
     if choice.sheet:
-        draw(run, chosen, Path(choice.sheet), title=f"{asked}: {len(chosen)} of {len(ids)} items")
+        draw(run, picked, Path(choice.sheet), title=f"{asked}: {len(chosen)} of {len(ids)} items")
     state: State | None = VERDICTS.get(choice.then)
     new = [each.id for each in chosen if before.get(each.id) != state]
     if state is None:

@@ -51,9 +51,12 @@ def judged(found: Contest, classes: Sequence[ClassQuery], rules: PresenceSetting
     wanted = [_wanted(each, found, rules) for each in classes]
     held, gone = _weakest_gone(odds, found, wanted, temperature, rules.peak)
     names = [each.name for each in classes]
+    helps = np.zeros(len(classes)) if found.helps is None else found.helps.mean(axis=0)
+    told = () if found.helps is None else np.flatnonzero(found.asked)
     return Presence(
         scores={name: round(float(score), 4) for name, score in zip(names, held, strict=True)},
         absent=tuple(names[place] for place in sorted(gone)),
+        helped={names[place]: round(float(helps[place]), 4) for place in told},
     )
 
 

@@ -19,6 +19,8 @@ ITEMS = 12
 TILE_PX = 200
 ACROSS = 2
 """Items side by side."""
+PAIRS_ACROSS = 3
+"""Pairs of images side by side."""
 GAP_PX, MARGIN_PX, CAPTION_PX, ROW_GAP_PX = 6, 28, 40, 8
 PAPER, INK, FAINT = (252, 252, 250), (32, 34, 38), (120, 124, 130)
 UNCERTAIN_NAME = "uncertain"
@@ -31,6 +33,16 @@ class Panel:
     image: Image
     mask: Mask
     caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two images to compare, their names, and how far apart they are."""
+
+    left: AnyImage
+    right: AnyImage
+    names: tuple[str, str]
+    value: str
 
 
 def write_contact_sheet(run: Run) -> None:
@@ -77,6 +89,34 @@ def contact_sheet(panels: Sequence[Panel], vocabulary: Vocabulary, *, title: str
     for place, panel in enumerate(panels):
         left = MARGIN_PX + place % across * (panel_width + MARGIN_PX)
         _draw_panel(sheet, panel, palette, left, top + place // across * row_height)
+    return sheet
+
+
+def pair_sheet(within: Sequence[Pair], beyond: Sequence[Pair], *, title: str) -> PilImage.Image:
+    """Pairs of images about a threshold: above the line those within it, below those beyond.
+
+    Args:
+        within: pairs that count as alike, the nearest first.
+        beyond: pairs that do not, the nearest first.
+        title: a line above all.
+    """
+    across = max(1, min(PAIRS_ACROSS, max(len(within), len(beyond))))
+    pair_width, row_height = 2 * TILE_PX + GAP_PX, TILE_PX + CAPTION_PX
+    rows = [-(-len(each) // across) for each in (within, beyond)]
+    width = max(2 * MARGIN_PX + across * (pair_width + MARGIN_PX) - MARGIN_PX, 640)
+    sheet = PilImage.new("RGB", (width, 3 * MARGIN_PX + 2 * CAPTION_PX + sum(rows) * row_height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((MARGIN_PX, MARGIN_PX - 6), title, fill=INK, font=paint.font(20, title))
+    top = 2 * MARGIN_PX
+    for words, pairs, took in (("alike", within, rows[0]), ("not alike", beyond, rows[1])):
+        heading = f"{words}: {len(pairs)} pairs, the nearest first" if pairs else f"{words}: none"
+        pen.line((MARGIN_PX, top + 4, width - MARGIN_PX, top + 4), fill=FAINT)
+        pen.text((MARGIN_PX, top + 10), heading, fill=INK, font=paint.font(15, heading))
+        top += CAPTION_PX
+        for place, pair in enumerate(pairs):
+            left = MARGIN_PX + place % across * (pair_width + MARGIN_PX)
+            _draw_pair(sheet, pair, left, top + place // across * row_height)
+        top += took * row_height
     return sheet
 
 
@@ -161,6 +201,17 @@ def _draw_panel(sheet: PilImage.Image, panel: Panel, palette: paint.Palette, lef
     room = 3 * TILE_PX + 2 * GAP_PX
     for line, text in enumerate(_wrap(panel.caption, room, lines=2)):
         pen.text((left, top + TILE_PX + 4 + 17 * line), text, fill=FAINT, font=paint.font(14, panel.caption))
+
+
+def _draw_pair(sheet: PilImage.Image, pair: Pair, left: int, top: int) -> None:
+    for place, pixels in enumerate((pair.left, pair.right)):
+        tile = PilImage.fromarray(paint.fitted(pixels, TILE_PX, smooth=True))
+        x = left + place * (TILE_PX + GAP_PX) + (TILE_PX - tile.width) // 2
+        sheet.paste(tile, (x, top + (TILE_PX - tile.height) // 2))
+    pen = ImageDraw.Draw(sheet)
+    pen.text((left, top + TILE_PX + 4), pair.value, fill=INK, font=paint.font(14, pair.value))
+    names = _wrap(" and ".join(pair.names), 2 * TILE_PX - 60, lines=1)[0]
+    pen.text((left + 60, top + TILE_PX + 4), names, fill=FAINT, font=paint.font(14, names))
 
 
 def _wrap(text: str, width: int, *, lines: int) -> list[str]:

@@ -92,6 +92,9 @@ class ItemRecord(BaseModel):
     where the method does not ask which classes there are."""
     absent: tuple[str, ...] = ()
     """Classes asked for that the image does not seem to show; they have no pixel."""
+    helped: dict[str, float] = Field(default_factory=dict, exclude_if=lambda each: not each)
+    """By class asked for: the share of the model's error about the image that its text takes away, below 0
+    where it adds to it; left out where the model was not asked."""
     timings_s: dict[str, float] = Field(default_factory=dict)
     """Seconds by stage (`sampling`, `capture`, `masks`, `writing`), this item's share of its batch."""
     checksum: str = ""

@@ -69,6 +69,7 @@ def masked(
         "agreement": statistics.agreement,
         "presence": dict(presence.scores) if presence else {},
         "absent": presence.absent if presence else (),
+        "helped": dict(presence.helped) if presence else {},
     }
     blobs: dict[Role, bytes] = {
         **(others or {}),

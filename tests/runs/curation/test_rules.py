@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from segmint.errors import ConfigError, SegmintError
-from segmint.runs.curation.rules import parse_rule, smallest_named_area
+from segmint.runs.curation.rules import consistency, parse_rule, smallest_named_area
 from synthetic_runs import record
 
 ITEM = record()
@@ -84,6 +84,15 @@ def test_a_value_that_is_not_recorded_matches_neither_way():
 
 def test_failed_items_are_never_taken():
     assert not parse_rule("index == 1").matches(record(status="failed"))
+
+
+def test_consistency_is_the_least_presence_and_the_least_help():
+    assert consistency(record(presence={"boat": 0.9, "tree": 0.4})) == 0.4
+    doubted = record(presence={"boat": 0.9, "tree": 0.4}, helped={"boat": 0.1, "tree": -0.05})
+    assert consistency(doubted) == pytest.approx(0.35)
+    assert consistency(record(presence={"boat": 1.0}, helped={"boat": -0.2})) == pytest.approx(0.8)
+    assert consistency(record(presence={"boat": 1.0})) is None
+    assert consistency(record()) is None
 
 
 def test_smallest_named_area():

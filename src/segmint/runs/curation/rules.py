@@ -7,8 +7,8 @@
                | "prompt" ( "contains" | "==" | "!=" ) text
                | ( "id" | "method" ) ( "contains" | "==" | "!=" ) text
                | "classes" "contains" class
-    number     = decimal [ "%" ] | "uncertain" | "agreement" | "presence" | "smallest" | "classes" | "index"
-               | "seed" | "attempts" | "width" | "height" | "area" "(" class ")"
+    number     = decimal [ "%" ] | "uncertain" | "agreement" | "presence" | "consistency" | "smallest"
+               | "classes" | "index" | "seed" | "attempts" | "width" | "height" | "area" "(" class ")"
     class      = name | text
     text       = '"' … '"' | "'" … "'"        a backslash keeps the next character
 
@@ -56,6 +56,7 @@ _NUMBERS: dict[str, Number] = {
     "uncertain": lambda record: record.uncertain_fraction,
     "agreement": lambda record: record.agreement,
     "presence": lambda record: least_presence(record),  # noqa: PLW0108 - defined below
+    "consistency": lambda record: consistency(record),  # noqa: PLW0108 - defined below
     "smallest": lambda record: smallest_named_area(record),  # noqa: PLW0108 - defined below
     "classes": lambda record: len(record.classes),
     "index": lambda record: record.index,
@@ -118,6 +119,17 @@ def least_presence(record: ItemRecord) -> float | None:
     """How surely the least sure of its named classes is in the image, in [0, 1]; None for a lone class, which
     has nothing to be held against, and where nobody asked."""
     return min(record.presence.values()) if len(record.presence) > 1 else None
+
+
+def consistency(record: ItemRecord) -> float | None:
+    """How well an image shows what its prompt names; None where nobody asked.
+
+    The presence of its least sure class (1 of a lone one), and what the least helpful class's text takes from
+    the model's error about the image.
+    """
+    if len(record.presence) < 2 and not record.helped:
+        return None
+    return min(record.presence.values(), default=1.0) + min(record.helped.values(), default=0.0)
 
 
 def smallest_named_area(record: ItemRecord) -> float | None:

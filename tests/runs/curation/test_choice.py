@@ -1,32 +1,13 @@
 """Choosing items by hand-made runs whose answers can be checked by eye."""
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from segmint.api import Model, generate
 from segmint.backbone.fake import FakeBackbone
 from segmint.backbone.settings import ModelSettings
 from segmint.errors import ConfigError
-from segmint.jobs.choice import extreme, near_duplicates, perceptual_hash, sampled
-from segmint.runs import codec
-from segmint.runs.files.local import LocalFiles
+from segmint.runs.curation.choice import extreme, sampled
 from segmint.runs.store import Run, open_run
-from small_runs import fill
-
-
-def drawn(folder, pictures: dict[str, np.ndarray]) -> Run:
-    """A run whose images are these."""
-    run = fill(LocalFiles(folder), planned=len(pictures), done=len(pictures))
-    for item_id, picture in pictures.items():
-        path = run.files.root / run.record(item_id).files["image"].path
-        path.write_bytes(codec.encode_image(picture, path.suffix[1:]))
-    return run
-
-
-def scene(seed: int) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC))
 
 
 @pytest.fixture
@@ -74,34 +55,3 @@ def test_a_sample_depends_on_seed_and_ids_alone():
     assert first == sampled(ids[::-1], 5, 0)
     assert first != sampled(ids, 5, 1)
     assert [each.id for each in first] == sorted(each.id for each in first)
-
-
-def test_alike_images_are_found_and_others_left(tmp_path):
-    noise = np.random.default_rng(0).integers(-9, 10, (64, 64, 3))
-    near = np.clip(scene(1).astype(int) + noise, 0, 255).astype(np.uint8)
-    pictures = {
-        "000000": scene(1),
-        "000001": scene(2),
-        "000002": near,
-        "000003": scene(1)[:, :, ::-1],  # the same forms in other colours
-        "000004": scene(3),
-    }
-    run = drawn(tmp_path / "run", pictures)
-    [one] = near_duplicates(run, sorted(pictures), 6)
-    assert {one.id, one.like} == {"000000", "000002"}
-    assert 0 <= one.value <= 6
-    assert near_duplicates(run, [], 6) == []
-
-
-def test_the_hash_outlives_size_and_light_and_tells_scenes_apart():
-    image = scene(5)
-    small = np.asarray(Image.fromarray(image).resize((40, 40), Image.Resampling.LANCZOS))
-    dim = (image * 0.8).astype(np.uint8)
-    own = perceptual_hash(image)
-
-    def apart(other: np.ndarray) -> float:
-        return (63 - own @ perceptual_hash(other)) / 2
-
-    assert apart(small) <= 4
-    assert apart(dim) <= 4
-    assert min(apart(scene(seed)) for seed in range(10, 40)) > 12
