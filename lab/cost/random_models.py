@@ -1,6 +1,7 @@
 """Pipelines of true size with random weights, for cost alone: their images are noise."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,23 +79,29 @@ def build_sdxl(dtype: torch.dtype = torch.float32) -> StableDiffusionXLPipeline:
 
 
 def build_sd35_medium(dtype: torch.dtype = torch.float32, *, blocks: int = 24) -> StableDiffusion3Pipeline:
-    """Stable Diffusion 3.5 medium without T5, which may be left out: 1024 px, thirteen second attentions."""
+    """Stable Diffusion 3.5 medium without T5, which may be left out: 1024 px, thirteen second attentions.
+
+    Weights are drawn in their own type, so that building never takes more than the model does.
+    """
     torch.manual_seed(0)
-    transformer = SD3Transformer2DModel(
-        sample_size=128,
-        num_layers=blocks,
-        attention_head_dim=64,
-        num_attention_heads=24,
-        caption_projection_dim=1536,
-        pos_embed_max_size=384,
-        dual_attention_layers=tuple(range(min(13, blocks))),
-        qk_norm="rms_norm",
-    )
-    vae = _vae(latent_channels=16, shift_factor=0.0609, scaling_factor=1.5305, use_quant_conv=False)
+    with _drawn_as(dtype):
+        transformer = SD3Transformer2DModel(
+            sample_size=128,
+            num_layers=blocks,
+            attention_head_dim=64,
+            num_attention_heads=24,
+            caption_projection_dim=1536,
+            pos_embed_max_size=384,
+            dual_attention_layers=tuple(range(min(13, blocks))),
+            qk_norm="rms_norm",
+        )
+        vae = _vae(latent_channels=16, shift_factor=0.0609, scaling_factor=1.5305, use_quant_conv=False)
+        text_encoder = CLIPTextModelWithProjection(_text(768, heads=12, layers=12))
+        text_encoder_2 = CLIPTextModelWithProjection(_text(1280, heads=20, layers=32))
     return StableDiffusion3Pipeline(
         vae=_cast(vae, dtype),
-        text_encoder=_cast(CLIPTextModelWithProjection(_text(768, heads=12, layers=12)), dtype),
-        text_encoder_2=_cast(CLIPTextModelWithProjection(_text(1280, heads=20, layers=32)), dtype),
+        text_encoder=_cast(text_encoder, dtype),
+        text_encoder_2=_cast(text_encoder_2, dtype),
         text_encoder_3=None,
         tokenizer=_words(),
         tokenizer_2=_words(),
@@ -133,6 +140,16 @@ def random_backbone(name: str, device: str = "cpu", dtype: str = "float32") -> D
     pipe.set_progress_bar_config(disable=True)
     info = describe(pipe, ModelSettings(id=name), Path(), torch.device(device))
     return DiffusersBackbone(pipe=pipe, info=info)
+
+
+@contextmanager
+def _drawn_as(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _cast(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden_models import model
 
 from segmint.artifacts import Affinity
 from segmint.attention import AgreementRequest
@@ -14,8 +15,6 @@ from segmint.backbone.agreement import AgreementTap, Chosen, carried, chosen, po
 from segmint.backbone.capture import Capture, capturing
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.family import Halves
-from segmint.backbone.loading import load
-from segmint.backbone.settings import ModelSettings
 from segmint.backbone.taps import TextBatch
 from segmint.backbone.text import Text
 from segmint.masks.goca import entities, refined
@@ -25,11 +24,6 @@ GROUPS = ((0,), (2, 3), (5,), (7,), (9,))
 """Rows of dog, pot plant, sky, grass, background in T5's text; CLIP's begin one later."""
 CONTENT = (0, 2, 3, 5, 7, 9)
 ORDER = {"unet": 2, "pixart": 5, "flux": 2}
-
-
-@cache
-def backbone_of(folder: Path) -> DiffusersBackbone:
-    return load(ModelSettings(id=str(folder)), "cpu")
 
 
 @cache
@@ -43,7 +37,7 @@ def golden(reference: Path, family: str) -> dict[str, Any]:
 def heard(reference: Path, family: str, request: AgreementRequest) -> AgreementTap:
     """The tiny model's one call, as the published code read it."""
     folder = reference / "tiny_sd2_a" if family == "unet" else reference / "dit" / f"tiny_{family}"
-    backbone, data = backbone_of(folder), golden(reference, family)
+    backbone, data = model(folder), golden(reference, family)
     given = {key: torch.from_numpy(value) for key, value in data.items() if key.startswith("in_")}
     embeds = given["in_prompt_embeds"].float()
     real = given.get("in_mask", torch.ones(embeds.shape[:2])).bool()

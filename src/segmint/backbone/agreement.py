@@ -124,10 +124,10 @@ class AgreementTap:
 
     def read_joint(self, layer: AttentionLayer, joint: Joint, rows: Sequence[int]) -> None:
         """One joint layer's map of the text, and its self-attention, of a softmax over both."""
-        tokens = min(self.texts.embeds.shape[1], joint.text_keys.shape[2])
         self.maps[layer.name] = []
         found = []
-        for row in rows:
+        for own, row in zip(self.texts.real, rows, strict=True):
+            tokens = min(int(own.sum()), joint.text_keys.shape[2])  # not those of a longer text beside it
             shares = shares_of_text(joint, row, tokens, layer.scale)
             if self.request.heads == "projected" and layer.projection is not None:
                 weights = head_weights(joint.outputs[row], layer.projection, layer.heads)

@@ -1,60 +1,34 @@
 """Joint attention against the published codes' own numbers (ConceptAttention, Seg4Diff), on tiny models."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from golden_models import concepts, golden, heard, model
 
 from segmint.attention import MapRequest
 from segmint.backbone.capture import Capture, capturing
-from segmint.backbone.diffusion import DiffusersBackbone
-from segmint.backbone.family import Joint, Stream
+from segmint.backbone.family import Stream, select
 from segmint.backbone.flow import packed, unpacked
-from segmint.backbone.loading import load
-from segmint.backbone.settings import ModelSettings
-from segmint.backbone.taps import MapTap, TextBatch, shares_of_text
-from segmint.backbone.text import Text
-
-Arrays = dict[str, Any]
+from segmint.backbone.taps import MapTap, shares_of_text
 
 
-@cache
-def model(folder: Path) -> DiffusersBackbone:
-    return load(ModelSettings(id=str(folder)), "cpu")
-
-
-def golden(reference: Path, name: str) -> Arrays:
-    with np.load(reference / "dit" / f"{name}.npz") as file:
-        return {key: torch.from_numpy(np.asarray(file[key])) for key in file.files}
-
-
-def concepts(embeds: torch.Tensor) -> TextBatch:
-    names = tuple(f"concept {row}" for row in range(embeds.shape[1]))
-    text = Text(
-        text="",
-        tokens=(*names, "<EoT>"),
-        phrases=(),
-        phrase_rows=(),
-        length=len(names),
-        pieces=tuple((name, (0,)) for name in names),
-    )
-    return TextBatch(
-        texts=(text,), owner=(0,), embeds=embeds, real=torch.ones(1, len(names), dtype=torch.bool)
-    )
-
-
+@pytest.mark.parametrize(
+    ("blocks", "heat"),
+    [("transformer_blocks.*", "heat_all_layers"), ("transformer_blocks.[12].*", "heat_layers_1_2")],
+)
 @torch.inference_mode()
-def test_concepts_pass_flux_as_published(reference: Path) -> None:
+def test_concepts_pass_flux_as_published(reference: Path, blocks: str, heat: str) -> None:
+    """Published code fails with its own default, the last blocks, which concepts reach through the first."""
     backbone, data = model(reference / "dit" / "tiny_flux"), golden(reference, "concept_attention_flux")
     net, times = backbone.network, data["in_timesteps"]
-    layers = [layer for layer in backbone.layers if layer.follow]
-    request = MapRequest(layers=("transformer_blocks.*",))
+    request = MapRequest(layers=(blocks,))
+    layers = select(backbone.layers, "cross", request)
     capture = Capture(layers=backbone.layers, items=1, latent=(32, 32))
     texts = concepts(data["in_concepts"].float())
-    capture.maps.append(MapTap(request=request, layers=tuple(layers), texts=texts, items=1))
+    capture.maps.append(MapTap(request=request, layers=layers, texts=texts, items=1))
     image = data["in_img"].float()
     with capturing(net, capture):
         for place in range(4):
@@ -70,8 +44,8 @@ def test_concepts_pass_flux_as_published(reference: Path) -> None:
             )[0]
             np.testing.assert_allclose(found, data["velocity"][place], atol=1e-4)
             image = image + (times[place + 1] - times[place]).float() * found
-    heat = capture.token_maps()[0]["classes"].values[:5] / (4 * len(layers))
-    np.testing.assert_allclose(heat, data["heat_all_layers"], atol=1e-5)
+    found = capture.token_maps()[0]["classes"].values[:5] / (4 * len(layers))
+    np.testing.assert_allclose(found, data[heat], atol=1e-5)
 
 
 @torch.inference_mode()
@@ -85,14 +59,6 @@ def test_all_tokens_of_a_phrase_are_one_concept(reference: Path) -> None:
     data = golden(reference, "concept_attention_flux")
     order = [6, 0, 1, 2, 3, 4, 5]
     np.testing.assert_allclose(embeds[0], data["alltok_in_concepts"][0].float()[order], atol=1e-4)
-
-
-def heard(layer: Any, call: Any) -> Joint:
-    found: list[Joint] = []
-    handle = layer.hear_all(found.append)
-    call()
-    handle.remove()
-    return found[0]
 
 
 @torch.inference_mode()
