@@ -12,6 +12,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
+    Flux2Pipeline,
     Flux2Transformer2DModel,
     Lumina2Pipeline,
     Lumina2Transformer2DModel,
@@ -20,10 +21,24 @@ from diffusers import (
 )
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
-from transformers import Gemma2Config, Gemma2Model, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2Model,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
+    MistralConfig,
+    PixtralImageProcessor,
+    PixtralProcessor,
+    PixtralVisionConfig,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 KLEIN_LAYERS = 28
 """The pipeline reads the hidden states 9, 18 and 27."""
+DEV_LAYERS = 30
+"""The pipeline reads the hidden states 10, 20 and 30."""
 
 
 def randomised(module: torch.nn.Module) -> Any:
@@ -80,6 +95,52 @@ def gemma(tokenizer: PreTrainedTokenizerFast) -> Gemma2Model:
     return randomised(Gemma2Model(config))
 
 
+def flux2(**changes: Any) -> Flux2Transformer2DModel:
+    config = {
+        "in_channels": 16,
+        "num_layers": 2,
+        "num_single_layers": 1,
+        "attention_head_dim": 16,
+        "num_attention_heads": 3,
+        "joint_attention_dim": 48,
+        "timestep_guidance_channels": 32,
+        "axes_dims_rope": (4, 4, 4, 4),
+    }
+    return randomised(Flux2Transformer2DModel(**{**config, **changes}))
+
+
+def build_dev(reference: Path) -> Flux2Pipeline:
+    """With a Mistral of the depth that the pipeline reads, whose processor takes pictures too."""
+    tokenizer = words(reference, start=True)
+    tokenizer.padding_side = "left"
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[IMG]", "[IMG_BREAK]", "[IMG_END]"]})
+    processor = PixtralProcessor(image_processor=PixtralImageProcessor(), tokenizer=tokenizer, patch_size=16)
+    processor.chat_template = tokenizer.chat_template = (
+        "{{ bos_token }}{% for message in messages %}[{{ message.role }}]"
+        "{% for part in message.content %}{{ part.text }}{% endfor %}{% endfor %}"
+    )
+    text = MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=DEV_LAYERS,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=16,
+    )
+    sight = PixtralVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1, image_size=32
+    )
+    encoder = Mistral3ForConditionalGeneration(Mistral3Config(text_config=text, vision_config=sight))
+    return Flux2Pipeline(
+        transformer=flux2(guidance_embeds=True),
+        vae=build_vae(AutoencoderKLFlux2),
+        text_encoder=randomised(encoder),
+        tokenizer=processor,
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+    )
+
+
 def build_klein(reference: Path) -> Flux2KleinPipeline:
     from transformers import Qwen2Tokenizer
 
@@ -94,19 +155,7 @@ def build_klein(reference: Path) -> Flux2KleinPipeline:
         head_dim=16,
     )
     return Flux2KleinPipeline(
-        transformer=randomised(
-            Flux2Transformer2DModel(
-                in_channels=16,
-                num_layers=2,
-                num_single_layers=1,
-                attention_head_dim=16,
-                num_attention_heads=3,
-                joint_attention_dim=48,
-                timestep_guidance_channels=32,
-                axes_dims_rope=(4, 4, 4, 4),
-                guidance_embeds=False,
-            )
-        ),
+        transformer=flux2(guidance_embeds=False),
         vae=build_vae(AutoencoderKLFlux2),
         text_encoder=randomised(Qwen3ForCausalLM(config)),
         tokenizer=tokenizer,
@@ -183,6 +232,7 @@ def build_lumina2(reference: Path) -> Lumina2Pipeline:
 
 BUILDERS: dict[str, Callable[[Path], Any]] = {
     "flux2-klein": build_klein,
+    "flux2-dev": build_dev,
     "sana": build_sana,
     "lumina2": build_lumina2,
 }

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from golden_models import model
-from tiny_transformers import BUILDERS
 
 from segmint.artifacts import Generation, PromptSpec
 from segmint.attention import (
@@ -31,7 +30,7 @@ from segmint.masks.methods import METHODS, prompt_maps
 from segmint.masks.settings import profile
 
 Make = Callable[..., PromptSpec]
-FAMILIES = ("pixart", "sd3", "flux", "qwenimage", "zimage", *BUILDERS)
+FAMILIES = ("pixart", "sd3", "flux", "qwenimage", "zimage", "flux2-klein", "sana", "lumina2")
 # diffusers' own DPM-Solver, on numpy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 WIDE = SamplingSettings(steps=2, height_px=96, width_px=128)
