@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,12 @@ from PIL import Image
 from faked_command import wait_for_items
 from run_contents import contents
 from segmint.backbone import loading
+from segmint.backbone.diffusion import DiffusersBackbone
+from segmint.backbone.known import attention_of
+from segmint.backbone.settings import CaptureSettings, ModelSettings
 from segmint.cli.main import run as run_command
+from segmint.masks.methods import METHODS
+from segmint.masks.settings import profile
 
 FAMILIES = ("sd2", "pixart", "sd3", "flux", "qwenimage", "zimage", "flux2-klein", "sana", "lumina2")
 ITEMS = (
@@ -23,11 +29,21 @@ ITEMS = (
     {"prompt": "a dog", "classes": ["dog"]},
     {"prompt": "a car and a sofa and a dog on a road", "classes": ["car", "sofa", "dog"]},
 )
+EVERY = (*FAMILIES, "flux2-dev")
+"""With one whose blocks are another's, for the slow exam."""
 FEW = ("--set", "masks.denoising.levels=[500]")
 SIZE = ("--height", "96", "--width", "128", "--steps", "2")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 # diffusers' own DPM-Solver, on numpy 2
-load = cache(loading.load)
+load = loading.load
+
+
+@cache
+def small(settings: ModelSettings) -> DiffusersBackbone:
+    """A tiny model, loaded once, whose own size is small too: `label` brings photographs to it."""
+    backbone = load(settings, "cpu")
+    backbone.info = replace(backbone.info, height_px=96, width_px=128)
+    return backbone
 
 
 @pytest.fixture
@@ -35,14 +51,14 @@ def model(
     request: pytest.FixtureRequest, family_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """The folder of a family's tiny model, which is loaded once for all commands."""
-    monkeypatch.setattr(loading, "load", lambda settings, device: load(settings, "cpu"))
+    monkeypatch.setattr(loading, "load", lambda settings, device: small(settings))
     return family_folder(request.param)
 
 
-def call(*words: object) -> None:
+def call(*words: object, code: int = 0) -> None:
     with pytest.raises(SystemExit) as ended:
         run_command([str(each) for each in words])
-    assert not ended.value.code
+    assert (ended.value.code or 0) == code
 
 
 def mint(model: Path, folder: Path) -> Path:
@@ -86,7 +102,33 @@ def test_heat_maps_of_the_prompts_words(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("model", EVERY, indirect=True)
+def test_each_method_of_minting(model: Path, tmp_path: Path) -> None:
+    attends = attention_of(str(model))
+    for method in METHODS:
+        captures = METHODS[method].captures(profile(method), CaptureSettings().reading())
+        prompts, out = tmp_path / "prompts.jsonl", tmp_path / method
+        prompts.write_text(json.dumps(ITEMS[0]), encoding="utf-8")
+        words = (
+            "--prompts",
+            prompts,
+            "--model",
+            model,
+            "--method",
+            method,
+            "--quiet",
+            *SIZE,
+            *FEW,
+            "--out",
+            out,
+        )
+        served = all(each.only in (None, attends) for each in captures.maps)
+        call("generate", *words, code=0 if served else 2)
+        assert len(list(out.glob("SegmentationClass/*.png"))) == served
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", EVERY)
 def test_a_killed_run_goes_on_with_the_same_bytes(
     family: str, family_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
