@@ -29,6 +29,7 @@ from segmint.backbone.base import ModelInfo
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
 from segmint.backbone.family import Facts, parts_of, weighted
+from segmint.backbone.fewsteps import names_of, told_by_name
 from segmint.backbone.known import known_model, near, shipped_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
@@ -156,6 +157,8 @@ def describe(
     known = known_model(settings.id)
     family = family_of(pipe.config)
     facts = facts or family.describe(pipe)
+    if known is None:
+        facts = told_by_name(facts, names_of(folder, settings.id, family.network))
     return ModelInfo(
         id=settings.id,
         revision=_revision(settings, folder),

@@ -28,6 +28,7 @@ from segmint.backbone.fitting import scheduler_problems, transformer_problems
 from segmint.backbone.joint import beside, flat, weight_of
 from segmint.backbone.latents import encode_images, noised_by_variance
 from segmint.backbone.offsets import OffsetReader
+from segmint.backbone.schedulers import trained_timesteps
 from segmint.backbone.settings import ModelSettings
 from segmint.errors import ModelError
 
@@ -152,10 +153,12 @@ class PixArtFamily:
         """As `Family.describe`."""
         side = pipe.transformer.config.sample_size * pipe.vae_scale_factor
         sigma = isinstance(pipe, PixArtSigmaPipeline)
+        timesteps = trained_timesteps(pipe.scheduler, guided_inside=False)
         return Facts(
             branch="pixart-sigma" if sigma else "pixart-alpha",
-            steps=20,
-            guidance=4.5,
+            steps=4 if timesteps else 20,
+            guidance=0.0 if timesteps else 4.5,
+            timesteps=timesteps,
             size_px=(side, side),
             size_multiple_px=pipe.vae_scale_factor * pipe.transformer.config.patch_size,
             prediction=pipe.scheduler.config.get("prediction_type", "epsilon"),
