@@ -1,6 +1,7 @@
 """Capture under offloading and quantised weights, as far as a CPU can; the rest needs a GPU."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,7 +10,14 @@ import pytest
 import torch
 
 from segmint.artifacts import Generation, PromptSpec
-from segmint.attention import AffinityRequest, AgreementRequest, CaptureRequest, MapRequest, Reading
+from segmint.attention import (
+    AffinityRequest,
+    AgreementRequest,
+    CaptureRequest,
+    DenoisingRequest,
+    MapRequest,
+    Reading,
+)
 from segmint.backbone import placing
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.loading import load
@@ -29,8 +37,8 @@ Find = Callable[[str], Path]
 Make = Callable[..., PromptSpec]
 
 
-def drawn(backbone: DiffusersBackbone, spec: PromptSpec) -> Generation:
-    (item,) = backbone.generate([spec], SMALL, ALL)
+def drawn(backbone: DiffusersBackbone, spec: PromptSpec, asked: CaptureRequest = ALL) -> Generation:
+    (item,) = backbone.generate([spec], SMALL, asked)
     assert isinstance(item, Generation)
     return item
 
@@ -55,9 +63,30 @@ def test_parts_that_wait_are_read_as_if_they_were_there(
     same(drawn(backbone, make_spec(0)), plain)
 
 
+@pytest.mark.parametrize("family", ["sd2", "flux", "lumina2"])
+def test_text_encoders_are_gone_while_the_network_runs(
+    family: str, family_folder: Find, make_spec: Make
+) -> None:
+    settings = ModelSettings(id=str(family_folder(family)))
+    asked = replace(ALL, denoising=DenoisingRequest(levels=(500,)))
+    plain = drawn(load(settings, "cpu"), make_spec(0), asked)
+    backbone = load(settings.model_copy(update={"offload": "text"}), "cpu")
+    seen: list[str] = []
+    leave, backbone.texts_leave = backbone.texts_leave, lambda: seen.append("gone")
+    assert leave is not None
+    for name, part in backbone.pipe.components.items():
+        if name.startswith("text_encoder") or part is backbone.network:
+            part.register_forward_pre_hook(lambda *_, name=name: seen.append(name))
+    same(drawn(backbone, make_spec(0), asked), plain)
+    leave()
+    place = seen.index("gone")
+    assert not any(each.startswith("text") for each in seen[place:])
+    assert all(each.startswith("text") for each in seen[:place])
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("way", ["model", "sequential"])
+@pytest.mark.parametrize("way", ["text", "model", "sequential"])
 def test_offloading_on_a_gpu(family: str, way: str, family_folder: Find, make_spec: Make) -> None:
     settings = ModelSettings(id=str(family_folder(family)), dtype="float32")
     plain = drawn(load(settings, "cuda"), make_spec(0))

@@ -59,12 +59,15 @@ class Denoiser:
             for item, spec in enumerate(specs)
         ]
 
+    def texts(self, spec: PromptSpec, asked: Sequence[int]) -> list[Embedding]:
+        """What an item's image is held against: no text, and those of its classes at these places."""
+        told = [phrased(spec.phrases[place][0], self.request.phrasing) for place in asked]
+        return [self.encoder.encode(None, negative=True), *map(self.encoder.encode, told)]
+
     def _of_item(
         self, clean: Float[Tensor, "1 channel row col"], spec: PromptSpec, asked: Sequence[int], grid: Grid
     ) -> DenoisingEvidence:
-        request = self.request
-        told = [self.encoder.encode(phrased(spec.phrases[place][0], request.phrasing)) for place in asked]
-        texts = [self.encoder.encode(None, negative=True), *told]
+        request, texts = self.request, self.texts(spec, asked)
         generator = torch.Generator("cpu").manual_seed((spec.seed + NOISE_OF_ITS_OWN) % SEEDS)
         gains: list[Tensor] = []
         changes: list[Tensor] = []

@@ -5,7 +5,7 @@ Looking is one call of the network at a chosen noise level.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,6 +52,8 @@ class DiffusersBackbone:
     layers: tuple[AttentionLayer, ...] = field(init=False)
     reader: TextReader = field(init=False)
     encoder: TextEncoder = field(init=False)
+    texts_leave: Callable[[], None] | None = None
+    """Sends the text encoders away, where they are not to stay while the network runs."""
     walked: set[tuple[str, int]] = field(default_factory=set)
     """Schedulers and numbers of steps that were tried."""
     texts: dict[tuple[Any, ...], tuple[Text, ...]] = field(default_factory=dict)
@@ -104,6 +106,7 @@ class DiffusersBackbone:
             steps = sampling.steps or self.info.default_steps
             reading = self._capture(specs, capture, shape[1:], halves, steps)
             positive, negative = self._prompts(specs, halves, sampling.negative_prompt)
+            self._leave_texts(specs, capture)
             noise = draw_noise(generators, shape)
             with capturing(self.network, reading):
                 own = self.family.arguments(
@@ -164,6 +167,7 @@ class DiffusersBackbone:
         clean = self.family.clean(self.pipe, images)
         reading = self._capture(specs, wanted, (clean.shape[2], clean.shape[3]), halves, len(passes))
         positive, negative = self._prompts(specs, halves, "")
+        self._leave_texts(specs, capture)
         calls = [negative if half == "unconditional" else positive for half in halves.names]
         if halves.by == "batch":
             calls = [[each for call in calls for each in call or ()]]
@@ -197,6 +201,19 @@ class DiffusersBackbone:
             return positive, None
         negatives = [negative if spec.negative_prompt is None else spec.negative_prompt for spec in specs]
         return positive, [self.encoder.encode(text or None, negative=True) for text in negatives]
+
+    def _leave_texts(self, specs: Sequence[PromptSpec], capture: CaptureRequest) -> None:
+        """Let the text encoders go, once what will be asked for after drawing is encoded too."""
+        if self.texts_leave is None:
+            return
+        if capture.denoising:
+            denoiser = self._denoiser(capture.denoising)
+            for spec in specs:
+                denoiser.texts(spec, range(min(len(spec.classes), capture.denoising.most)))
+        self.texts_leave()
+
+    def _denoiser(self, request: DenoisingRequest) -> Denoiser:
+        return Denoiser(family=self.family, pipe=self.pipe, encoder=self.encoder, request=request)
 
     def _texts(self, spec: PromptSpec, request: MapRequest) -> tuple[Text, ...]:
         """The texts of an item's request, tokenised once as long as they are remembered."""
@@ -307,7 +324,7 @@ class DiffusersBackbone:
             return {}
         known = self.family.clean(self.pipe, list(shown.values())) if clean is None else clean[list(shown)]
         request = replace(request, levels=noise_levels(self.info, request.levels))
-        denoiser = Denoiser(family=self.family, pipe=self.pipe, encoder=self.encoder, request=request)
+        denoiser = self._denoiser(request)
         own = [(specs[item], maps[item]) for item in shown]
         found = denoiser.evidence(known, [spec for spec, _ in own], [each for _, each in own], grid)
         return dict(zip(shown, found, strict=True))

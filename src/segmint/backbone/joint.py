@@ -20,6 +20,7 @@ from torch import Tensor
 from segmint.artifacts import Grid
 from segmint.attention import Kind, Part
 from segmint.backbone.family import Heard, Joint, KnownFor, Stream
+from segmint.backbone.gguf import unpacked
 
 Rotate = Callable[[Tensor, Any, int, bool], Tensor]
 """Turns (batch, head, row, d) by a call's rotary embedding, given how many rows are text, and whether these
@@ -156,6 +157,8 @@ def weight_of(module: Any) -> Tensor:
         found = four_bit(found.data, found.quant_state)
     elif type(found).__module__.startswith("torchao"):
         found = found.dequantize()
+    elif hasattr(found, "quant_type"):  # of a GGUF file
+        found = unpacked(found)
     weights: Tensor = found
     return weights
 

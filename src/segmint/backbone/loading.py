@@ -30,6 +30,7 @@ from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
 from segmint.backbone.family import Facts, parts_of, weighted
 from segmint.backbone.fewsteps import names_of, told_by_name
+from segmint.backbone.gguf import load_gguf
 from segmint.backbone.known import known_model, near, shipped_folder
 from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
@@ -82,7 +83,7 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     settings = settings or ModelSettings()
     place = find_device(device)
     folder = _folder(settings)
-    index = check_folder(folder, settings.id)
+    index = check_folder(folder, settings.id, weightless=settings.gguf is not None)
     dtype = torch.float16 if place.type == "cuda" else torch.float32
     if settings.dtype != "auto":
         dtype = _DTYPES[settings.dtype]
@@ -92,8 +93,9 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     if settings.scheduler != "default":
         pipe.scheduler = build_scheduler(settings.scheduler, dict(pipe.scheduler.config))
     pipe.set_progress_bar_config(disable=True)
-    bring(pipe, place, settings.offload)
-    return DiffusersBackbone(pipe=pipe, info=describe(pipe, settings, folder, place, facts))
+    leave = bring(pipe, place, settings.offload)
+    info = describe(pipe, settings, folder, place, facts)
+    return DiffusersBackbone(pipe=pipe, info=info, texts_leave=leave)
 
 
 def adopt(pipe: Any, *, device: str = "auto", **said: Any) -> tuple[ModelSettings, DiffusersBackbone]:
@@ -234,7 +236,11 @@ def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtyp
     found, own = family.pipeline(folder, index, settings)
     try:
         with _quietly():
-            loaded = {
+            loaded = {}
+            if settings.gguf:
+                network = family.network
+                loaded[network] = load_gguf(settings.gguf, folder, network, index[network], dtype)
+            loaded |= {
                 name: load_part(
                     folder,
                     name,
@@ -244,7 +250,7 @@ def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtyp
                     stored=stored_as(name, index[name][0], settings.quantize, dtype),
                 )
                 for name in parts_of(family, index)
-                if weighted(name)
+                if weighted(name) and name not in loaded
             }
             kwargs = {_DTYPE: dtype, **own, **loaded}
             pipe = found.from_pretrained(folder, use_safetensors=True, local_files_only=True, **kwargs)

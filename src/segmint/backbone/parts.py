@@ -30,16 +30,18 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def check_folder(folder: Path, name: str) -> dict[str, Any]:
+def check_folder(folder: Path, name: str, *, weightless: bool = False) -> dict[str, Any]:
     """The folder's `model_index.json`, once every part that it lists is found readable.
 
     Weights are opened as far as their header and size, which finds truncated files and Git LFS pointers.
+    `weightless`: the network's come from elsewhere.
 
     Raises:
         ModelError: a part is missing or corrupt (named), or the pipeline is not understood.
     """
     index = read_json(folder / "model_index.json", f"model {name}")
-    for part in parts_of(family_of(index), index):
+    family = family_of(index)
+    for part in parts_of(family, index):
         own = folder / part
         what = f"model {name}: part {part!r}"
         if not own.is_dir():
@@ -49,7 +51,8 @@ def check_folder(folder: Path, name: str) -> dict[str, Any]:
                 raise ModelError(f"{what} holds {path.name}, which is no plain file; fetch the model again")
         if weighted(part):
             read_json(own / "config.json", what)
-            _check_weights(own, what)
+            if not (weightless and part == family.network):
+                _check_weights(own, what)
         else:
             read_json(own / f"{part.partition('_')[0]}_config.json", what)
     return index

@@ -6,10 +6,11 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
+from accelerate import cpu_offload_with_hook
 
 from segmint.errors import MissingDependency
 
-Offload = Literal["none", "model", "sequential"]
+Offload = Literal["none", "text", "model", "sequential"]
 Quantize = Literal["none", "int8", "nf4", "fp8"]
 
 _NEEDS = {"int8": "torchao", "fp8": "torchao", "nf4": "bitsandbytes"}
@@ -18,18 +19,41 @@ _SMALL = ("vae", "safety_checker", "image_encoder")
 """Parts that stay as they are: little is gained, and pictures suffer."""
 
 
-def bring(pipe: Any, device: torch.device, offload: Offload) -> None:
+def bring(pipe: Any, device: torch.device, offload: Offload) -> Callable[[], None] | None:
     """Bring a pipeline to a device, whole, a part at a time, or a layer at a time.
 
     Parts that wait come when they are called and leave when the next one does, so that text encoders make
     room for the network; layers come and leave one by one, which is slow.
+
+    Returns:
+        What sends the text encoders away once all texts are encoded, with "text"; they come back by
+        themselves. None elsewhere.
     """
     if offload == "model":
         pipe.enable_model_cpu_offload(device=device)
     elif offload == "sequential":
         pipe.enable_sequential_cpu_offload(device=device)
+    elif offload == "text":
+        return _bring_but_texts(pipe, device)
     else:
         pipe.to(device)
+    return None
+
+
+def _bring_but_texts(pipe: Any, device: torch.device) -> Callable[[], None]:
+    leaving = []
+    for name, part in pipe.components.items():
+        if isinstance(part, torch.nn.Module):
+            if name.startswith("text_encoder"):
+                leaving.append(cpu_offload_with_hook(part, device)[1])
+            else:
+                part.to(device)
+
+    def leave() -> None:
+        for hook in leaving:
+            hook.offload()
+
+    return leave
 
 
 def stored_as(name: str, library: str, quantize: Quantize, dtype: torch.dtype) -> Any | None:

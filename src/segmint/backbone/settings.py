@@ -25,13 +25,18 @@ class ModelSettings(Settings):
     """Variant of the weight files, such as `fp16`; None takes the plain ones."""
     dtype: Annotated[Literal["auto", "float32", "float16", "bfloat16"], Flag("--dtype")] = "auto"
     """Weights' and activations' type; `auto` is float16 on CUDA and float32 elsewhere."""
-    offload: Annotated[Literal["none", "model", "sequential"], Flag("--offload")] = "none"
-    """Parts of the model that wait on the CPU: `model` brings them one after the other, so that text encoders
-    make room for the network; `sequential` brings layer after layer, which takes least memory and most time.
+    offload: Annotated[Literal["none", "text", "model", "sequential"], Flag("--offload")] = "none"
+    """Parts of the model that wait on the CPU: `text` sends the text encoders away while images are drawn,
+    which leaves their room to larger batches; `model` brings parts one after the other, so that text encoders
+    and network never meet; `sequential` brings layer after layer, which takes least memory and most time.
     """
     quantize: Annotated[Literal["none", "int8", "nf4", "fp8"], Flag("--quantize")] = "none"
     """How weights of network and text encoders are stored: in 8 bits (`int8`, `fp8`) or 4 (`nf4`). Other
     masks and images than without; needs `pip install 'segmint[quantize]'`.
+    """
+    gguf: Annotated[str | None, Flag("--gguf", metavar="FILE")] = None
+    """A GGUF file with the network's weights, in few bits; all else comes from the model's folder, whose own
+    weights of the network may be missing then. Needs `pip install 'segmint[quantize]'`.
     """
     scheduler: Annotated[str, Flag("--scheduler", panel="Drawing")] = "default"
     """`default` keeps the model's own; else a name known to `backbone.schedulers`, such as `pndm`, `ddim`,

@@ -23,7 +23,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ray": ("clusters", ("ray",)),
     "bench": ("measuring costs beside scikit-learn", ("sklearn", "threadpoolctl")),
     "remote": ("runs on s3:// and other URLs", ("fsspec", "s3fs")),
-    "quantize": ("weights of 8 and 4 bits", ("bitsandbytes", "torchao")),
+    "quantize": ("weights of 8 and 4 bits", ("bitsandbytes", "gguf", "torchao")),
 }
 """What each extra is for, and the modules that it brings."""
 
