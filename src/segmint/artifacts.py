@@ -270,6 +270,8 @@ class Trace:
     voted: VotedMask | None = None
     unrefined: UInt8[np.ndarray, "image_h image_w"] | None = None
     """The labels before pixel refinement, nearest-upsampled to the image."""
+    touching: tuple[tuple[int, int], ...] = ()
+    """(row, column) in each of the things that touch another of their class (`masks.touching`)."""
 
     __repr__ = brief
 

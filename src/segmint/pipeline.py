@@ -33,6 +33,7 @@ from segmint.masks.features import summarise
 from segmint.masks.methods import METHODS, class_maps, competition_captures
 from segmint.masks.presence import presence_of
 from segmint.masks.settings import MaskSettings, profile
+from segmint.masks.touching import touching_things
 from segmint.plan.photos.reading import drawing_size, resized, to_size
 from segmint.recipe import Recipe
 from segmint.runs.codec import encode_image
@@ -156,12 +157,14 @@ def remake(
         presence = presence_of(summary, classes, settings)
     absent = presence.absent if presence else ()
     trace = method(summary, image, [each for each in classes if each.name not in absent], settings)
+    mask = to_size(trace.mask, size or image.shape[:2])
     trace = replace(
         trace,
-        mask=to_size(trace.mask, size or image.shape[:2]),
+        mask=mask,
         presence=presence or trace.presence,
+        touching=touching_things(mask.labels, summary),
     )
-    return trace, mask_statistics(trace.mask)
+    return trace, mask_statistics(mask)
 
 
 def mask_statistics(mask: RefinedMask) -> MaskStatistics:

@@ -9,6 +9,11 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline, UNet2DConditio
 
 from lab.toybox import tokenizer
 from lab.toybox.train import WEIGHTS_FOLDER
+from segmint.backbone.encoding import TextEncoder
+from segmint.backbone.families import family_of
+from segmint.plan.classes import preset_vocabulary
+from segmint.plan.prompts.sources import make_plan
+from segmint.plan.settings import PromptSettings
 from segmint.toybox import oracle, world
 
 MEGABYTE = 1_000_000
@@ -49,6 +54,20 @@ def test_the_tokenizer_is_that_of_the_code(pipe: DiffusionPipeline) -> None:
     text = "a photo of a red boat, a blue tree and a zeppelin"
     assert pipe.tokenizer(text).input_ids == built(text).input_ids
     assert pipe.tokenizer.model_max_length == tokenizer.MAX_TOKENS
+
+
+def test_planned_prompts_fit_the_tokenizer(pipe: DiffusionPipeline) -> None:
+    settings = PromptSettings(templates="toybox", class_counts=(0, 0, 1))
+    plan = make_plan(settings, preset_vocabulary("toybox"), count=500, seed=1)
+    assert max(len(pipe.tokenizer(spec.prompt).input_ids) for spec in plan) <= tokenizer.MAX_TOKENS
+
+
+def test_a_text_that_is_cut_off_is_no_library_s_to_tell(
+    pipe: DiffusionPipeline, capfd: pytest.CaptureFixture[str]
+) -> None:
+    encoder = TextEncoder(pipe=pipe, family=family_of(pipe.config))
+    encoder.encode("a zeppelin and " * 12)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_autoencoder_gives_pictures_back(pipe: DiffusionPipeline) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 
+from segmint.backbone.chatter import unwarned
 from segmint.backbone.family import Embedding, Family
 from segmint.backbone.taps import TextBatch
 from segmint.backbone.text import Text
@@ -52,7 +53,10 @@ class TextEncoder:
     def encode(self, text: str | None, *, negative: bool = False) -> Embedding:
         """One text's embedding; a negative None is what the pipeline makes of no negative prompt."""
         key = (text, negative)
-        found = self.memory.pop(key, None) or self.family.encode(self.pipe, text, negative=negative)
+        found = self.memory.pop(key, None)
+        if found is None:
+            with unwarned():
+                found = self.family.encode(self.pipe, text, negative=negative)
         self.memory[key] = found
         if len(self.memory) > _REMEMBERED:
             del self.memory[next(iter(self.memory))]

@@ -7,14 +7,12 @@ import copy
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.pipelines import pipeline_utils
-from diffusers.utils import logging as diffusers_logging
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -23,9 +21,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from safetensors import SafetensorError
-from transformers.utils import logging as transformers_logging
 
 from segmint.backbone.base import ModelInfo
+from segmint.backbone.chatter import quietly, unwarned
 from segmint.backbone.diffusion import DiffusersBackbone
 from segmint.backbone.families import family_of
 from segmint.backbone.family import Facts, parts_of, weighted
@@ -214,20 +212,17 @@ def _folder(settings: ModelSettings) -> Path:
 
 
 def _download(settings: ModelSettings) -> Path:
-    loudness = diffusers_logging.get_verbosity()
-    diffusers_logging.set_verbosity_error()  # what it would warn of is in the error
     try:
-        found = DiffusionPipeline.download(
-            settings.id, revision=settings.revision, variant=settings.variant, use_safetensors=True
-        )
+        with unwarned():
+            found = DiffusionPipeline.download(
+                settings.id, revision=settings.revision, variant=settings.variant, use_safetensors=True
+            )
     except (OSError, ValueError, HFValidationError) as error:
         at = f" at revision {settings.revision!r}" if settings.revision else ""
         raise ModelError(
             f"model {settings.id!r}{at} is not on this machine, and {_why_not_fetched(error)}; "
             f"{near(settings.id)}"
         ) from None
-    finally:
-        diffusers_logging.set_verbosity(loudness)
     return Path(found)
 
 
@@ -235,7 +230,7 @@ def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtyp
     family = family_of(index)
     found, own = family.pipeline(folder, index, settings)
     try:
-        with _quietly():
+        with quietly():
             loaded = {}
             if settings.gguf:
                 network = family.network
@@ -262,25 +257,6 @@ def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtyp
             f"model {settings.id} cannot be loaded from {folder}: {_first_line(error)}"
         ) from None
     return pipe
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the loaders' progress bars, which last a second and clutter every command, and without their
-    reports, which say what the error says."""
-    loudness = [(each, each.get_verbosity()) for each in (diffusers_logging, transformers_logging)]
-    for each, _ in loudness:
-        each.set_verbosity_error()
-    shown = [each for each in (diffusers_logging, transformers_logging) if each.is_progress_bar_enabled()]
-    for each in shown:
-        each.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for each in shown:
-            each.enable_progress_bar()
-        for each, before in loudness:
-            each.set_verbosity(before)
 
 
 def _revision(settings: ModelSettings, folder: Path) -> str | None:

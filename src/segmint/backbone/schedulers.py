@@ -4,8 +4,8 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers.utils import logging
 
+from segmint.backbone.chatter import unwarned
 from segmint.backbone.known import ADVERSARIAL_TIMESTEPS
 from segmint.errors import ConfigError
 
@@ -76,10 +76,8 @@ def check_steps(scheduler: Any, steps: int) -> None:
             )
         return
     own = type(scheduler).from_config(scheduler.config)
-    loudness = logging.get_verbosity()
-    logging.set_verbosity_error()  # drawing itself will say it
     try:
-        with torch.random.fork_rng(devices=[]):
+        with unwarned(), torch.random.fork_rng(devices=[]):  # drawing itself will say it
             own.set_timesteps(steps)
             sample = torch.zeros(1, 1, 1, 1)
             for step in own.timesteps:
@@ -91,8 +89,6 @@ def check_steps(scheduler: Any, steps: int) -> None:
             f"{steps} steps do not fit the scheduler {name} of this model ({reason}); choose another number "
             "of --steps, or another --scheduler"
         ) from None
-    finally:
-        logging.set_verbosity(loudness)
 
 
 def trained_timesteps(scheduler: Any, *, guided_inside: bool) -> tuple[int, ...]:

@@ -53,6 +53,10 @@ def export(
             "cores and the items. Changes no byte.",
         ),
     ] = None,
+    cut: Annotated[
+        bool,
+        typer.Option("--cut/--no-cut", help="Tell touching things of a class apart, as minting saw them."),
+    ] = True,
     force: Annotated[
         bool,
         typer.Option("--force", help="Write into a folder that is not empty; replaces an earlier export."),
@@ -82,7 +86,9 @@ def export(
             mask_set=masks if len(runs) == 1 else None,
             kept_only=kept_only,
             change=names.change,
-            objects=ObjectRule(min_area=parse_min_area(min_area), stuff=tuple(opt.split_list(stuff) or ())),
+            objects=ObjectRule(
+                min_area=parse_min_area(min_area), stuff=tuple(opt.split_list(stuff) or ()), cut=cut
+            ),
             progress=lambda: bar.advance(task),
         )
         total = sum(map(len, source.splits.values()))

@@ -51,7 +51,9 @@ class Format:
         """What every export to this format loses."""
         if self.objects is None:
             return []
-        notes = ["a semantic mask knows no instances: each connected region of a class is one object"]
+        notes = [
+            "objects are the connected regions of a class, cut where the model saw that things of it touch"
+        ]
         written, dropped = source.tally.objects
         if dropped:
             notes.append(

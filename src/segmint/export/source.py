@@ -69,6 +69,8 @@ class ObjectRule:
     """Share of the image (under 1) or pixels (from 1), under which a region is a speck."""
     stuff: tuple[str, ...] = ()
     """Classes, by their names in the export, all of whose pixels in an image are one object."""
+    cut: bool = True
+    """Whether things of a class that touch are told apart, where minting saw that they are several."""
 
     def least_px(self, pixels: int) -> int | float:
         """The least area in an image of so many pixels."""
@@ -111,7 +113,12 @@ class Source:
     def instances(self, item: ExportItem) -> Instances:
         """The objects of an item."""
         stuff = [self.vocabulary.entry(each).label_id for each in self.objects.stuff]
-        found = part(item.labels, stuff=stuff, min_area_px=self.objects.least_px(item.labels.size))
+        found = part(
+            item.labels,
+            points=item.record.touching if self.objects.cut else (),
+            stuff=stuff,
+            min_area_px=self.objects.least_px(item.labels.size),
+        )
         self.tally.objects[0] += len(found.label_ids)
         self.tally.objects[1] += found.dropped
         return found

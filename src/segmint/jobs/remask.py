@@ -182,6 +182,7 @@ def _draft(run: Run, item_id: str, recipe: Recipe, vocabulary: Vocabulary) -> Dr
         statistics,
         vocabulary,
         presence=trace.presence,
+        touching=trace.touching,
         segmint_version=__version__,
         method=recipe.masks.method,
         files={role: file for role, file in record.files.items() if role in ("image", "features")},

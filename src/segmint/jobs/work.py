@@ -127,6 +127,7 @@ def make(seen: Seen, work: Work, info: ModelInfo) -> Draft:
         item.statistics,
         work.recipe.vocabulary.to_vocabulary(),
         presence=item.trace.presence,
+        touching=item.trace.touching,
         others=blobs,
         prompt_truncated=item.prompt_truncated,
         height_px=height_px,

@@ -95,6 +95,8 @@ class ItemRecord(BaseModel):
     helped: dict[str, float] = Field(default_factory=dict, exclude_if=lambda each: not each)
     """By class asked for: the share of the model's error about the image that its text takes away, below 0
     where it adds to it; left out where the model was not asked."""
+    touching: tuple[tuple[int, int], ...] = Field(default=(), exclude_if=lambda each: not each)
+    """A pixel (row, column) in each thing that touches another of its class; left out where none does."""
     timings_s: dict[str, float] = Field(default_factory=dict)
     """Seconds by stage (`sampling`, `capture`, `masks`, `writing`), this item's share of its batch."""
     checksum: str = ""
