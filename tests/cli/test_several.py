@@ -16,6 +16,7 @@ from segmint.runs.masksets import sets_by_item, spec_of
 from segmint.runs.store import encode_plan, open_run
 from segmint.training.data.datasets import match, read_pair
 from segmint.training.data.readers.run import read_run
+from segmint.viewer.catalog import Catalog
 from synthetic_runs import scene, write_run
 
 
@@ -70,16 +71,23 @@ def test_the_worst_of_several_runs_are_rejected_in_their_own(capsys, runs):
     assert [len(read_states(run)) for run in runs] >= [2, 1]
 
 
-def test_decisions_in_the_viewer_go_back_to_each_run(capsys, runs, monkeypatch):
+def test_decisions_in_the_viewer_are_in_each_run_at_once(capsys, runs, monkeypatch):
     decide(runs[1], {"000001": "kept"}, by="test")
+    seen = []
 
-    def decided(folder, **_):
-        decide(folder, {"monday-000002": "rejected", "tuesday-000001": "undecided"}, by="view")
+    def decided(folder, *, carry, **_):
+        catalog = Catalog(folder, carry)
+        for item_id, state in (("monday-000002", "rejected"), ("tuesday-000001", "undecided")):
+            catalog.decide([item_id], state, by="viewer:me")
+            seen.append([dict(read_states(run)) for run in runs])
+        catalog.undo(by="viewer:me")
 
     monkeypatch.setattr("segmint.viewer.serve.serve", decided)
-    code, said, err = call(capsys, "view", *runs)
-    assert (code, "2 decisions are written into the runs" in said) == (0, True), err
-    assert [dict(read_states(run)) for run in runs] == [{"000002": "rejected"}, {}]
+    code, _, err = call(capsys, "view", *runs)
+    assert code == 0, err
+    assert seen == [[{"000002": "rejected"}, {"000001": "kept"}], [{"000002": "rejected"}, {}]]
+    assert [dict(read_states(run)) for run in runs] == [{"000002": "rejected"}, {"000001": "kept"}]
+    assert "000002" not in (runs[0] / layout.image_set("train")).read_text()
 
 
 @pytest.mark.parametrize("command", [["report"], ["export", "-f", "voc", "-o", "out"], ["curate"]])

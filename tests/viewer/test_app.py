@@ -10,8 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from segmint.errors import StorageError
 from segmint.runs import layout
-from segmint.runs.curation.decisions import read_states
+from segmint.runs.curation.decisions import decide, read_states
 from segmint.viewer.app import create_app
 from segmint.viewer.catalog import Catalog
 from segmint.viewer.guard import Guard
@@ -348,3 +349,98 @@ def test_first_page_of_twenty_thousand_items(tmp_path):
     )
     assert time.process_time() - start < 0.3
     assert warm.json()["total"] > 19_000
+
+
+def test_the_worst_come_first_and_what_has_no_value_last(tmp_path):
+    run = write_run(tmp_path / "run", 4)
+    for index, presence in enumerate((0.9, 0.2, None, 0.5)):
+        said = {"presence": {"boat": presence, "tree": 1.0}, "helped": {"boat": -0.1}}
+        write_record(run, f"{index:06d}", index, scene(index), **({} if presence is None else said))
+    client, _ = client_of(run, tmp_path / "cache")
+    for by, values in (("presence", [0.2, 0.5, 0.9, None]), ("consistency", [0.1, 0.4, 0.8, None])):
+        answer = client.get("/api/items", params={"sort": by})
+        assert ids(answer) == ["000001", "000003", "000000", "000002"]
+        assert [item[by] for item in answer.json()["items"]] == pytest.approx(values)
+
+
+def alike(client, **asked):
+    """The pairs once every item is read."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        answer = client.get("/api/alike", params=asked)
+        page = answer.json()
+        if answer.status_code != 200 or page["done"] == page["total"]:
+            return page
+        time.sleep(0.05)
+    raise AssertionError(page)
+
+
+def test_duplicates_are_paired_and_rejected_together(client, run):
+    page = alike(client, by="hash", distance=0)
+    twins = {item["id"]: pair["items"][0]["id"] for pair in page["taken"] for item in pair["items"][1:]}
+    assert twins["000012"] == "000000"
+    assert sorted(page["duplicates"]) == sorted(twins)
+    assert all(pair["distance"] > 0 for pair in page["left"])
+    body = {"items": page["duplicates"], "state": "rejected", "by": "me", "why": "duplicates"}
+    told = client.post("/api/decisions/together", json=body, headers=WRITES).json()
+    assert told["states"] == dict.fromkeys(page["duplicates"], "rejected") == read_states(run)
+    assert alike(client, by="hash", distance=0)["taken"] == []
+    client.post("/api/undo", json={"by": "me"}, headers=WRITES)
+    assert read_states(run) == {}
+
+
+def test_duplicates_that_cannot_be_asked_for(client):
+    assert alike(client, by="features")["without"] == 24
+    assert "expected hash or features" in alike(client, by="beauty")["error"]
+    assert "expected 0 to 31" in alike(client, by="hash", distance=32)["error"]
+    body = {"items": ["000001", "nope"], "state": "rejected", "by": "me", "why": ""}
+    assert client.post("/api/decisions/together", json=body, headers=WRITES).status_code == 404
+
+
+def test_objects_are_listed_and_numbered(still):
+    told = still.get("/api/item/000001/objects").json()
+    numbers = picture(still.get("/api/item/000001/numbers"))
+    numbers = numbers[..., 0] + 256 * numbers[..., 1].astype(int)
+    labels = scene(1).labels
+    assert sorted(each["class"] for each in told["objects"]) == ["star", "tree"]
+    for each in told["objects"]:
+        inside = numbers == each["number"]
+        assert each["pixels"] == inside.sum() == (labels == (2 if each["class"] == "tree" else 3)).sum()
+        assert inside[int(each["y"] * 64), int(each["x"] * 64)]
+
+
+def test_an_import_is_told_and_taken_back(client, run):
+    assert client.get("/api/status").json()["corrections"] is None
+    write_mask_set(run, "fixed", 1, 24)
+    write_record(run, "000003", 3, scene(3))
+    record = run / layout.record("000002", "fixed")
+    record.write_text(record.read_text().replace('"method": "ovam"', '"method": "corrected"'))
+    decide(run, {"000002": "kept"}, by="import", why="masks fixed from a.zip", masks="fixed")
+    fresh, _ = client_of(run, run.parent / "other")
+    told = fresh.get("/api/status").json()["corrections"]
+    assert (told["masks"], told["items"]) == ("fixed", 1)
+    assert fresh.get("/api/item/000002").json()["corrected_in"] == "fixed"
+    assert fresh.get("/api/item/000003").json()["corrected_in"] is None
+    changed = fresh.get("/api/items", params={"mask_set": "fixed", "method": "corrected"}).json()["items"]
+    assert [(item["id"], item["corrected"]) for item in changed] == [("000002", True)]
+    fresh.post("/api/undo", json={"by": "me", "imported": True}, headers=WRITES)
+    assert fresh.get("/api/status").json()["corrections"] is None
+    assert read_states(run) == {}
+
+
+def test_decisions_on_a_copy_are_handed_on_before_they_count(run, tmp_path):
+    handed = []
+    catalog = Catalog(run, handed.append)
+    catalog.decide(["000001", "000002"], "rejected", by="me")
+    catalog.undo(by="me")
+    assert handed == [
+        {"000001": "rejected", "000002": "rejected"},
+        {"000001": "undecided", "000002": "undecided"},
+    ]
+
+    def refuse(_):
+        raise StorageError("no space left")
+
+    with pytest.raises(StorageError):
+        Catalog(run, refuse).decide(["000003"], "kept", by="me")
+    assert read_states(run) == {}

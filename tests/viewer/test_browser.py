@@ -9,8 +9,10 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from segmint.export.corrections import put_in
 from segmint.runs import layout
 from segmint.runs.curation.decisions import read_states
 from segmint.runs.store import open_run
@@ -30,6 +32,7 @@ NASTY = "</span><script>document.title='owned'</script> \"quoted\" 'n' 🦊 " + 
 PAGES = {  # address, height of the window, what to wait for
     "viewer-grid": ("#/", 800, ".tile[data-item]:not(.waiting)"),
     "viewer-item": ("#/item/{item}", 1560, ".stage-row img"),
+    "viewer-duplicates": ("#/duplicates", 860, "#alike .pair"),
     "viewer-statistics": ("#/statistics", 1500, "img.heat"),
 }
 COMPARE = ("#/item/{item}?compare=", 800, ".pane:nth-child(3) canvas")
@@ -243,6 +246,51 @@ def test_the_keyboard_walks_the_grid(page):
     until(page, f"{focused} === '000000'")
 
 
+def test_the_worst_come_first_with_their_number(page):
+    page.select_option("#sort", "agreement")
+    first = ".tile[data-current=yes] .share"
+    until(page, f"document.querySelector('{first}')?.textContent.startsWith('agreement 0.')")
+    worst = page.inner_text(first)
+    page.check("#descending")
+    until(page, f"![undefined, '{worst}'].includes(document.querySelector('{first}')?.textContent)")
+    assert worst.split()[1] < page.inner_text(first).split()[1]
+
+
+def test_objects_are_coloured_numbered_and_listed(page):
+    open_item(page, "000003")
+    page.get_by_text("Objects", exact=True).click()
+    page.wait_for_selector(".objects li")
+    rows, badges = page.locator(".objects li"), page.locator(".stack .badge")
+    assert rows.count() == badges.count() == 1
+    assert rows.inner_text().split("\n")[:2] == ["1", "potted plant"]
+    box, stack = badges.bounding_box(), page.locator(".stack").bounding_box()
+    x = int((box["x"] + box["width"] / 2 - stack["x"]) / stack["width"] * 64)
+    y = int((box["y"] + box["height"] / 2 - stack["y"]) / stack["height"] * 64)
+    assert scene(3).labels[y, x] == 4
+    assert pixel(page, x, y)[3] > 0
+    page.get_by_text("Classes", exact=True).click()
+    page.wait_for_selector("#toggles label")
+    assert badges.count() == 0
+
+
+def test_duplicates_side_by_side_and_one_is_rejected(page, run):
+    page.click("nav a[data-page=duplicates]")
+    page.wait_for_selector("#alike .pair")
+    until(page, "!document.querySelector('#alike-count').textContent.startsWith('reading')")
+    page.locator("#distance").fill("0")
+    until(page, "document.querySelector('#distance-text').textContent === '0 of 63 bits'")
+    half = page.locator("#alike .half").nth(1)
+    item = half.get_attribute("data-item")
+    half.get_by_role("button").click()
+    page.wait_for_selector(f".half[data-item='{item}'][data-state=rejected]")
+    assert read_states(run)[item] == "rejected"
+    page.keyboard.press("u")
+    page.wait_for_selector(f".half[data-item='{item}'][data-state=undecided]")
+    assert item not in read_states(run)
+    page.get_by_text("By features").click()
+    until(page, "document.querySelector('#alike-count').textContent.startsWith('No item has its features')")
+
+
 def test_two_mask_sets_side_by_side(page):
     page.evaluate("location.hash = '#/item/000004?compare=strict'")
     until(page, "document.querySelectorAll('.stack').length === 3")
@@ -308,6 +356,7 @@ def test_everything_has_a_name_and_contrast(page, scheme):
     for hash_, sign in (
         ("#/", ".tile[data-item='000001']"),
         ("#/item/000001", "#toggles label"),
+        ("#/duplicates", ".pair"),
         ("#/statistics", ".numbers"),
     ):
         page.evaluate("hash => { location.hash = hash; }", hash_)
@@ -325,6 +374,26 @@ def test_new_items_appear_while_one_looks(browser, tmp_path):
         write_run(run, 2, start=3)
         count_text(page, "5 images")
         page.wait_for_selector(".tile[data-item='000004']")
+        page.close()
+
+
+def test_corrections_are_shown_beside_what_was_minted_and_taken_back(browser, tmp_path):
+    run, masks = write_run(tmp_path / "run", 3), {"000001": np.zeros((64, 64), np.uint8)}
+    with Serving(run, tmp_path / "cache") as serving:
+        page = browser.new_page()
+        page.goto(serving.url)
+        count_text(page, "3 images")
+        put_in(open_run(run), masks, "corrected", base=None, origin="fixed.zip")
+        page.click("#show-corrected")
+        count_text(page, "1 image")
+        page.click(".tile[data-item='000001']:has(.corrected:not([hidden]))")
+        page.click("#beside")
+        until(page, "document.querySelectorAll('.stack').length === 3")
+        assert page.locator(".pane h2").all_inner_texts()[:2] == ["corrected", "Original masks"]
+        page.click(".correction button")
+        until(page, "document.querySelector('.correction') === null")
+        assert read_states(run) == {}
+        assert (run / layout.mask("000001", "corrected")).exists()
         page.close()
 
 
@@ -346,6 +415,8 @@ def test_screenshots_of_every_page(browser, run, tmp_path):
             page = browser.new_page(viewport={"width": 1280, "height": height})
             if name == "viewer-item":
                 page.add_init_script("sessionStorage.setItem('segmint-why', 'yes')")
+            if named and name == "viewer-duplicates":
+                page.add_init_script("sessionStorage.setItem('segmint-alike', 'features')")
             page.goto(serving.url + hash_.format(item=item))
             page.wait_for_selector(
                 sign if named or name != "viewer-item" else "#toggles label", timeout=60_000

@@ -1,5 +1,6 @@
 """Commands that look at a run as it stands: view, explain, report, verify."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,6 @@ from segmint.cli.several import carry_back, together
 from segmint.cli.telling import say, say_json
 
 if TYPE_CHECKING:
-    from segmint.runs.curation.decisions import State
     from segmint.viewer.serve import Address
 
 EXIT_PROBLEMS = 1
@@ -34,8 +34,11 @@ def view(
 
     Listens to this machine alone. To look from another, forward the port
     (ssh -L 8321:127.0.0.1:8321 …) or add [bold]--host 0.0.0.0 --allow-remote[/bold]. Ctrl-C ends it.
-    Of several runs, what is kept and rejected is written into each when the viewer ends.
+    Several runs are shown as they stand when it begins; what is kept and rejected is written into each at
+    once.
     """
+    from segmint.jobs.merge import merged_items
+    from segmint.runs.store import open_run
     from segmint.viewer.serve import serve
 
     def ready(address: "Address") -> None:
@@ -44,30 +47,12 @@ def view(
             typer.launch(address.url)
 
     with together(runs) as run:
+        carry = None
+        if len(runs) > 1:
+            items = merged_items([open_run(each) for each in runs])
+            carry = partial(carry_back, items, by="view", why="in the viewer, with other runs")
         folder = run.folder or runs[0]
-        try:
-            serve(folder, host=host, port=port, allow_remote=allow_remote, ready=ready)
-        finally:
-            if len(runs) > 1:
-                _take_back(runs, folder)
-
-
-def _take_back(runs: list[Path], folder: Path) -> None:
-    """Write what was decided on the runs together into each."""
-    from segmint.jobs.merge import merged_items
-    from segmint.runs.curation.decisions import read_states, states_at
-    from segmint.runs.store import open_run
-
-    items, now = merged_items([open_run(each) for each in runs]), read_states(folder)
-    before = {id(each.run): states_at(each.run.files) for each in items}
-    changed: dict[str, State] = {
-        each.spec.item_id: now.get(each.spec.item_id, "undecided")
-        for each in items
-        if now.get(each.spec.item_id) != before[id(each.run)].get(each.old_id)
-    }
-    count = carry_back(items, changed, by="view", why="in the viewer, with other runs")
-    if count:
-        say(f"{count} decisions are written into the runs")
+        serve(folder, host=host, port=port, allow_remote=allow_remote, ready=ready, carry=carry)
 
 
 def explain(

@@ -1,6 +1,6 @@
 """Several runs where a command takes one: put together for the time that it works, by what merges runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +40,7 @@ def together(runs: Sequence[str | Path], masks: str | None = None) -> "Iterator[
         yield merge(opened, Path(folder) / names[:NAME_LENGTH], Silent(), masks=masks)
 
 
-def carry_back(items: "Sequence[MergedItem]", decided: "dict[str, State]", *, by: str, why: str) -> int:
+def carry_back(items: "Sequence[MergedItem]", decided: "Mapping[str, State]", *, by: str, why: str) -> None:
     """Write decisions on runs that were put together into the runs themselves.
 
     Args:
@@ -48,9 +48,6 @@ def carry_back(items: "Sequence[MergedItem]", decided: "dict[str, State]", *, by
         decided: new states, by the ids that the items have together.
         by: author.
         why: the rule behind the decisions.
-
-    Returns:
-        How many decisions were made.
 
     Raises:
         RunError: a run is not in a local folder.
@@ -72,4 +69,3 @@ def carry_back(items: "Sequence[MergedItem]", decided: "dict[str, State]", *, by
     for run, states in groups.values():
         assert run.folder is not None
         decide(run.folder, states, by=by, why=why, then=lambda run=run: write_image_sets(run))  # type: ignore[misc]
-    return sum(len(states) for _, states in groups.values())

@@ -26,6 +26,7 @@ from segmint.runs.masksets import (
     sets_by_item,
     write_mask_settings,
 )
+from segmint.runs.records import CORRECTED
 from segmint.runs.store import Draft, Run, commit, masked, write_image_sets
 from segmint.textfile import parse_json, read_plain, read_text, shown, stands
 from segmint.vocabulary import IGNORE, Vocabulary
@@ -238,6 +239,6 @@ def _corrected(run: Run, item_id: str, labels: Mask | None, base: str) -> tuple[
     differs = after != before
     mask = RefinedMask(labels=after, agreement=np.where(differs, np.float32(1), agreement))
     files = {role: file for role, file in record.files.items() if role in ("image", "features")}
-    method = "corrected" if differs.any() else record.method
+    method = CORRECTED if differs.any() else record.method
     draft = masked(record, mask, mask_statistics(mask), run.vocabulary(), files=files, method=method)
     return draft, bool(differs.any())

@@ -23,6 +23,10 @@ Kind = Literal["generate", "label", "relabel", "merge"]
 several runs."""
 
 
+CORRECTED = "corrected"
+"""The method of a mask that a person changed elsewhere."""
+
+
 class OutputSettings(Settings):
     """What is written for each item."""
 

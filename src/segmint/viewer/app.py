@@ -1,83 +1,35 @@
 """The viewer's web application: a paged JSON interface over a catalog, pictures, and the static page."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict, Field
 
 from segmint._version import __version__
 from segmint.errors import ImageError, RunError, SegmintError
 from segmint.pictures import paint
 from segmint.runs import layout
-from segmint.runs.curation.decisions import STATES, State
+from segmint.runs.curation.alike import MOST, USUAL, likeness
+from segmint.runs.curation.choice import Chosen
+from segmint.runs.curation.decisions import STATES
+from segmint.runs.records import CORRECTED
 from segmint.runs.store import open_run
+from segmint.viewer.asked import Decision, Decisions, Filters, UndoRequest, filters_of
 from segmint.viewer.catalog import Catalog
+from segmint.viewer.objects import LEAST_SHARE, listed, numbered, objects_of
 from segmint.viewer.pictures import Look, Pictures
-from segmint.viewer.shelves import StageShelf, StatisticsShelf
-from segmint.viewer.table import SORTS, Query, Table
+from segmint.viewer.shelves import AlikeShelf, StageShelf, StatisticsShelf
+from segmint.viewer.table import MEASURES, Table
 
 STATIC = Path(__file__).parent / "static"
-MAX_PAGE = 500
-"""Items that one request may ask for."""
 PROMPT_PREVIEW = 200
 """Characters of a prompt in the grid; the detail page has all of it."""
-FAILURES_SHOWN = 50
-"""Failed items that the statistics page names."""
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Author = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-
-
-class Decision(BaseModel):
-    """Body of POST /api/decisions."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    item: str
-    state: State
-    by: Author
-
-
-class UndoRequest(BaseModel):
-    """Body of POST /api/undo."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    by: Author
-
-
-class Filters(BaseModel):
-    """Query parameters of GET /api/items."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    mask_set: str = layout.DEFAULT_MASK_SET
-    text: Annotated[str, Field(max_length=1000)] = ""
-    state: Literal["", "undecided", "kept", "rejected"] = ""
-    classes: str = ""
-    """Names, parted by line breaks: a name may hold a comma, never a line break."""
-    area_class: str = ""
-    area_min: Share = 0.0
-    area_max: Share = 1.0
-    uncertain_min: Share = 0.0
-    uncertain_max: Share = 1.0
-    method: str = ""
-    sort: str = "index"
-    descending: bool = False
-    offset: Annotated[int, Field(ge=0)] = 0
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 100
-    order: str = ""
-
-    def query(self) -> Query:
-        """The part that decides what is shown."""
-        fields = self.model_dump(exclude={"mask_set", "offset", "limit", "order", "classes"})
-        fields["sort"] = self.sort if self.sort in SORTS else "index"
-        return Query(classes=tuple(each for each in self.classes.split("\n") if each), **fields)
+PAIRS_SHOWN = 200
+"""Pairs within a distance that the page of duplicates shows; of those beyond a fourth as many."""
 
 
 def create_app(catalog: Catalog, cache: Path) -> FastAPI:
@@ -90,6 +42,7 @@ def create_app(catalog: Catalog, cache: Path) -> FastAPI:
     _add_pictures(app, catalog, pictures)
     _add_stages(app, catalog, StageShelf(catalog.run, catalog.vocabulary))
     _add_statistics(app, catalog, StatisticsShelf(catalog, pictures))
+    _add_alike(app, catalog, AlikeShelf(catalog))
     _add_changes(app, catalog)
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="static")
     return app
@@ -143,10 +96,11 @@ def _add_listing(app: FastAPI, catalog: Catalog) -> None:
                 "shown": dict(zip(table.names, shown, strict=True)),
                 "methods": table.methods,
                 "mask_sets": catalog.mask_sets(),
+                "corrections": catalog.corrections(),
             }
 
     @app.get("/api/items")
-    def items(filters: Annotated[Filters, Depends(_filters)]) -> dict[str, Any]:
+    def items(filters: Annotated[Filters, Depends(filters_of)]) -> dict[str, Any]:
         page = catalog.page(filters.mask_set, filters.query(), filters.offset, filters.limit, filters.order)
         table = catalog.table(filters.mask_set)
         with catalog.lock:
@@ -158,15 +112,6 @@ def _add_listing(app: FastAPI, catalog: Catalog) -> None:
         }  # fmt: skip
 
 
-def _filters(request: Request) -> Filters:
-    from pydantic import ValidationError
-
-    try:
-        return Filters.model_validate(dict(request.query_params))
-    except ValidationError as error:
-        raise RequestValidationError([{**e, "loc": ("query", *e["loc"])} for e in error.errors()]) from None
-
-
 def _summary(table: Table, row: int) -> dict[str, Any]:
     areas = table.areas[row]
     item_id = table.ids[row]
@@ -174,8 +119,8 @@ def _summary(table: Table, row: int) -> dict[str, Any]:
         "id": item_id,
         "prompt": table.prompts[row][:PROMPT_PREVIEW],
         "areas": {table.names[i]: round(float(areas[i]), 5) for i in np.flatnonzero(areas > 0) if i},
-        "uncertain": _finite(table.column("uncertain")[row]),
-        "agreement": _finite(table.column("agreement")[row]),
+        **{name: _finite(table.column(name)[row]) for name in MEASURES},
+        "corrected": table.method(row) == CORRECTED,
         "state": STATES[int(table.column("state")[row])],
         "problem": table.problems.get(item_id),
         "stamp": str(int(table.column("stamp")[row])),
@@ -193,6 +138,7 @@ def _add_item(app: FastAPI, catalog: Catalog, pictures: Pictures) -> None:
         record = catalog.run.record(item_id, mask_set)
         image = pictures.image_path(item_id)
         return {
+            "corrected_in": _corrected_in(catalog, item_id),
             "summary": _summary(catalog.table(mask_set), row),
             "record": record.model_dump(mode="json", exclude={"files", "checksum"}),
             "state": catalog.state(item_id),
@@ -204,6 +150,15 @@ def _add_item(app: FastAPI, catalog: Catalog, pictures: Pictures) -> None:
                 s for s in catalog.mask_sets() if catalog.run.files.exists(layout.record(item_id, s))
             ],
         }
+
+
+def _corrected_in(catalog: Catalog, item_id: str) -> str | None:
+    """The mask set of corrections that stand, where this item's mask is one of them."""
+    standing = catalog.corrections()
+    name = standing["masks"] if standing else None
+    if name is None or not catalog.run.files.exists(layout.record(item_id, name)):
+        return None
+    return name if catalog.run.record(item_id, name).method == CORRECTED else None
 
 
 def _problem(pictures: Pictures, item_id: str, mask_set: str) -> str | None:
@@ -241,6 +196,18 @@ def _add_pictures(app: FastAPI, catalog: Catalog, pictures: Pictures) -> None:
         catalog.row(mask_set, item_id)
         return _png(paint.png(pictures.mask(item_id, mask_set)))
 
+    @app.get("/api/item/{item_id}/objects")
+    def objects(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> dict[str, Any]:
+        catalog.row(mask_set, item_id)
+        found = objects_of(pictures.mask(item_id, mask_set))
+        names = catalog.vocabulary.label_names
+        return {"dropped": found.dropped, "least": LEAST_SHARE, "objects": listed(found, names)}
+
+    @app.get("/api/item/{item_id}/numbers")
+    def numbers(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Response:
+        catalog.row(mask_set, item_id)
+        return _png(paint.png(numbered(objects_of(pictures.mask(item_id, mask_set)))))
+
     @app.get("/api/item/{item_id}/agreement")
     def agreement(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Response:
         catalog.row(mask_set, item_id)
@@ -271,16 +238,44 @@ def _add_statistics(app: FastAPI, catalog: Catalog, shelf: StatisticsShelf) -> N
         return {"html": page.html, "done": page.masks_read, "total": page.masks_total}
 
 
+def _add_alike(app: FastAPI, catalog: Catalog, shelf: AlikeShelf) -> None:
+    def pair(table: Table, each: Chosen) -> dict[str, Any]:
+        items = [_summary(table, table.row_of[item_id]) for item_id in (each.like or each.id, each.id)]
+        return {"distance": each.value, "items": items}
+
+    @app.get("/api/alike")
+    def alike(by: str, distance: float | None = None) -> dict[str, Any]:
+        chosen = likeness(by)
+        page = shelf.page(chosen, USUAL[chosen] if distance is None else distance)
+        table = catalog.table(layout.DEFAULT_MASK_SET)
+        with catalog.lock:
+            taken = [pair(table, each) for each in page.found.taken[:PAIRS_SHOWN]]
+            left = [pair(table, each) for each in page.found.left[: PAIRS_SHOWN // 4]]
+        return {
+            "distance": page.distance, "most": MOST[chosen],
+            "duplicates": [each.id for each in page.found.taken], "taken": taken, "left": left,
+            "done": page.done, "total": page.total, "without": page.without,
+        }  # fmt: skip
+
+
 def _add_changes(app: FastAPI, catalog: Catalog) -> None:
     @app.post("/api/decisions")
     def decide(decision: Decision) -> dict[str, Any]:
         catalog.row(layout.DEFAULT_MASK_SET, decision.item)
-        catalog.decide(decision.item, decision.state, by=f"viewer:{decision.by}")
+        catalog.decide([decision.item], decision.state, by=f"viewer:{decision.by}")
         return {"item": decision.item, "state": catalog.state(decision.item), "decisions": catalog.decisions}
+
+    @app.post("/api/decisions/together")
+    def decide_together(asked: Decisions) -> dict[str, Any]:
+        for item_id in asked.items:
+            catalog.row(layout.DEFAULT_MASK_SET, item_id)
+        catalog.decide(asked.items, asked.state, by=f"viewer:{asked.by}", why=asked.why)
+        states = {item_id: catalog.state(item_id) for item_id in asked.items}
+        return {"states": states, "decisions": catalog.decisions}
 
     @app.post("/api/undo")
     def undo(request: UndoRequest) -> dict[str, Any]:
-        undone = catalog.undo(by=f"viewer:{request.by}")
+        undone = catalog.undo(by="import" if request.imported else f"viewer:{request.by}")
         states = dict(undone.states) if undone else {}
         return {"states": states, "decisions": catalog.decisions}
 

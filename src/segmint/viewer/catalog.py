@@ -2,16 +2,17 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from segmint.errors import RunError, SegmintError
 from segmint.runs import layout
-from segmint.runs.curation.decisions import CurationLog, Event, State, Undone, decide, undo
+from segmint.runs.curation.decisions import STATES, CurationLog, Event, State, Undone, decide, undo
 from segmint.runs.masksets import check_mask_set, mask_set_names
 from segmint.runs.store import Run, heal_image_sets, open_run, write_image_sets
 from segmint.viewer.table import CHUNK, Query, Table
@@ -25,6 +26,8 @@ SETTLE_S = 0.5
 KEPT_ORDERS = 16
 """Frozen orders held at a time; an older one is made anew when asked for."""
 
+Carry = Callable[[Mapping[str, State]], None]
+"""Writes changed states down where a copy of a run came from; where it raises, nothing is decided."""
 Order = np.ndarray[tuple[int], np.dtype[np.int32]]
 
 
@@ -41,8 +44,9 @@ class Page:
 class Catalog:
     """Everything that requests ask about a run, safe for threads; `watching` follows the folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, carry: Carry | None = None) -> None:
         self.run: Run = open_run(folder)
+        self._carry = carry
         heal_image_sets(self.run)
         self.folder = folder
         self.vocabulary = self.run.vocabulary()
@@ -89,6 +93,21 @@ class Catalog:
             raise RunError(f"no item {item_id[:120]!r} in {where}")
         return row
 
+    def ids(self, mask_set: str = layout.DEFAULT_MASK_SET) -> list[str]:
+        """Every item that was found in a mask set."""
+        table = self.table(mask_set)
+        with self.lock:
+            return list(table.ids)
+
+    def agreements(self) -> dict[str, float]:
+        """Agreement of every item that is not rejected; 0 where its method casts no votes."""
+        table = self.table(layout.DEFAULT_MASK_SET)
+        with self.lock:
+            values = np.nan_to_num(table.column("agreement")).tolist()
+            rejected = (table.column("state") == STATES.index("rejected")).tolist()
+            rows = zip(table.ids, values, rejected, strict=True)
+            return {item_id: value for item_id, value, gone in rows if not gone}
+
     def page(self, mask_set: str, query: Query, offset: int, limit: int, order: str = "") -> Page:
         """A stretch of the result; the first call freezes an order, later ones name it and stay in it."""
         table = self.table(mask_set)
@@ -108,16 +127,24 @@ class Catalog:
         with self.lock:
             return self._log.state(item_id)
 
-    def decide(self, item_id: str, state: State, by: str) -> Event:
+    def corrections(self) -> dict[str, Any] | None:
+        """What was imported last and not taken back: mask set, why, when, how many items."""
+        with self.lock:
+            event = self._log.imported()
+        if event is None:
+            return None
+        return {"masks": event.masks, "why": event.why, "time": event.time, "items": len(event.decisions)}
+
+    def decide(self, item_ids: Sequence[str], state: State, by: str, why: str | None = None) -> Event:
         """Write a decision down; it is on the disk when this returns."""
-        event = decide(self.folder, {item_id: state}, by=by)
+        event = decide(self.folder, dict.fromkeys(item_ids, state), by=by, why=why, then=self._carried)
         self._read_decisions()
         self._lists_due.set()
         return event
 
     def undo(self, by: str) -> Undone | None:
         """Take this author's last decision back."""
-        undone = undo(self.folder, by=by)
+        undone = undo(self.folder, by=by, then=self._carried)
         self._read_decisions()
         self._lists_due.set()
         return undone
@@ -170,6 +197,21 @@ class Catalog:
                 self.decisions += 1
                 for table in self._tables.values():
                     table.set_states(dict(self._log.states))
+
+    def _carried(self) -> None:
+        """Hand on what the record says now and did not say before."""
+        if self._carry is None:
+            return
+        with self.lock:
+            before = dict(self._log.states)
+        now = CurationLog(self.folder).states
+        changed: dict[str, State] = {
+            item_id: now.get(item_id, "undecided")
+            for item_id in before.keys() | now.keys()
+            if now.get(item_id) != before.get(item_id)
+        }
+        if changed:
+            self._carry(changed)
 
     def _write_lists(self) -> None:
         if self._lists_due.is_set():

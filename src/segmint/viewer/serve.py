@@ -13,6 +13,8 @@ from segmint.errors import ConfigError, MissingDependency
 if TYPE_CHECKING:
     import uvicorn
 
+    from segmint.viewer.catalog import Carry
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Names under which a browser reaches a viewer that listens to this machine alone."""
 CONNECTIONS = 256
@@ -48,6 +50,7 @@ def serve(
     token: str | None = None,
     cache: Path | None = None,
     ready: Callable[[Address], None] = lambda _: None,
+    carry: "Carry | None" = None,
 ) -> None:
     """Serve the viewer until interrupted.
 
@@ -59,6 +62,7 @@ def serve(
         token: the secret to ask for; None makes one.
         cache: folder for thumbnails; None takes the user's cache folder.
         ready: called with the address once requests are answered.
+        carry: writes decisions down in the runs that `run` was put together from.
 
     Raises:
         ConfigError: the host is not the loopback and `allow_remote` is off, or the port is taken.
@@ -75,7 +79,7 @@ def serve(
     from segmint.viewer.guard import Guard
     from segmint.viewer.pictures import cache_folder, prune
 
-    catalog = Catalog(run)
+    catalog = Catalog(run, carry)
     thumbnails = cache or cache_folder()
     prune(thumbnails)
     listening = bind(host, port)

@@ -1,13 +1,27 @@
-"""What takes the viewer long to work out, held while somebody looks: an item's stages, a run's statistics."""
+"""What takes the viewer long to work out, held while somebody looks: an item's stages, a run's
+statistics, what its items look like."""
 
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
 
-from segmint.errors import ImageError
+from segmint.errors import ImageError, SegmintError
 from segmint.pictures.stages import Stage, draw_stages, explain
 from segmint.runs import layout
+from segmint.runs.curation.alike import (
+    MOST,
+    Alike,
+    Likeness,
+    Mark,
+    check_threshold,
+    compare,
+    mark_of,
+    standing_first,
+)  # fmt: skip
 from segmint.runs.store import Run
 from segmint.viewer.catalog import Catalog
 from segmint.viewer.pages import page, statistics_values
@@ -15,12 +29,13 @@ from segmint.viewer.pictures import Pictures
 from segmint.viewer.statistics import Centre, centres, heat_maps, measure
 from segmint.vocabulary import Vocabulary
 
+Found = TypeVar("Found")
 STAGES_HELD = 4
 """Items whose stages stay in memory."""
 IDLE_S = 15.0
-"""Reading masks stops when nobody has looked at the page for this long."""
+"""Reading items stops when nobody has looked at the page for this long."""
 CHUNK = 64
-"""Masks read between two looks at the clock."""
+"""Items read between two looks at the clock."""
 
 
 class StageShelf:
@@ -52,26 +67,55 @@ class StatisticsPage:
     masks_total: int
 
 
+class Reader(Generic[Found]):
+    """Reads every item in the background, as long as somebody looks."""
+
+    def __init__(self, ids: Callable[[], Sequence[str]], read: Callable[[str], Found]) -> None:
+        self._ids, self._read = ids, read
+        self._found: dict[str, Found] = {}
+        self._lock = threading.Lock()
+        self._reading, self._looked_s = False, 0.0
+
+    def found(self) -> dict[str, Found]:
+        """What is known of which items by now; asking keeps the reading going."""
+        self._looked_s = time.monotonic()
+        with self._lock:
+            if not self._reading:
+                self._reading = True
+                threading.Thread(target=self._work, daemon=True, name="segmint-reader").start()
+            return dict(self._found)
+
+    def _work(self) -> None:
+        try:
+            while time.monotonic() - self._looked_s < IDLE_S:
+                ids = self._ids()
+                with self._lock:
+                    todo = [each for each in ids if each not in self._found][:CHUNK]
+                if not todo:
+                    return
+                fresh = {each: self._read(each) for each in todo}
+                with self._lock:
+                    self._found.update(fresh)
+        finally:
+            with self._lock:
+                self._reading = False
+
+
 class StatisticsShelf:
-    """Statistics of the viewer's mask sets; masks are read in the background while somebody looks."""
+    """Statistics of the viewer's mask sets."""
 
     def __init__(self, catalog: Catalog, pictures: Pictures) -> None:
         self.catalog, self.pictures = catalog, pictures
-        self._centres: dict[str, dict[str, tuple[Centre, ...]]] = {}
+        self._readers: dict[str, Reader[tuple[Centre, ...]]] = {}
         self._lock = threading.Lock()
-        self._readers: set[str] = set()
-        self._looked_s = 0.0
 
     def page(self, mask_set: str, *, with_rejected: bool) -> StatisticsPage:
         """The page as far as masks are read; asking again finds more."""
-        self._looked_s = time.monotonic()
-        self._start_reader(mask_set)
+        known = self._reader(mask_set).found()
         table = self.catalog.table(mask_set)
         with self.catalog.lock:
             measured = measure(table, with_rejected=with_rejected)
             total = len(table)
-        with self._lock:
-            known = dict(self._centres.get(mask_set, {}))
         included = [
             c for i, cs in known.items() if with_rejected or self.catalog.state(i) != "rejected" for c in cs
         ]
@@ -81,31 +125,61 @@ class StatisticsShelf:
             html=page("statistics.html", **values), masks_read=len(known), masks_total=total
         )
 
-    def _start_reader(self, mask_set: str) -> None:
+    def _reader(self, mask_set: str) -> Reader[tuple[Centre, ...]]:
         with self._lock:
-            if mask_set in self._readers:
-                return
-            self._readers.add(mask_set)
-            self._centres.setdefault(mask_set, {})
-        threading.Thread(target=self._read, args=(mask_set,), daemon=True, name="segmint-centres").start()
+            if mask_set not in self._readers:
+                self._readers[mask_set] = Reader(
+                    partial(self.catalog.ids, mask_set), partial(self._centres_of, mask_set)
+                )
+            return self._readers[mask_set]
 
-    def _read(self, mask_set: str) -> None:
-        try:
-            while time.monotonic() - self._looked_s < IDLE_S:
-                with self.catalog.lock, self._lock:
-                    known = self._centres[mask_set]
-                    todo = [i for i in self.catalog.table(mask_set).ids if i not in known][:CHUNK]
-                if not todo:
-                    return
-                found = {item_id: self._centres_of(item_id, mask_set) for item_id in todo}
-                with self._lock:
-                    self._centres[mask_set].update(found)
-        finally:
-            with self._lock:
-                self._readers.discard(mask_set)
-
-    def _centres_of(self, item_id: str, mask_set: str) -> tuple[Centre, ...]:
+    def _centres_of(self, mask_set: str, item_id: str) -> tuple[Centre, ...]:
         try:
             return tuple(centres(self.pictures.mask(item_id, mask_set)))
         except ImageError:
             return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlikePage:
+    """Pairs so far: of how many items it is known what they look like."""
+
+    found: Alike
+    distance: int | float
+    done: int
+    total: int
+    without: int
+    """Items that cannot be compared: their features were not kept, or a file is damaged."""
+
+
+class AlikeShelf:
+    """Near-duplicates among the items that are not rejected, as `segmint curate --duplicates` finds them."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._readers = {by: Reader(catalog.ids, partial(self._mark, by)) for by in MOST}
+
+    def page(self, by: Likeness, distance: int | float) -> AlikePage:
+        """The pairs as far as items are read; asking again finds more.
+
+        Raises:
+            ConfigError: the distance is beyond what may count as alike.
+        """
+        check_threshold(distance, by)
+        read = self._readers[by].found()
+        known = {item_id: mark for item_id, mark in read.items() if mark is not None}
+        agreements = self.catalog.agreements()
+        order = [each for each in standing_first(agreements) if each in known]
+        return AlikePage(
+            found=compare(order, known, distance, by=by),
+            distance=distance,
+            done=len(read),
+            total=len(self.catalog.ids()),
+            without=len(read) - len(known),
+        )
+
+    def _mark(self, by: Likeness, item_id: str) -> Mark | None:
+        try:
+            return mark_of(self.catalog.run, self.catalog.run.record(item_id), by)
+        except SegmintError:  # the grid tells of it
+            return None

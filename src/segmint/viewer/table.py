@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Shaped
@@ -12,13 +12,15 @@ from jaxtyping import Bool, Float32, Float64, Int32, Shaped
 from segmint.errors import SegmintError
 from segmint.runs import layout
 from segmint.runs.curation.decisions import STATES
-from segmint.runs.curation.rules import smallest_named_area
+from segmint.runs.curation.rules import parse_number
 from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord, decode_record
 from segmint.vocabulary import Vocabulary
 
-Sort = Literal["index", "uncertain", "agreement", "smallest", "area", "state", "method", "id"]
-SORTS: tuple[str, ...] = ("index", "uncertain", "agreement", "smallest", "area", "state", "method", "id")
+MEASURES = ("uncertain", "agreement", "presence", "consistency", "smallest")
+"""Numbers of the rules that have a column, and can be sorted by."""
+SORTS = ("index", *MEASURES, "area", "state", "method", "id")
+_MEASURED = {name: parse_number(name) for name in MEASURES}
 CHUNK = 256
 """Records read under one hold of the lock, so that requests get in between."""
 
@@ -61,9 +63,7 @@ class Table:
         self.version = 0
         self._columns: dict[str, np.ndarray[Any, Any]] = {
             "index": np.zeros(0, np.int64),
-            "uncertain": np.zeros(0, np.float32),
-            "agreement": np.zeros(0, np.float32),
-            "smallest": np.zeros(0, np.float32),
+            **{name: np.zeros(0, np.float32) for name in MEASURES},
             "method": np.zeros(0, np.uint8),
             "pixels": np.zeros(0, np.int64),
             "state": np.zeros(0, np.uint8),
@@ -77,7 +77,7 @@ class Table:
         return len(self.ids)
 
     def column(self, name: str) -> Shaped[np.ndarray, "item"]:
-        """One column over all rows: index, uncertain, agreement, smallest, method, pixels, state, stamp."""
+        """One column over all rows: those of MEASURES, index, method, pixels, state, stamp."""
         return self._columns[name][: len(self)]
 
     @property
@@ -89,6 +89,10 @@ class Table:
     def named(self) -> Bool[np.ndarray, "item label"]:
         """Whether an item's prompt was asked to show the class, (item, label)."""
         return self._named[: len(self)]
+
+    def method(self, row: int) -> str:
+        """The method that made a row's mask."""
+        return self.methods[int(self._columns["method"][row])] if self.methods else ""
 
     def pending(self) -> list[tuple[str, int]]:
         """(id, modification time in ns) of records that are new or changed since they were read, by id."""
@@ -209,9 +213,8 @@ class Table:
             self.methods.append(record.method)
         columns = self._columns
         columns["index"][row] = record.index
-        columns["uncertain"][row] = _number(record.uncertain_fraction)
-        columns["agreement"][row] = _number(record.agreement)
-        columns["smallest"][row] = _number(smallest_named_area(record))
+        for name, measured in _MEASURED.items():
+            columns[name][row] = _number(measured(record))
         columns["pixels"][row] = (record.width_px or 0) * (record.height_px or 0)
         columns["method"][row] = self.methods.index(record.method)
         self.prompts[row] = record.prompt
@@ -219,7 +222,7 @@ class Table:
         self._named[row] = [name in record.classes for name in self.names]
 
     def _blank(self, row: int) -> None:
-        for name in ("uncertain", "agreement", "smallest"):
+        for name in MEASURES:
             self._columns[name][row] = np.nan
         self._columns["index"][row] = row
         self._areas[row] = 0

@@ -79,14 +79,15 @@ def near_duplicates(
         RunError, ImageError: a file cannot be read.
     """
     check_threshold(threshold, by)
-    records = [run.record(each) for each in ids]
-    marks = {each.id: mark_of(run, each, by) for each in records}
+    records = {each: run.record(each) for each in ids}
+    marks = {item_id: mark_of(run, record, by) for item_id, record in records.items()}
     known = {item_id: mark for item_id, mark in marks.items() if mark is not None}
     if ids and not known:
         raise ConfigError(
             f"{run.files.address} kept no features to compare; take --by hash, or mint with --keep-features"
         )
-    order = [each.id for each in standing_first(records) if each.id in known]
+    agreements = {item_id: record.agreement or 0.0 for item_id, record in records.items()}
+    order = [each for each in standing_first(agreements) if each in known]
     return compare(order, known, threshold, by=by), [each for each in ids if each not in known]
 
 
@@ -114,9 +115,9 @@ def check_threshold(threshold: int | float, by: Likeness) -> None:
         raise ConfigError(f"a distance of {threshold:g}: expected 0 to {MOST[by]:g} {unit}")
 
 
-def standing_first(records: Sequence[ItemRecord]) -> list[ItemRecord]:
+def standing_first(agreements: Mapping[str, float]) -> list[str]:
     """The order in which items stand for those that are like them: by agreement, then by id."""
-    return sorted(records, key=lambda each: (-(each.agreement or 0.0), each.id))
+    return sorted(agreements, key=lambda each: (-agreements[each], each))
 
 
 def mark_of(run: Run, record: ItemRecord, by: Likeness) -> Mark | None:

@@ -76,8 +76,13 @@ class CurationLog:
     @property
     def masks(self) -> str | None:
         """The mask set that was imported last and not taken back; None where there is none."""
-        said = (each.masks for each in reversed(self._events) if each.event_id not in self._undone)
-        return next((masks for masks in said if masks is not None), None)
+        event = self.imported()
+        return None if event is None else event.masks
+
+    def imported(self) -> Event | None:
+        """The newest import of masks that is not undone."""
+        standing = (each for each in reversed(self._events) if each.event_id not in self._undone)
+        return next((each for each in standing if each.masks is not None), None)
 
     def state(self, item_id: str) -> State:
         """State of one item."""

@@ -30,7 +30,8 @@ async function post(path, body) {
 }
 
 export const decide = (item, state) => post("decisions", { item, state, by });
-export const undo = () => post("undo", { by });
+export const decideTogether = (items, state, why) => post("decisions/together", { items, state, by, why });
+export const undo = (imported = false) => post("undo", { by, imported });
 export const itemPath = (id, what = "") => `item/${encodeURIComponent(id)}${what}`;
 export const thumbnail = (id, maskSet, look, stamp) =>
   address(`thumbnail/${encodeURIComponent(id)}`, { mask_set: maskSet, look, v: stamp });

@@ -1,14 +1,11 @@
 // The form beside the grid. Every change is told at once; typing after a short rest.
 
 import { dot, el, number } from "./dom.js";
-import { DEFAULTS, keepFilters, store } from "./store.js";
+import { DEFAULTS, keepFilters, MEASURES, store } from "./store.js";
 
 const STATES = [["", "All"], ["undecided", "Open"], ["kept", "Kept"], ["rejected", "Rejected"]];
 const LOOKS = [["overlay", "Overlay"], ["image", "Image"], ["mask", "Mask"]];
-const SORTS = [
-  ["index", "Order of the run"], ["uncertain", "Uncertain share"], ["agreement", "Agreement"],
-  ["area", "Area of the class below"], ["smallest", "Smallest named class"], ["state", "Kept / rejected"], ["method", "Method"],
-];
+const SORTS = [["area", "Area of the class below"], ["state", "Kept / rejected"], ["method", "Method"]];
 
 let counts = new Map();
 
@@ -54,11 +51,17 @@ function segments(title, key, choices, set) {
 }
 
 function sorting(set) {
-  const select = el("select", { id: "sort", onchange: () => set("sort", select.value) },
-    ...SORTS.map(([value, label]) => option(value, label, store.filters.sort)));
+  const chosen = store.filters.sort;
+  const measures = Object.entries(MEASURES).map(([value, { title }]) => option(value, `Worst by ${title.toLowerCase()}`, chosen));
+  const words = el("span");
+  const tell = () => { words.textContent = select.value in MEASURES ? "best first" : "last first"; };
+  const select = el("select", { id: "sort", onchange: () => { tell(); set("sort", select.value); } },
+    option("index", "Order of the run", chosen), el("optgroup", { label: "Worst first" }, ...measures),
+    el("optgroup", { label: "Other" }, ...SORTS.map(([value, label]) => option(value, label, chosen))));
   const down = el("input", { type: "checkbox", id: "descending", checked: store.filters.descending, onchange: () => set("descending", down.checked) });
+  tell();
   return el("fieldset", {}, el("legend", {}, "Sort by"), el("label", {}, el("span", { class: "soft", hidden: true }, "Sort by"), select),
-    el("label", { class: "inline" }, down, "largest first"));
+    el("label", { class: "inline" }, down, words));
 }
 
 function classes(set) {

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { $, dot, el, notice, number, percent } from "./dom.js";
-import { colourOf, decide, listing, onDecision, store, undo } from "./store.js";
+import { colourOf, decide, listing, MEASURES, onDecision, store, undo } from "./store.js";
 
 const PAGE = 100;
 const PAGES_HELD = 40;
@@ -158,12 +158,13 @@ function drawNow() {
 function makeTile() {
   const image = el("img", { alt: "", decoding: "async", draggable: "false" });
   const mark = el("span", { class: "mark" });
+  const corrected = el("span", { class: "mark corrected" }, "corrected");
   const prompt = el("span", { class: "prompt" });
   const facts = el("span", { class: "facts" });
   const button = el("button", { type: "button", class: "tile", tabindex: "-1" },
-    el("span", { class: "frame" }, image), el("span", { class: "words" }, prompt, facts), mark);
+    el("span", { class: "frame" }, image), el("span", { class: "words" }, prompt, facts), mark, corrected);
   const cell = el("div", { class: "cell", role: "listitem" }, button);
-  const tile = { cell, button, image, mark, prompt, facts, item: undefined, position: 0 };
+  const tile = { cell, button, image, mark, corrected, prompt, facts, item: undefined, position: 0 };
   button.addEventListener("click", () => { if (tile.item) { select(tile.position, false); open(tile.item.id, tile.position); } });
   button.addEventListener("focus", () => select(tile.position, false));
   $("sheet").append(cell);
@@ -190,6 +191,7 @@ function fill(tile, item) {
   tile.button.dataset.item = item?.id ?? "";
   tile.mark.textContent = { kept: "kept", rejected: "rejected" }[item?.state] ?? "";
   tile.mark.hidden = !tile.mark.textContent;
+  tile.corrected.hidden = !item?.corrected;
   tile.prompt.textContent = item ? item.problem ?? item.prompt : "";
   tile.facts.replaceChildren();
   if (!item) return;
@@ -199,8 +201,15 @@ function fill(tile, item) {
   tile.button.title = item.prompt;
   tile.button.setAttribute("aria-label",
     `${item.id}, ${item.state}: ${item.prompt.slice(0, 120)}. Shows ${names.join(", ") || "no class"}; ${percent(item.uncertain)} uncertain`);
-  tile.facts.append(...names.slice(0, 8).map((name) => dot(colourOf(name))),
-    el("span", { class: "share", title: "uncertain pixels" }, `${percent(item.uncertain, 0)} uncertain`));
+  tile.facts.append(...names.slice(0, 8).map((name) => dot(colourOf(name))), el("span", { class: "share" }, measured(item)));
+}
+
+// The number that the grid is sorted by, so that one sees where the good ones begin.
+function measured(item) {
+  const by = store.filters.sort in MEASURES ? store.filters.sort : "uncertain";
+  const value = item[by];
+  if (by === "uncertain") return `${percent(value, 0)} uncertain`;
+  return `${MEASURES[by].title.toLowerCase()} ${value === null ? "–" : value.toFixed(3)}`;
 }
 
 export function select(position, focus = true) {

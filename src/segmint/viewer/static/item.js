@@ -2,11 +2,13 @@
 
 import * as api from "./api.js";
 import { $, dot, el, notice, percent } from "./dom.js";
+import { correctionCard } from "./corrections.js";
 import { count, loadAgreement, loadLabels, makeStack } from "./layers.js";
-import { colourOf, decide, onDecision, store, undo } from "./store.js";
+import { badges, colourOfObject, loadObjects, objectRows } from "./objects.js";
+import { colourOf, decide, MEASURES, onDecision, store, undo } from "./store.js";
 
 const DIFFERENT = [255, 0, 160];
-const view = { opacity: 0.55, hidden: new Set([0]), why: sessionStorage.getItem("segmint-why") === "yes" };
+const view = { opacity: 0.55, hidden: new Set([0]), why: sessionStorage.getItem("segmint-why") === "yes", parts: "classes" };
 let shown = null;
 let ticket = 0;
 
@@ -29,7 +31,7 @@ export async function showItem(id, compare) {
     const detail = await api.get(api.itemPath(id), { mask_set: maskSet });
     if (mine !== ticket) return;
     const other = compare !== null && compare !== maskSet && detail.mask_sets.includes(compare) ? compare : null;
-    shown = { id, detail, state: detail.state, maskSet, other, labels: null, agreement: null, otherLabels: null, panes: [] };
+    shown = { id, detail, state: detail.state, maskSet, other, labels: null, agreement: null, otherLabels: null, objects: null, panes: [] };
     page.replaceChildren(head(), detail.problem ? el("p", { class: "warning", role: "alert" }, `This item cannot be shown whole: ${detail.problem}.`) : null ?? "", body());
     showState();
     if (!detail.problem) await loadLayers(mine);
@@ -53,7 +55,8 @@ function head() {
 
 function body() {
   const panes = el("div", { class: "panes card", id: "panes" });
-  const side = el("div", { class: "side" }, decisionCard(), layerCard(), factsCard());
+  const correction = correctionCard(shown, addressOf);
+  const side = el("div", { class: "side" }, decisionCard(), ...(correction ? [correction] : []), layerCard(), factsCard());
   return el("div", {}, el("div", { class: "item-body" }, panes, side), whyCard());
 }
 
@@ -82,9 +85,13 @@ function layerCard() {
     paint();
   });
   const sets = shown.detail.mask_sets;
+  const parts = [["classes", "Classes"], ["objects", "Objects"]].map(([value, label]) => el("label", {},
+    el("input", { type: "radio", name: "parts", value, checked: view.parts === value, onchange: () => { view.parts = value; showParts(); } }), label));
   return el("div", { class: "card" },
     el("label", { class: "slider" }, "Opacity", opacity, written),
+    el("div", { class: "segments", role: "radiogroup", "aria-label": "Colours tell" }, ...parts),
     el("div", { class: "toggles", id: "toggles", role: "group", "aria-label": "Labels shown" }),
+    el("div", { id: "object-list", hidden: true }),
     sets.length > 1 ? compareField(sets) : null);
 }
 
@@ -95,18 +102,23 @@ function compareField(sets) {
       option.selected = shown.other === name;
       return option;
     }));
-  select.addEventListener("change", () => {
-    const id = encodeURIComponent(shown.id);
-    location.hash = select.value === "-" ? `#/item/${id}` : `#/item/${id}?compare=${encodeURIComponent(select.value.slice(1))}`;
-  });
+  select.addEventListener("change", () => { location.hash = addressOf(select.value === "-" ? null : select.value.slice(1)); });
   return el("label", { class: "inline" }, "Compare with", select);
+}
+
+function addressOf(compare) {
+  const id = encodeURIComponent(shown.id);
+  return compare === null ? `#/item/${id}` : `#/item/${id}?compare=${encodeURIComponent(compare)}`;
 }
 
 function factsCard() {
   const { record } = shown.detail;
   const facts = [
     ["Named", record.classes.join(", ")], ["Method", record.method], ["Uncertain", percent(record.uncertain_fraction)],
-    ["Agreement", percent(record.agreement)], ["Seed", String(record.seed)], ["Model", record.model], ["Licence", record.model_licence ?? "not recorded"],
+    ["Agreement", percent(record.agreement)], ...["presence", "consistency"].flatMap((name) => {
+      const value = shown.detail.summary[name];
+      return value === null ? [] : [[MEASURES[name].title, value.toFixed(3)]];
+    }), ...(record.absent.length ? [["Not found", record.absent.join(", ")]] : []), ["Seed", String(record.seed)], ["Model", record.model], ["Licence", record.model_licence ?? "not recorded"],
     ["Size", `${record.width_px} × ${record.height_px} px`],
   ];
   return el("div", { class: "card" }, el("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
@@ -124,6 +136,33 @@ async function loadLayers(mine) {
   shown.panes = panes;
   $("panes").replaceChildren(...panes.map((each) => each.node), el("p", { class: "readout", id: "readout" }, "Point at the image for the label under the cursor."));
   toggles();
+  await showParts();
+}
+
+// Classes by their colours, or single objects by theirs, with a list of them.
+async function showParts() {
+  const mine = ticket;
+  const objects = view.parts === "objects";
+  try {
+    if (objects && !shown.objects) shown.objects = await loadObjects(shown.id, shown.maskSet);
+  } catch (error) {
+    notice(error.message);
+    view.parts = "classes";
+    return;
+  }
+  if (mine !== ticket || !shown.labels) return;
+  $("toggles").hidden = objects;
+  $("object-list").hidden = !objects;
+  for (const node of document.querySelectorAll(".badge")) node.remove();
+  if (objects) {
+    $("object-list").replaceChildren(...objectRows(shown.objects, light));
+    shown.panes[0].node.querySelector(".stack").append(...badges(shown.objects));
+  }
+  paint();
+}
+
+function light(number) {
+  shown.objects.lit = number;
   paint();
 }
 
@@ -157,10 +196,18 @@ function paint() {
   const colours = Array.from({ length: 256 }, (_, label) => view.hidden.has(label) ? null : [...colourOf(nameOf(label)), view.opacity]);
   const a = shown.labels.values;
   const b = shown.otherLabels?.values;
-  for (const each of shown.panes) {
-    if (each.kind === "difference") each.draw(each.labels, (_, i) => (a[i] === b[i] ? [0, 0, 0, 0.25] : [...DIFFERENT, 0.85]));
+  const objects = view.parts === "objects" ? shown.objects : null;
+  for (const [place, each] of shown.panes.entries()) {
+    if (objects && place === 0) each.draw(objects.numbers, objectPaint(objects));
+    else if (each.kind === "difference") each.draw(each.labels, (_, i) => (a[i] === b[i] ? [0, 0, 0, 0.25] : [...DIFFERENT, 0.85]));
     else each.draw(each.labels, (label) => colours[label]);
   }
+}
+
+function objectPaint({ objects, lit }) {
+  const colours = [null, ...objects.map(({ number }) =>
+    [...colourOfObject(number), lit && lit !== number ? 0.2 * view.opacity : Math.min(1, view.opacity + 0.15)])];
+  return (number) => colours[number];
 }
 
 function differing() {

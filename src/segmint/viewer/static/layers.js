@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 
 const UNCERTAIN = 255;
 
-async function pixels(address) {
+async function pixels(address, wide = false) {
   const image = new Image();
   image.src = address;
   await image.decode();
@@ -13,13 +13,17 @@ async function pixels(address) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(image, 0, 0);
   const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  const values = new Uint8Array(canvas.width * canvas.height);
-  for (let i = 0; i < values.length; i += 1) values[i] = data[4 * i];
+  const values = new (wide ? Uint16Array : Uint8Array)(canvas.width * canvas.height);
+  for (let i = 0; i < values.length; i += 1) values[i] = wide ? data[4 * i] + 256 * data[4 * i + 1] : data[4 * i];
   return { values, width: canvas.width, height: canvas.height };
 }
 
 export async function loadLabels(id, maskSet) {
   return pixels(api.address(api.itemPath(id, "/labels"), { mask_set: maskSet }));
+}
+
+export async function loadNumbers(id, maskSet) {
+  return pixels(api.address(api.itemPath(id, "/numbers"), { mask_set: maskSet }), true);
 }
 
 export async function loadAgreement(id, maskSet) {

@@ -2,13 +2,16 @@
 
 import * as api from "./api.js";
 import { $, el, notice, number, typing } from "./dom.js";
+import { showCorrections } from "./corrections.js";
+import { duplicatesKeys, leaveDuplicates, setUpDuplicates, showDuplicates } from "./duplicates.js";
 import { buildFilters, showCounts } from "./filters.js";
 import { draw, fetchAt, positionOf, reload, select, setUpGrid } from "./grid.js";
 import { currentItem, itemKeys, setUpItem, showItem } from "./item.js";
 import { leaveStatistics, showStatistics } from "./statistics.js";
-import { store } from "./store.js";
+import { DEFAULTS, store } from "./store.js";
 
 const PULSE_MS = 2000;
+const PAGES = ["grid", "item", "duplicates", "statistics"];
 const openItem = (id) => { location.hash = `#/item/${encodeURIComponent(id)}`; };
 
 function route() {
@@ -19,17 +22,18 @@ function route() {
     try { id = decodeURIComponent(parts[1]); } catch { /* shown as it is */ }
     return { page: "item", id, compare: new URLSearchParams(search ?? "").get("compare") };
   }
-  return { page: parts[0] === "statistics" ? "statistics" : "grid" };
+  return { page: PAGES.includes(parts[0]) ? parts[0] : "grid" };
 }
 
 function turn() {
   const there = route();
-  for (const page of ["grid", "item", "statistics"]) $(`page-${page}`).hidden = page !== there.page;
+  for (const page of PAGES) $(`page-${page}`).hidden = page !== there.page;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.page === there.page) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   leaveStatistics();
+  leaveDuplicates();
   const run = store.run.name;
   if (there.page === "item") {
     document.title = `${there.id} · ${run} · segmint`;
@@ -39,6 +43,9 @@ function turn() {
   } else if (there.page === "statistics") {
     document.title = `Statistics · ${run} · segmint`;
     showStatistics();
+  } else if (there.page === "duplicates") {
+    document.title = `Duplicates · ${run} · segmint`;
+    showDuplicates();
   } else {
     document.title = `${run} · segmint`;
     draw();
@@ -57,6 +64,7 @@ async function step(by) {
 function keys(event) {
   if (typing(event)) return;
   if (event.key === "/") { event.preventDefault(); location.hash = "#/"; setTimeout(() => $("search").focus()); return; }
+  if (route().page === "duplicates") duplicatesKeys(event);
   if (route().page !== "item") return;
   const onSlider = event.target instanceof HTMLInputElement && event.target.type === "range";
   if (event.key === "ArrowLeft" && !onSlider) step(-1);
@@ -77,6 +85,7 @@ async function pulse() {
       store.decisions = status.decisions;
       if (grew || decided) await reload(true);
       if (before && before.methods.join() !== status.methods.join()) buildFilters($("filters"), () => reload());
+      if (JSON.stringify(before?.corrections) !== JSON.stringify(status.corrections)) await follow(before?.corrections, status);
       if (before && before.mask_sets.join() !== status.mask_sets.join()) showMaskSets(status.mask_sets);
     } catch (error) {
       $("live").textContent = "the viewer does not answer";
@@ -84,6 +93,31 @@ async function pulse() {
     }
   }
   setTimeout(pulse, PULSE_MS);
+}
+
+// Corrections that came stand for what was minted; those that were taken back no longer do.
+async function follow(before, status) {
+  const now = status.corrections?.masks ?? "";
+  if (now ? await covers(now, status.items) : store.maskSet === before?.masks) await turnTo(now);
+  showMaskSets(status.mask_sets);
+  showCorrections(status.corrections, (masks) => {
+    Object.assign(store.filters, DEFAULTS, { method: "corrected" });
+    location.hash = "#/";
+    turnTo(masks).then(() => { buildFilters($("filters"), () => reload()); showCounts(store.status); });
+  });
+}
+
+async function covers(maskSet, items) {
+  return (await api.get("status", { mask_set: maskSet })).items >= items;
+}
+
+async function turnTo(maskSet) {
+  store.maskSet = maskSet;
+  store.status = await api.get("status", { mask_set: maskSet });
+  showMaskSets(store.status.mask_sets);
+  showStatus(store.status);
+  await reload();
+  turn();
 }
 
 function showStatus(status) {
@@ -110,17 +144,12 @@ async function start() {
   store.decisions = store.status.decisions;
   $("run-name").textContent = store.run.name;
   showMaskSets(store.run.mask_sets);
-  $("mask-set").addEventListener("change", async () => {
-    store.maskSet = $("mask-set").value;
-    store.status = await api.get("status", { mask_set: store.maskSet });
-    showStatus(store.status);
-    await reload();
-    turn();
-  });
+  $("mask-set").addEventListener("change", () => turnTo($("mask-set").value));
   buildFilters($("filters"), () => reload());
   showStatus(store.status);
   setUpGrid((id, position) => { store.current = position; openItem(id); });
   setUpItem();
+  setUpDuplicates();
   $("page-item").addEventListener("click", (event) => {
     const by = event.target.closest?.("[data-step]")?.dataset.step;
     if (by) step(Number(by));
@@ -129,6 +158,7 @@ async function start() {
   addEventListener("hashchange", turn);
   await reload();
   turn();
+  await follow(null, store.status);
   setTimeout(pulse, PULSE_MS);
 }
 

@@ -8,6 +8,12 @@ export const DEFAULTS = {
   method: "", sort: "index", descending: false, look: "overlay",
 };
 
+// Numbers of which the worst can be looked at first; `high` says that more is worse.
+export const MEASURES = {
+  agreement: { title: "Agreement" }, presence: { title: "Presence" }, consistency: { title: "Consistency" },
+  uncertain: { title: "Uncertain share", high: true }, smallest: { title: "Smallest named class" },
+};
+
 export const store = {
   run: null,
   status: null,
@@ -28,7 +34,7 @@ export function keepFilters() {
 
 export function listing() {
   const { look, ...rest } = store.filters;
-  return { ...rest, mask_set: store.maskSet };
+  return { ...rest, descending: rest.descending !== Boolean(MEASURES[rest.sort]?.high), mask_set: store.maskSet };
 }
 
 export function colourOf(name) {
@@ -52,12 +58,23 @@ export async function decide(item, state) {
   }
 }
 
-export async function undo() {
+export async function decideTogether(items, state, why) {
   try {
-    const done = await api.undo();
+    const done = await api.decideTogether(items, state, why);
+    tell(done.states, done.decisions);
+    notice(`${items.length} images: ${state} (u takes it back)`);
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+export async function undo(imported = false) {
+  try {
+    const done = await api.undo(imported);
     const items = Object.entries(done.states);
     tell(done.states, done.decisions);
-    notice(items.length ? `undone: ${items.map(([item, state]) => `${item} is ${state} again`).join(", ")}` : "nothing left to undo");
+    const few = items.slice(0, 3).map(([item, state]) => `${item} is ${state} again`).join(", ");
+    notice(items.length ? `undone: ${few}${items.length > 3 ? ` and ${items.length - 3} more` : ""}` : "nothing left to undo");
   } catch (error) {
     notice(error.message);
   }
