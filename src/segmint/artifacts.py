@@ -144,6 +144,9 @@ class Generation:
     maps: Mapping[str, TokenMaps]
     affinity: Affinity | None = None
     denoising: DenoisingEvidence | None = None
+    guidance: Float32[np.ndarray, "grid_h grid_w"] | None = None
+    """How far the prompt moved the prediction: root mean square over channels, over its mean, a sum over the
+    guided steps; at the largest attention grid. None for photographs, and without guidance."""
     refining: Affinity | None = None
     """Of the layers by which GoCA carries its maps; rows need not sum to 1."""
     prompt_truncated: bool = False
@@ -176,6 +179,7 @@ class AttentionSummary:
     maps: Mapping[str, TokenMaps]
     affinity: Affinity | None = None
     denoising: DenoisingEvidence | None = None
+    guidance: Float32[np.ndarray, "grid_h grid_w"] | None = None
     refining: Affinity | None = None
 
     __repr__ = brief
@@ -226,8 +230,8 @@ class RefinedMask:
 
     labels: UInt8[np.ndarray, "image_h image_w"]
     agreement: Float32[np.ndarray, "image_h image_w"]
-    specks: int = 0
-    """Regions too small to be meant that were given to what surrounds them."""
+    specks: int | None = None
+    """Regions too small to be meant that were given to what surrounds them; None where nobody looked."""
 
     __repr__ = brief
 
@@ -242,6 +246,10 @@ class MaskStatistics:
     """Share of all pixels that are 255."""
     agreement: float
     """Mean over all pixels of the share of the winning vote, in [0, 1]."""
+    specks: int | None = None
+    """As the mask has them."""
+    separability: float | None = None
+    """As the trace has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +273,9 @@ class Trace:
     mask: RefinedMask
     presence: Presence | None = None
     """Where it was asked which classes there are."""
+    separability: float | None = None
+    """Where it was asked what stands out: share of that map's variance that lies between foreground and
+    background, in [0, 1]."""
     evidence: ClassEvidence | None = None
     clusters: Clusters | None = None
     voted: VotedMask | None = None

@@ -144,13 +144,17 @@ class DenoisingRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureRequest:
-    """Which attention to hand over with each image. The default is what PCC needs; `NOTHING` just draws."""
+    """Which attention to hand over with each image. The default is what PCC needs; `NOTHING` just draws.
+
+    `guidance`: also how far the prompt moves the prediction, where a drawing is guided.
+    """
 
     features: FeatureRequest | None = FeatureRequest()
     maps: tuple[MapRequest, ...] = (MapRequest(),)
     affinity: AffinityRequest | None = None
     denoising: DenoisingRequest | None = None
     agreements: tuple[AgreementRequest, ...] = ()
+    guidance: bool = False
 
     @property
     def map_names(self) -> tuple[str, ...]:
@@ -183,6 +187,7 @@ def joined(*requests: CaptureRequest) -> CaptureRequest:
         affinity=next((each.affinity for each in requests if each.affinity), None),
         denoising=next((each.denoising for each in requests if each.denoising), None),
         agreements=tuple(dict.fromkeys(one for each in requests for one in each.agreements)),
+        guidance=any(each.guidance for each in requests),
     )
 
 

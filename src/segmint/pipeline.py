@@ -164,7 +164,7 @@ def remake(
         presence=presence or trace.presence,
         touching=touching_things(mask.labels, summary),
     )
-    return trace, mask_statistics(mask)
+    return trace, replace(mask_statistics(mask), separability=trace.separability)
 
 
 def mask_statistics(mask: RefinedMask) -> MaskStatistics:
@@ -174,6 +174,7 @@ def mask_statistics(mask: RefinedMask) -> MaskStatistics:
         areas={int(label): float(shares[label]) for label in np.flatnonzero(shares[:IGNORE])},
         uncertain_fraction=float(shares[IGNORE]),
         agreement=float(mask.agreement.mean(dtype=np.float64)),
+        specks=mask.specks,
     )
 
 

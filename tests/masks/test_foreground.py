@@ -79,10 +79,10 @@ def test_change_by_texts_corrects_a_start_token_that_misses_half_of_a_thing() ->
     alone = foreground(start_token, None, features, GRID, RULES)
     both = foreground(start_token, change, features, GRID, RULES.model_copy(update={"change": 2.0}))
     inside = truth.ravel()
-    assert ((alone > 0.5) == half.ravel()).all()
-    assert ((both > 0.5) == inside).all()
-    assert both.min() >= 0
-    assert both.max() <= 1
+    assert ((alone.inside > 0.5) == half.ravel()).all()
+    assert ((both.inside > 0.5) == inside).all()
+    assert both.inside.min() >= 0
+    assert both.inside.max() <= 1
 
 
 @pytest.mark.parametrize(("stands_out", "side"), [("background", 6), ("change", 14)])
@@ -90,11 +90,29 @@ def test_the_foreground_is_of_what_the_rules_take_it_from(stands_out: str, side:
     token, change = (np.where(picture(each), 1.0, 0.0).ravel() for each in (6, 14))
     features = Features(values=np.stack([token, change], axis=1), count=2)
     rules = CompetitionSettings.model_validate({"stands_out": stands_out, "foreground_ridge": 0.0})
-    found = foreground(1 - token, change, features, GRID, rules)
+    found = foreground(1 - token, change, features, GRID, rules).inside
     assert ((found > 0.5).reshape(GRID) == picture(side)).all()
+
+
+def test_separability_tells_two_groups_from_one_that_is_cut() -> None:
+    rng, rules = np.random.default_rng(3), CompetitionSettings(foreground_ridge=0.0, balance=0.0)
+    noise = rng.normal(size=GRID[0] * GRID[1])
+    scattered = foreground(noise, None, Features(values=noise[:, None], count=1), GRID, rules)
+    token = np.where(picture(14).ravel(), 0.0, 1.0) + 0.05 * noise
+    parted = foreground(token, None, Features(values=token[:, None], count=1), GRID, rules)
+    assert scattered.separability == pytest.approx(2 / np.pi, abs=0.05)
+    assert parted.separability > 0.95
+
+
+def test_nothing_is_parted_where_all_is_alike() -> None:
+    flat = Features(values=np.ones((1024, 1)), count=1)
+    assert foreground(np.ones(1024), None, flat, GRID, CompetitionSettings()).separability == 0
 
 
 def test_change_alone_has_to_be_captured() -> None:
     rules = CompetitionSettings(stands_out="change")
-    with pytest.raises(ConfigError, match=r"no denoising evidence to take it from; set masks.denoising.use"):
+    with pytest.raises(
+        ConfigError,
+        match=r"neither guidance nor denoising evidence is known to take it from; set masks.denoising.use",
+    ):
         foreground(np.ones(1024), None, Features(values=np.ones((1024, 1)), count=1), GRID, rules)

@@ -119,6 +119,7 @@ def test_looking_at_few_classes_again_judges_as_looking_at_all_of_them(seed: int
     inside = rng.random(60)
     known = Contest(
         inside=inside,
+        separability=0.9,
         maps=maps,
         standard=maps,
         gains=gains if told else None,

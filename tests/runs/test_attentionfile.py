@@ -26,6 +26,8 @@ def same(a: AttentionSummary, b: AttentionSummary) -> bool:
             and np.array_equal(m.values, n.values)
             for m, n in zip(a.maps.values(), b.maps.values(), strict=True)
         )
+        and (a.guidance is None) == (b.guidance is None)
+        and (a.guidance is None or np.array_equal(a.guidance, b.guidance))
         and (a.affinity is None) == (b.affinity is None)
         and (a.affinity is None or np.array_equal(a.affinity.values, b.affinity.values))
         and (a.refining is None) == (b.refining is None)
@@ -48,6 +50,7 @@ def test_summaries_come_back_exactly(components, maps, word, near):
                 tokens=("<SoT>", word, "<EoT>"), phrases=(word,), phrase_tokens=((1,),), values=maps
             )
         },
+        guidance=maps[0] if near else None,
         affinity=Affinity(grid=(2, 2), values=np.full((4, 4), 1 / 3, np.float32)) if near else None,
         refining=Affinity(grid=(1, 2), values=np.full((2, 2), 0.2, np.float32)) if near else None,
     )
@@ -101,6 +104,7 @@ def whole() -> AttentionSummary:
         maps={"classes": maps},
         affinity=Affinity(grid=(2, 2), values=full(4, 4)),
         denoising=DenoisingEvidence(classes=("boat",), gains=full(1, 4, 4), change=full(4, 4)),
+        guidance=full(4, 4),
     )
 
 
@@ -136,6 +140,8 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, np.ndarray]]] = {
     "affinity of another grid": ({"affinity_grid": [3, 2]}, {}),
     "gains of more classes": ({}, {"denoising.gains": full(2, 4, 4)}),
     "change of another grid": ({}, {"denoising.change": full(4, 5)}),
+    "guidance of another grid": ({}, {"guidance": full(4, 5)}),
+    "NaN in what guidance changes": ({}, {"guidance": full(4, 4, value=np.nan)}),
     "a class that is a list": ({"denoised": [["boat"]]}, {}),
     "more layers than arrays": ({"layers": ["up", "down"]}, {}),
     "arrays of words": ({}, {"components.0": np.array(["a"])}),

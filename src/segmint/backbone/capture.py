@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from einops import rearrange
+from jaxtyping import Float32
 from torch import Tensor
 
 from segmint.artifacts import Affinity, Grid, HeadFeatures, TokenMaps
 from segmint.attention import Half
 from segmint.backbone.agreement import AgreementTap
 from segmint.backbone.family import AttentionLayer, Halves, Joint, JointLayer, Stream, largest_grid
+from segmint.backbone.guidance import GuidanceTap, on_grid
 from segmint.backbone.taps import AffinityTap, FeatureTap, MapTap, halves_of, held_bytes
 from segmint.errors import ConfigError, ModelError
 
@@ -36,6 +39,7 @@ class Capture:
     features: FeatureTap | None = None
     affinity: AffinityTap | None = None
     agreements: list[AgreementTap] = field(default_factory=list)
+    guidance: GuidanceTap | None = None
     calls: int = 0
     """calls begun so far."""
     started: float = field(default_factory=time.perf_counter)
@@ -76,6 +80,12 @@ class Capture:
         """Each item's self-attention to carry weighed maps along; None where they were not asked for."""
         return list(self.agreements[0].alike()) if self.agreements else [None for _ in range(self.items)]
 
+    def guided(self, grid: Grid) -> list[Float32[np.ndarray, "grid_h grid_w"] | None]:
+        """How far each item's prompt moved the prediction, at the grid; None where nobody listened."""
+        if self.guidance is None or self.guidance.total is None:
+            return [None for _ in range(self.items)]
+        return list(on_grid(self.guidance.total, grid))
+
     def heads(self) -> list[tuple[HeadFeatures, ...]]:
         """Each item's self-attention features; empty where none were asked for."""
         return self.features.heads() if self.features else [() for _ in range(self.items)]
@@ -111,6 +121,10 @@ def _install(network: Any, capture: Capture) -> Iterator[Any]:
         capture.calls += 1
 
     yield network.register_forward_pre_hook(count)
+    if capture.guidance:
+        yield network.register_forward_hook(
+            partial(_timed, capture, _read_guidance, capture, capture.guidance)
+        )
     joint = [tap for tap in capture.maps if isinstance(tap.layers[0], JointLayer)]
     for taps in _alike(joint):
         reads = _prompt_hooks if taps[0].request.text == "prompt" else _stream_hooks
@@ -288,6 +302,10 @@ def _read_features(capture: Capture, layer: AttentionLayer, tap: FeatureTap, out
     if capture.sees(tap.request.half):
         outputs, grid = _by_half(capture, layer, output)
         tap.read(layer, grid, outputs, capture.half)
+
+
+def _read_guidance(capture: Capture, tap: GuidanceTap, _: Any, __: Any, output: Any) -> None:
+    tap.read(output, capture.half)
 
 
 def _keep_queries(capture: Capture, layer: AttentionLayer, output: Tensor) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own idiom
 from jaxtyping import Float, Float32
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from segmint.artifacts import DenoisingEvidence, Grid, PromptSpec, TokenMaps
 from segmint.attention import DenoisingRequest
 from segmint.backbone.encoding import TextEncoder
 from segmint.backbone.family import Embedding, Family
+from segmint.backbone.guidance import on_grid
 from segmint.backbone.latents import draw_noise
 
 NOISE_OF_ITS_OWN = 0x5DEECE66D
@@ -81,8 +81,8 @@ class Denoiser:
                 changes.append(change)
         return DenoisingEvidence(
             classes=tuple(spec.classes[place] for place in asked),
-            gains=_on_grid(torch.stack(gains).mean(0), grid),
-            change=_on_grid(torch.stack(changes).mean(0)[None], grid)[0],
+            gains=on_grid(torch.stack(gains).mean(0), grid),
+            change=on_grid(torch.stack(changes).mean(0)[None], grid)[0],
         )
 
     def _predictions(
@@ -133,13 +133,3 @@ def _compared(
         gains.append((error - (prediction - target[0]).square().mean(0)) / error.mean().clamp_min(1e-12))
         change += (prediction - nothing).square().mean(0).sqrt()
     return torch.stack(gains), change / change.mean().clamp_min(1e-12)
-
-
-def _on_grid(values: Float32[Tensor, "map row col"], grid: Grid) -> Float32[np.ndarray, "map grid_h grid_w"]:
-    """Maps at the grid: means over its positions, or bilinear between those of a smaller one."""
-    found = values[None]
-    if values.shape[1] >= grid[0] and values.shape[2] >= grid[1]:
-        found = F.interpolate(found, grid, mode="area")
-    else:
-        found = F.interpolate(found, grid, mode="bilinear", align_corners=False)
-    return np.asarray(found[0].cpu().numpy(), np.float32)

@@ -30,6 +30,7 @@ from segmint.backbone.family import (
     noise_shape,
     select,
 )
+from segmint.backbone.guidance import GuidanceTap
 from segmint.backbone.latents import draw_noise, item_generators, to_pixels
 from segmint.backbone.schedulers import check_steps
 from segmint.backbone.settings import ObserveSettings, SamplingSettings
@@ -159,7 +160,8 @@ class DiffusersBackbone:
         callback: Callback | None,
     ) -> list[Outcome]:
         passes = [step for step in self._noise_levels(observation) for _ in range(observation.noise_draws)]
-        wanted = replace(capture, features=capture.features and replace(capture.features, calls=len(passes)))
+        features = capture.features and replace(capture.features, calls=len(passes))
+        wanted = replace(capture, features=features, guidance=False)
         # Any scale above 1 makes both halves; what is predicted is thrown away.
         guidance = max(2.0, self.info.default_guidance) if observation.guidance else 1.0
         halves = self.family.halves(self.pipe, guidance if observation.guidance else 0.0)
@@ -261,6 +263,8 @@ class DiffusersBackbone:
                 first=steps - 1,
             )
             capture.agreements.append(tap)
+        if request.guidance and len(halves.names) > 1:
+            capture.guidance = GuidanceTap(latent=latent, channels=self.network.config.in_channels)
         if request.features:
             layers = select(self.layers, "self", request.features)
             capture.features = FeatureTap(request=request.features, layers=layers, items=len(specs))
@@ -281,7 +285,7 @@ class DiffusersBackbone:
         maps, heads, affinities = reading.token_maps(), reading.heads(), reading.affinities()
         grid = largest_grid(self.layers, reading.latent)
         evidence = self._denoise(specs, images, maps, grid=grid, request=denoising, clean=clean)
-        refining = reading.refining()
+        refining, guided = reading.refining(), reading.guided(grid)
         spent = reading.seconds + time.perf_counter() - finished
         sampling = finished - reading.started - reading.seconds
         return [
@@ -294,6 +298,7 @@ class DiffusersBackbone:
                 maps=maps[item],
                 affinity=affinities[item],
                 denoising=evidence.get(item),
+                guidance=guided[item],
                 refining=refining[item],
                 prompt_truncated=self.reader.prompt_text(spec.prompt, ()).truncated,
                 seconds={"sampling": sampling / len(specs), "capture": spent / len(specs)},

@@ -220,6 +220,7 @@ def _only(generation: Generation, capture: CaptureRequest) -> Generation:
         maps={name: generation.maps[name] for name in capture.map_names},
         affinity=generation.affinity if capture.affinity else None,
         denoising=generation.denoising if capture.denoising else None,
+        guidance=generation.guidance if capture.guidance else None,
         refining=generation.refining if capture.agreements else None,
     )
 

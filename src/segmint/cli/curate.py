@@ -45,8 +45,9 @@ def curate(
 ) -> None:
     """Decide by rule which items a dataset made of the run holds; without rules, tell how things stand.
 
-    Rules compare uncertain, agreement, presence, consistency, smallest (area of the least named class),
-    area(CLASS), classes, prompt, index, seed, method, width, height; joined by and, or, not.
+    Rules compare uncertain, agreement, presence, consistency, separability (of what stands out), specks,
+    smallest (area of the least named class), area(CLASS), classes, prompt, index, seed, method, width,
+    height; joined by and, or, not.
 
     Items decided before stay as they are. Rejected items stay on the disk; training, exports and the lists
     of image sets leave them out.

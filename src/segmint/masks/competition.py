@@ -75,6 +75,7 @@ def segmint(
         method=settings.method,
         mask=carried(soft, image, label_ids, settings),
         presence=presence,
+        separability=found.separability,
         evidence=scaled_evidence(raw, (BACKGROUND, *(each.label_id for each in ordered))),
         unrefined=nearest(_best(soft, label_ids), size),
     )

@@ -26,6 +26,8 @@ class Contest:
 
     inside: Positions
     """How far each position is foreground."""
+    separability: float
+    """How well the foreground is parted from the rest, as `Foreground` has it."""
     maps: Scores
     """Attention to each class, regressed, as loud as it is."""
     standard: Scores
@@ -56,11 +58,12 @@ def contest(
     rules = settings.competition
     cells = rearrange(raw, "label row col -> (row col) label").astype(np.float64)
     known = attention.denoising if settings.denoising.use else None
-    change = None if known is None else known.change.ravel().astype(np.float64)
+    moved = known.change if attention.guidance is None and known is not None else attention.guidance
+    change = None if moved is None else moved.ravel().astype(np.float64)
     fine = features_of(attention.components, attention.grid, levels=rules.foreground_levels)
     wide = features_of(attention.components, attention.grid, levels=rules.class_levels)
-    inside = foreground(cells[:, 0], change, fine, attention.grid, rules)
-    weight = np.maximum(inside, 1e-9)  # where nothing stands out, every position counts alike
+    found = foreground(cells[:, 0], change, fine, attention.grid, rules)
+    weight = np.maximum(found.inside, 1e-9)  # where nothing stands out, every position counts alike
     weight = weight / weight.sum()
     places = {} if known is None else {name: place for place, name in enumerate(known.classes)}
     asked = np.array([each.name in places for each in classes])
@@ -74,7 +77,8 @@ def contest(
     maps, borne_out = smooth[:, : len(classes)], smooth[:, len(classes) :]
     mean, deviation = weight @ cells[:, 1:], _deviation(cells[:, 1:], weight)
     return Contest(
-        inside=inside,
+        inside=found.inside,
+        separability=found.separability,
         maps=maps,
         standard=(maps - mean) / np.where(deviation > 0, deviation, 1),
         gains=_for_all(borne_out, asked, weight) if asked.any() else None,

@@ -30,6 +30,7 @@ def summarise(generation: Generation, settings: MaskSettings) -> AttentionSummar
         maps=generation.maps,
         affinity=generation.affinity,
         denoising=generation.denoising,
+        guidance=generation.guidance,
         refining=generation.refining,
     )
 

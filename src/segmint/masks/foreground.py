@@ -4,6 +4,8 @@ The start token is attended to where nothing named is; texts of classes change t
 thing is. Both are regressed on the self-attention features, and their sum is parted by a threshold.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float64
 from scipy import ndimage
@@ -32,18 +34,30 @@ OUTSTANDING_GAIN = 0.1
 """… by so much a deviation: few positions that far out are no part of a larger thing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreground:
+    """What stands out of an image."""
+
+    inside: Positions
+    """How far each position is, in (0, 1); around the threshold a logistic curve of the distance."""
+    separability: float
+    """Share of the variance that lies between foreground and background, in [0, 1]: 0.64 where values are
+    scattered like a bell, near 1 where there are two groups. Source: Otsu 1979."""
+
+
 def foreground(
     start_token: Positions,
     change: Positions | None,
     features: Features,
     grid: Grid,
     rules: CompetitionSettings,
-) -> Positions:
-    """How far each position is foreground, in (0, 1); around the threshold a logistic curve of the distance.
+) -> Foreground:
+    """The foreground of an image, and how well it is parted from the rest.
 
     Args:
         start_token: attention to it, or to what stands for the background.
-        change: `DenoisingEvidence.change`, where it was captured.
+        change: by the prompt while drawing (`Generation.guidance`), or by texts of classes
+            (`DenoisingEvidence.change`), where either was captured.
         features: of the layers that know what stands out.
         grid: (height, width) of the positions.
         rules: `foreground_ridge`, `stands_out`, `change`, `balance`, `edge`.
@@ -58,7 +72,10 @@ def foreground(
     for (weight, _), values in zip(signs[1:], smooth.T[1:], strict=True):
         height = _standard(height + weight * _standard(values))
     threshold = balanced_threshold(height.reshape(grid), rules.balance) if rules.balance else otsu(height)
-    return np.asarray(expit((height - threshold) / rules.edge))
+    return Foreground(
+        inside=np.asarray(expit((height - threshold) / rules.edge)),
+        separability=round(_between(height, threshold), 4),
+    )
 
 
 def _signs(
@@ -70,8 +87,8 @@ def _signs(
         signs.append((rules.change, change))
     if not signs:
         raise ConfigError(
-            "masks.competition.stands_out is 'change', but there is no denoising evidence to take it from; "
-            "set masks.denoising.use, or take 'both'"
+            "masks.competition.stands_out is 'change', but neither guidance nor denoising evidence is known "
+            "to take it from; set masks.denoising.use, or take 'both'"
         )
     return signs
 
@@ -142,6 +159,15 @@ def _parting(values: Positions) -> tuple[float, float]:
     whole = float((counts * (centres - mass[-1] / len(values)) ** 2).sum())
     best = edges[1:-1][between >= between.max() * (1 - 1e-9)]
     return float(best.mean()), float(between.max()) / max(whole, 1e-12)
+
+
+def _between(values: Positions, threshold: float) -> float:
+    """Share of the variance that lies between the groups of a threshold; 0 where there is but one group."""
+    above = values > threshold
+    if above.all() or not above.any() or not values.var():
+        return 0.0
+    gap = values[above].mean() - values[~above].mean()
+    return float(above.mean() * (1 - above.mean()) * gap**2 / values.var())
 
 
 def _standard(values: Positions) -> Positions:

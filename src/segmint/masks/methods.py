@@ -116,7 +116,9 @@ def diffusion_captures(settings: "MaskSettings", reading: Reading) -> CaptureReq
 
 
 def competition_captures(settings: "MaskSettings", reading: Reading) -> CaptureRequest:
-    """Features, the class maps of the decoder's two finest grids, each by itself, and denoising evidence."""
+    """Features, the class maps of the decoder's two finest grids, each by itself, what guidance changes, and
+    denoising evidence.
+    """
     fine, half = (
         MapRequest(name=name, half=reading.half, parts=("decoder",), downscale=downscale)
         for name, downscale in (("classes@fine", 1), ("classes@half", 2))
@@ -130,7 +132,10 @@ def competition_captures(settings: "MaskSettings", reading: Reading) -> CaptureR
         at_once=rules.at_once,
     )
     return CaptureRequest(
-        features=reading.features, maps=(fine, half), denoising=asked if rules.use else None
+        features=reading.features,
+        maps=(fine, half),
+        denoising=asked if rules.use else None,
+        guidance=True,
     )
 
 

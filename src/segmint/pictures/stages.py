@@ -75,6 +75,7 @@ def draw_stages(known: Explanation) -> list[Stage]:
         *_features(known),
         *_clusters(known),
         *_class_maps(known),
+        *_guidance(known),
         *_gains(known),
         *_votes(known),
         *_masks(known),
@@ -152,6 +153,20 @@ def _gains(known: Explanation) -> list[Stage]:
             picture=paint.heat(told.gains[place]),
         )
         for place, name in enumerate(told.classes)
+    ]
+
+
+def _guidance(known: Explanation) -> list[Stage]:
+    if known.summary.guidance is None:
+        return []
+    return [
+        Stage(
+            key="guidance",
+            group="What stands out",
+            title="Guidance",
+            caption="How far the prompt moved what the model predicts, over all steps",
+            picture=paint.heat(known.summary.guidance),
+        )
     ]
 
 

@@ -31,6 +31,8 @@ def encode_summary(summary: AttentionSummary) -> bytes:
     if summary.denoising is not None:
         arrays["denoising.gains"] = _shrink(summary.denoising.gains)
         arrays["denoising.change"] = _shrink(summary.denoising.change)
+    if summary.guidance is not None:
+        arrays["guidance"] = _shrink(summary.guidance)
     if summary.refining is not None:
         arrays["refining"] = _shrink(summary.refining.values)
     return _write_npz(arrays)
@@ -94,6 +96,7 @@ def _read_summary(arrays: Mapping[str, NDArray[Any]]) -> AttentionSummary:
         )
         if "denoised" in said
         else None,
+        guidance=arrays["guidance"].astype(np.float32) if "guidance" in arrays else None,
         refining=_read_affinity(said, arrays, "refining"),
     )
 
@@ -117,6 +120,8 @@ def _check_summary(summary: AttentionSummary) -> None:
         raise ValueError("the affinity does not fit its grid")
     if denoised and denoised.gains.shape != (len(denoised.classes), *denoised.change.shape):
         raise ValueError("the denoising evidence does not fit its classes")
+    if summary.guidance is not None and summary.guidance.shape != summary.grid:
+        raise ValueError("what guidance changes does not fit the grid")
     arrays: list[NDArray[Any]] = [each.values for each in summary.components]
     arrays += [each.values for each in summary.maps.values()]
     arrays += [denoised.gains] if denoised else []
@@ -126,6 +131,7 @@ def _check_summary(summary: AttentionSummary) -> None:
         raise ValueError(f"the grid {summary.grid} is that of none of its arrays")
     arrays += [each.values for each in near]
     arrays += [denoised.change] if denoised else []
+    arrays += [summary.guidance] if summary.guidance is not None else []
     if not all(np.isfinite(values).all() for values in arrays):
         raise ValueError("an array holds NaN or infinity")
     if denoised and not all(isinstance(name, str) for name in denoised.classes):

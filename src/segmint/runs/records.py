@@ -101,6 +101,11 @@ class ItemRecord(BaseModel):
     where it adds to it; left out where the model was not asked."""
     touching: tuple[tuple[int, int], ...] = Field(default=(), exclude_if=lambda each: not each)
     """A pixel (row, column) in each thing that touches another of its class; left out where none does."""
+    separability: float | None = Field(default=None, exclude_if=lambda each: each is None)
+    """How well foreground and background are parted (`masks.foreground`), in [0, 1]; left out where the
+    method does not ask what stands out."""
+    specks: int | None = Field(default=None, exclude_if=lambda each: each is None)
+    """Regions too small to be meant that were given to what surrounds them; left out where nobody looked."""
     timings_s: dict[str, float] = Field(default_factory=dict)
     """Seconds by stage (`sampling`, `capture`, `masks`, `writing`), this item's share of its batch."""
     checksum: str = ""

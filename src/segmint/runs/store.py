@@ -67,6 +67,8 @@ def masked(
         "areas": {names[label_id]: area for label_id, area in statistics.areas.items()},
         "uncertain_fraction": statistics.uncertain_fraction,
         "agreement": statistics.agreement,
+        "separability": statistics.separability,
+        "specks": statistics.specks,
         "presence": dict(presence.scores) if presence else {},
         "absent": presence.absent if presence else (),
         "helped": dict(presence.helped) if presence else {},

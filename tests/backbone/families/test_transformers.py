@@ -35,7 +35,10 @@ FAMILIES = ("pixart", "sd3", "flux", "qwenimage", "zimage", "flux2-klein", "sana
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 WIDE = SamplingSettings(steps=2, height_px=96, width_px=128)
 ALL = CaptureRequest(
-    features=FeatureRequest(), maps=(MapRequest(), prompt_maps(Reading())), affinity=AffinityRequest()
+    features=FeatureRequest(),
+    maps=(MapRequest(), prompt_maps(Reading())),
+    affinity=AffinityRequest(),
+    guidance=True,
 )
 
 
@@ -88,6 +91,11 @@ def test_what_is_read_has_the_grids_shape(backbone: DiffusersBackbone, make_spec
         "prompt": grid_of(backbone),
     }
     assert all((maps.values >= 0).all() for maps in item.maps.values())
+    assert (item.guidance is not None) == (halves > 1)
+    if item.guidance is not None:
+        assert item.guidance.shape == grid_of(backbone)
+        assert item.guidance.mean() == pytest.approx(WIDE.steps, rel=1e-4)
+        assert item.guidance.std() > 0
 
 
 def test_the_conditional_half_is_the_prompts_own(

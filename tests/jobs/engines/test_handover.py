@@ -1,9 +1,18 @@
 """What the model saw goes to another machine and is the same there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from segmint.attention import AffinityRequest, AgreementRequest, CaptureRequest, FeatureRequest, MapRequest
+from segmint.attention import (
+    AffinityRequest,
+    AgreementRequest,
+    CaptureRequest,
+    DenoisingRequest,
+    FeatureRequest,
+    MapRequest,
+)
 from segmint.backbone.fake import FakeBackbone
 from segmint.backbone.settings import SamplingSettings
 from segmint.errors import GenerationError, ImageError
@@ -18,12 +27,14 @@ EVERYTHING = CaptureRequest(
     maps=(MapRequest(), MapRequest(name="half", downscale=2)),
     affinity=AffinityRequest(),
     agreements=(AgreementRequest(),),
+    denoising=DenoisingRequest(),
 )
 
 
 def test_a_generation_is_the_same_to_the_bit():
     sampling = SamplingSettings(height_px=32, width_px=32, steps=2)
     [generation] = FakeBackbone().generate([SPEC], sampling, EVERYTHING)
+    generation = replace(generation, guidance=np.linspace(0, 2, 16, dtype=np.float32).reshape(4, 4))
     back = decode_seen(encode_seen(Seen(spec=SPEC, outcome=generation, attempts=2)))
     found = back.outcome
     assert (back.spec, back.attempts, back.photo, found.spec) == (SPEC, 2, None, SPEC)
@@ -40,6 +51,10 @@ def test_a_generation_is_the_same_to_the_bit():
     assert found.affinity.grid == generation.affinity.grid
     assert np.array_equal(found.affinity.values, generation.affinity.values)
     assert np.array_equal(found.refining.values, generation.refining.values)
+    assert np.array_equal(found.guidance, generation.guidance)
+    assert found.denoising.classes == generation.denoising.classes
+    assert np.array_equal(found.denoising.gains, generation.denoising.gains)
+    assert np.array_equal(found.denoising.change, generation.denoising.change)
     assert (found.prompt_truncated, found.seconds) == (generation.prompt_truncated, generation.seconds)
 
 

@@ -63,6 +63,8 @@ def _put_generation(generation: Generation, arrays: Arrays) -> dict[str, Any]:
     arrays |= {f"maps.{place}": each.values for place, each in enumerate(generation.maps.values())}
     if generation.denoising is not None:
         arrays["gains"], arrays["change"] = generation.denoising.gains, generation.denoising.change
+    if generation.guidance is not None:
+        arrays["guidance"] = generation.guidance
     alike = {"affinity": generation.affinity, "refining": generation.refining}
     arrays |= {name: each.values for name, each in alike.items() if each is not None}
     return {
@@ -107,6 +109,7 @@ def _outcome(said: Mapping[str, Any], arrays: Arrays) -> Outcome | ImageError:
         else DenoisingEvidence(
             classes=tuple(kept["denoised"]), gains=arrays["gains"], change=arrays["change"]
         ),
+        guidance=arrays.get("guidance"),
         affinity=_affinity(kept, arrays, "affinity"),
         refining=_affinity(kept, arrays, "refining"),
         prompt_truncated=kept["prompt_truncated"],

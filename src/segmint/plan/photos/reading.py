@@ -148,7 +148,7 @@ def to_size(mask: RefinedMask, size: Grid) -> RefinedMask:
         return mask
     rows, cols = (_nearest(new, old) for new, old in zip(size, mask.labels.shape, strict=True))
     labels, agreement = mask.labels[rows][:, cols], mask.agreement[rows][:, cols]
-    return RefinedMask(labels=np.ascontiguousarray(labels), agreement=np.ascontiguousarray(agreement))
+    return replace(mask, labels=np.ascontiguousarray(labels), agreement=np.ascontiguousarray(agreement))
 
 
 def _nearest(new: int, old: int) -> np.ndarray:

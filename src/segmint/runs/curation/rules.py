@@ -7,8 +7,9 @@
                | "prompt" ( "contains" | "==" | "!=" ) text
                | ( "id" | "method" ) ( "contains" | "==" | "!=" ) text
                | "classes" "contains" class
-    number     = decimal [ "%" ] | "uncertain" | "agreement" | "presence" | "consistency" | "smallest"
-               | "classes" | "index" | "seed" | "attempts" | "width" | "height" | "area" "(" class ")"
+    number     = decimal [ "%" ] | "uncertain" | "agreement" | "presence" | "consistency" | "separability"
+               | "specks" | "smallest" | "classes" | "index" | "seed" | "attempts" | "width" | "height"
+               | "area" "(" class ")"
     class      = name | text
     text       = '"' … '"' | "'" … "'"        a backslash keeps the next character
 
@@ -57,6 +58,8 @@ _NUMBERS: dict[str, Number] = {
     "agreement": lambda record: record.agreement,
     "presence": lambda record: least_presence(record),  # noqa: PLW0108 - defined below
     "consistency": lambda record: consistency(record),  # noqa: PLW0108 - defined below
+    "separability": lambda record: record.separability,
+    "specks": lambda record: record.specks,
     "smallest": lambda record: smallest_named_area(record),  # noqa: PLW0108 - defined below
     "classes": lambda record: len(record.classes),
     "index": lambda record: record.index,
