@@ -74,6 +74,12 @@ class DiffusersBackbone:
                 f"model {self.info.id} takes no guidance (it was trained to do without); --guidance asks for "
                 f"{sampling.guidance:g}: leave it out"
             )
+        guidance = self.info.default_guidance if sampling.guidance is None else sampling.guidance
+        if sampling.negative_prompt and "unconditional" not in self.family.halves(self.pipe, guidance).names:
+            raise ConfigError(
+                f"model {self.info.id} sees no negative prompt at guidance {guidance:g}; leave "
+                "--negative-prompt out, or draw with more guidance where the model takes it"
+            )
         steps = sampling.steps or self.info.default_steps
         if (self.info.scheduler, steps) not in self.walked:
             check_steps(self.pipe.scheduler, steps)

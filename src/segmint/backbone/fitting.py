@@ -71,17 +71,29 @@ def _text_problems(pipe: Any) -> Iterator[str]:
         vectors = (first ^ other) - pads
         if vectors:
             yield f"part 'tokenizer' and part 'tokenizer_2' differ in the added word {min(vectors)!r}"
-    for words, encoder in (("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2")):
+    yield from _word_problems(pipe)
+
+
+def _word_problems(pipe: Any) -> Iterator[str]:
+    for number in ("", "_2", "_3"):
+        words, encoder = f"tokenizer{number}", f"text_encoder{number}"
         tokenizer, part = getattr(pipe, words, None), getattr(pipe, encoder, None)
-        if tokenizer is not None and part is not None and len(tokenizer) > part.config.vocab_size:
-            yield (
-                f"part {words!r} knows {len(tokenizer)} tokens, part {encoder!r} has embeddings for "
-                f"{part.config.vocab_size}"
-            )
+        if tokenizer is None or part is None:
+            continue
+        known = len(getattr(tokenizer, "tokenizer", tokenizer))  # a processor has one
+        embedded = part.config.get_text_config().vocab_size
+        if known > embedded:
+            yield f"part {words!r} knows {known} tokens, part {encoder!r} has embeddings for {embedded}"
 
 
 def transformer_problems(
-    pipe: Any, *, packed: int = 1, text: str = "text_encoder", layers: int = 1
+    pipe: Any,
+    *,
+    packed: int = 1,
+    text: str = "text_encoder",
+    layers: int = 1,
+    shifted: bool = False,
+    pooled: tuple[str, ...] = (),
 ) -> Iterator[str]:
     """What of a transformer does not fit the VAE and the text encoder beside it.
 
@@ -90,11 +102,22 @@ def transformer_problems(
         packed: latent positions that one of the transformer's own holds.
         text: the part that writes what the transformer reads, if it is there.
         layers: hidden states of it that lie side by side.
+        shifted: whether latents are moved by the VAE's own shift.
+        pooled: the parts whose one vector of the text it is given, side by side.
     """
     config = pipe.transformer.config
     latent = getattr(pipe.vae.config, "latent_channels", None) or pipe.vae.config.z_dim
     if config.in_channels != latent * packed:
         yield f"part 'transformer' takes {config.in_channels} channels, part 'vae' makes {latent * packed}"
+    if shifted and getattr(pipe.vae.config, "shift_factor", None) is None:
+        yield "part 'vae' tells no shift_factor, which this model's latents are moved by"
+    vectors = sum(_vector(getattr(pipe, part)) for part in pooled)
+    if pooled and vectors != config.pooled_projection_dim:
+        yield (
+            f"part 'transformer' is given {config.pooled_projection_dim} numbers of the whole text, "
+            f"{' and '.join(map(repr, pooled))} make {vectors}"
+        )
+    yield from _word_problems(pipe)
     encoder = getattr(pipe, text, None)
     if encoder is None:
         return
@@ -103,6 +126,12 @@ def transformer_problems(
     width = layers * getattr(own, "d_model", own.hidden_size)
     if wide != width:
         yield f"part 'transformer' reads text {wide} numbers wide, part {text!r} writes {width}"
+
+
+def _vector(encoder: Any) -> int:
+    """How many numbers a CLIP makes of the whole text."""
+    config = encoder.config
+    return int(config.projection_dim if "WithProjection" in type(encoder).__name__ else config.hidden_size)
 
 
 def flow_problems(scheduler: Any) -> Iterator[str]:

@@ -6,7 +6,8 @@ Weights are read from safetensors only, and no code that comes with a model is e
 import copy
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -253,10 +254,27 @@ def _pipeline(folder: Path, index: dict[str, Any], settings: ModelSettings, dtyp
     except ModelError as error:
         raise ModelError(f"model {settings.id}: {error}") from None
     except _LOADING_ERRORS as error:
+        fault = _at_fault(folder, index, parts_of(family, index))
         raise ModelError(
-            f"model {settings.id} cannot be loaded from {folder}: {_first_line(error)}"
+            f"model {settings.id} cannot be loaded from {folder}: {fault}{_first_line(error)}"
         ) from None
     return pipe
+
+
+def _at_fault(folder: Path, index: dict[str, Any], parts: Sequence[str]) -> str:
+    """Which part without weights cannot be read, for a message; the others' errors name theirs."""
+    for part in parts:
+        library, name = index[part]
+        if weighted(part) or library not in ("diffusers", "transformers"):
+            continue
+        try:
+            with quietly():
+                getattr(import_module(library), str(name)).from_pretrained(
+                    folder / part, local_files_only=True
+                )
+        except _LOADING_ERRORS:
+            return f"part {part!r} is not the {name} that the model lists; fetch it again. The library says: "
+    return ""
 
 
 def _revision(settings: ModelSettings, folder: Path) -> str | None:

@@ -54,8 +54,18 @@ def check_folder(folder: Path, name: str, *, weightless: bool = False) -> dict[s
             if not (weightless and part == family.network):
                 _check_weights(own, what)
         else:
-            read_json(own / f"{part.partition('_')[0]}_config.json", what)
+            told = read_json(own / f"{part.partition('_')[0]}_config.json", what)
+            _check_noise(index[part][1], str(told.get("_class_name", index[part][1])), what)
     return index
+
+
+def _check_noise(listed: object, told: str, what: str) -> None:
+    """A scheduler of flow matching reads another's settings without a word, and takes none of them."""
+    if ("FlowMatch" in str(listed)) != ("FlowMatch" in told):
+        raise ModelError(
+            f"{what} is a {listed} in model_index.json and a {told} in its own file; the two are not of one "
+            "model: fetch it again"
+        )
 
 
 def _check_weights(folder: Path, what: str) -> None:

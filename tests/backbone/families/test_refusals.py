@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from diffusers import DiffusionPipeline
+from golden_models import model
 from huggingface_hub.errors import GatedRepoError
 
 from segmint.artifacts import PromptSpec
@@ -54,21 +55,27 @@ def test_a_text_encoder_that_is_missing(name: str, family_folder: Find, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "part", "other"),
+    ("place", "other", "said"),
     [
-        ("zimage", "text_encoder", "lumina2"),
-        ("qwenimage", "vae", "flux2-klein"),
-        ("flux2-klein", "vae", "flux"),
-        ("sana", "scheduler", "pixart"),
+        ("zimage/text_encoder", "lumina2", "part 'text_encoder': "),
+        ("qwenimage/vae", "flux2-klein", "part 'vae': "),
+        ("flux2-klein/vae", "flux", "part 'vae': "),
+        ("flux/vae", "pixart", "part 'vae' tells no shift_factor, which this model's latents are moved by"),
+        ("flux/text_encoder", "sd2", r"is given 24 numbers of the whole text, 'text_encoder' make \d+"),
+        ("flux/tokenizer_2", "qwenimage/tokenizer", "part 'tokenizer_2' is not the T5Tokenizer"),
+        ("flux/scheduler", "pixart", "a FlowMatchEuler.* in model_index.json and a DPMSolver.* in its own"),
+        ("sana/scheduler", "flux", "a DPMSolver.* in model_index.json and a FlowMatchEuler.* in its own"),
     ],
 )
 def test_parts_of_another_model(
-    name: str, part: str, other: str, family_folder: Find, tmp_path: Path
+    place: str, other: str, said: str, family_folder: Find, tmp_path: Path
 ) -> None:
+    name, _, part = place.partition("/")
     folder = shutil.copytree(family_folder(name), tmp_path / name)
     shutil.rmtree(folder / part)
-    shutil.copytree(family_folder(other) / part, folder / part)
-    refused(ModelError, rf"model {folder}: .*|cannot be loaded from {folder}", lambda: opened(folder))
+    family, _, from_part = other.partition("/")
+    shutil.copytree(family_folder(family) / (from_part or part), folder / part)
+    refused(ModelError, rf"model {folder}.*{said}", lambda: opened(folder))
 
 
 def test_a_text_of_another_width(family_folder: Find) -> None:
@@ -96,6 +103,22 @@ def test_guidance_of_a_model_that_does_without(
     guided = SamplingSettings(guidance=3.0)
     said = r"takes no guidance \(it was trained to do without\); --guidance asks for 3: leave it out"
     refused(ConfigError, said, lambda: backbone.check([make_spec(0)], guided, NOTHING))
+
+
+def test_a_negative_prompt_that_nothing_would_see(
+    family_folder: Find, make_spec: Callable[..., PromptSpec]
+) -> None:
+    flux, sd3 = (model(family_folder(each)) for each in ("flux", "sd3"))
+    wanted = SamplingSettings(negative_prompt="blurry")
+    sd3.check([make_spec(0)], wanted, NOTHING)
+    said = r"sees no negative prompt at guidance 3\.5; leave --negative-prompt out"
+    refused(ConfigError, said, lambda: flux.check([make_spec(0)], wanted, NOTHING))
+    unguided = SamplingSettings(negative_prompt="blurry", guidance=1.0)
+    refused(
+        ConfigError,
+        "sees no negative prompt at guidance 1",
+        lambda: sd3.check([make_spec(0)], unguided, NOTHING),
+    )
 
 
 def test_a_gated_model_says_what_to_accept(monkeypatch: pytest.MonkeyPatch) -> None:

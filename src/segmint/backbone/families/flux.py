@@ -81,7 +81,9 @@ class FluxFamily:
     def check(self, pipe: Any) -> None:
         """As `Family.check`."""
         for problem in (
-            *transformer_problems(pipe, packed=PACK**2, text="text_encoder_2"),
+            *transformer_problems(
+                pipe, packed=PACK**2, text="text_encoder_2", shifted=True, pooled=("text_encoder",)
+            ),
             *flow_problems(pipe.scheduler),
         ):
             raise ModelError(problem)

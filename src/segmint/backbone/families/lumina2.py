@@ -63,7 +63,7 @@ class Lumina2Family:
 
     def check(self, pipe: Any) -> None:
         """As `Family.check`."""
-        for problem in (*transformer_problems(pipe), *flow_problems(pipe.scheduler)):
+        for problem in (*transformer_problems(pipe, shifted=True), *flow_problems(pipe.scheduler)):
             raise ModelError(problem)
 
     def layers(self, pipe: Any) -> tuple[SharedLayer, ...]:

@@ -66,7 +66,9 @@ class SD3Family:
 
     def check(self, pipe: Any) -> None:
         """As `Family.check`."""
-        for problem in (*transformer_problems(pipe, text="text_encoder_3"), *flow_problems(pipe.scheduler)):
+        clips = ("text_encoder", "text_encoder_2")
+        found = transformer_problems(pipe, text="text_encoder_3", shifted=True, pooled=clips)
+        for problem in (*found, *flow_problems(pipe.scheduler)):
             raise ModelError(problem)
 
     def layers(self, pipe: Any) -> tuple[DoubleLayer | PixArtLayer, ...]:

@@ -64,7 +64,7 @@ class ZImageFamily:
 
     def check(self, pipe: Any) -> None:
         """As `Family.check`."""
-        for problem in (*transformer_problems(pipe), *flow_problems(pipe.scheduler)):
+        for problem in (*transformer_problems(pipe, shifted=True), *flow_problems(pipe.scheduler)):
             raise ModelError(problem)
         if (
             pipe.transformer.config.siglip_feat_dim is not None
