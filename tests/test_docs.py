@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shlex
 import tomllib
 import types
 from pathlib import Path
@@ -82,6 +83,40 @@ def test_readmes_five_lines_run(tmp_path, monkeypatch) -> None:
     )
     exec(compile(code, "README.md", "exec"), {})
     assert len(segmint.open_run(tmp_path / "demo-run").done_ids()) == 12
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+def test_readmes_quick_start_runs(tmp_path, monkeypatch) -> None:
+    """As it stands there, with the stand-in model, a small network and few of everything."""
+    from segmint.backbone import loading
+    from segmint.backbone.fake import FakeBackbone
+    from segmint.cli.main import run
+    from segmint.viewer import serve
+
+    def said(command: str) -> None:
+        words = shlex.split(command.replace("--count 1000", "--count 6"), comments=True)[1:]
+        small = shlex.split(
+            "--arch toynet --crop 32 --iterations 1 --batch-size 2 --validate-every 1 --workers 0 -q"
+        )
+        with pytest.raises(SystemExit) as ended:
+            run([*words, *(small if words[0] == "train" else ())])
+        assert not ended.value.code, command
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loading, "load", lambda settings, device: FakeBackbone())
+    monkeypatch.setattr(serve, "serve", lambda *_, **__: None)
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```\n(pip install .*?)```", readme, re.DOTALL)
+    install, mint, *further = block.replace("\\\n", " ").splitlines()
+    assert {"viewer", "export", "train"} == set(re.findall(r"\w+", install.partition("[")[2]))
+    said(mint)
+    said("segmint export runs/warehouse --format coco --split val=1 --out photos")  # what somebody labelled
+    (tmp_path / "photos/annotations/instances_val.json").rename(tmp_path / "photos/labels.json")
+    for image in (tmp_path / "photos/images/val").iterdir():
+        image.rename(tmp_path / "photos" / image.name)
+    for command in further:
+        said(command)
+    assert (tmp_path / "models/warehouse/best.safetensors").is_file()
 
 
 def test_the_python_page_runs(tmp_path, monkeypatch) -> None:

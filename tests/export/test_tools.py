@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,8 +106,8 @@ def test_cvat_zip_is_colours_by_its_label_map(run, tmp_path):
             for label, colour in colours.items():
                 drawn[(pixels == colour).all(axis=2)] = ids[label]
             assert (drawn == labels_of(name)).all()
-            objects = Image.open(io.BytesIO(archive.read(f"SegmentationObject/{name}.png")))
-            assert objects.mode == "RGB"
+            objects = np.asarray(Image.open(io.BytesIO(archive.read(f"SegmentationObject/{name}.png"))))
+            assert (objects.any(axis=2) == (drawn > 0)).all(), "CVAT reads what is of an object"
 
 
 def test_cvat_refuses_a_name_that_its_label_map_cannot_hold(tmp_path):
@@ -161,3 +163,60 @@ def test_supervision_finds_the_objects_of_a_coco_export(run, tmp_path):
     )
     assert len(data) == COUNT
     assert sum(len(found) for _, _, found in data) >= COUNT
+
+
+def test_datumaro_reads_a_cvat_zip_as_cvat_does(run, tmp_path):
+    datumaro = pytest.importorskip("datumaro")
+    written(run, "cvat", tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out/annotations.zip") as archive:
+        archive.extractall(tmp_path / "task")
+    data = datumaro.Dataset.import_from(str(tmp_path / "task"), "voc_segmentation")
+    names = [each.name for each in data.categories()[datumaro.AnnotationType.label]]
+    ids = {name: label for label, name in enumerate(CLASSES, start=1)} | {"uncertain": 255}
+    assert len(data) == COUNT
+    for item in data:
+        drawn = np.zeros((64, 64), np.uint8)
+        for each in item.annotations:
+            drawn[np.asarray(each.image, bool)] = ids[names[each.label]]
+        assert (drawn == labels_of(item.id)).all()
+
+
+def test_label_studio_s_converter_reads_the_tasks(run, tmp_path):
+    converter = pytest.importorskip("label_studio_sdk.converter")
+    written(run, "label-studio", tmp_path / "out")
+    tasks = json.loads((tmp_path / "out/tasks.json").read_text())
+    accepted = [
+        {**task, "id": place, "annotations": [{"id": place, "result": task["predictions"][0]["result"]}]}
+        for place, task in enumerate(tasks)
+    ]
+    (tmp_path / "accepted.json").write_text(json.dumps(accepted))
+    (tmp_path / "masks").mkdir()
+    reader = converter.Converter(str(tmp_path / "out/config.xml"), project_dir=str(tmp_path))
+    reader.convert(str(tmp_path / "accepted.json"), str(tmp_path / "masks"), "BRUSH_TO_NUMPY", is_dir=False)
+    ids = {name: label for label, name in enumerate(CLASSES, start=1)} | {"uncertain": 255}
+    found = [np.zeros((64, 64), np.uint8) for _ in tasks]
+    for path in (tmp_path / "masks").iterdir():
+        place, name = re.fullmatch(r"task-(\d+)-annotation-.*-mask-(.*)-\d+", path.stem).groups()
+        found[int(place)][np.load(path) > 0] = ids[name]
+    for task, drawn in zip(tasks, found, strict=True):
+        assert (drawn == labels_of(task["data"]["item"])).all()
+
+
+def test_fiftyone_reads_its_folders(run, tmp_path):
+    importers = pytest.importorskip("fiftyone.utils.data.importers")
+    written(run, "fiftyone", tmp_path / "out")
+    with importers.ImageSegmentationDirectoryImporter(dataset_dir=str(tmp_path / "out/splits/train")) as data:
+        for path, _, found in data:
+            assert (found.get_mask() == labels_of(Path(path).stem)).all()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset's own
+def test_webdataset_decodes_grey_masks_to_ids(run, tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    written(run, "webdataset", tmp_path / "out")
+    shard = next((tmp_path / "out/shards").glob("train-*.tar"))
+    data = list(webdataset.WebDataset(str(shard), shardshuffle=False).decode("l8"))
+    assert len(data) == COUNT
+    for each in data:
+        [mask] = [value for name, value in each.items() if name.endswith("png")]
+        assert (mask == labels_of(each["__key__"])).all()

@@ -5,17 +5,17 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 from PIL import Image as PilImage
 
 from segmint.artifacts import Mask
 from segmint.errors import ExportError
 from segmint.export.formats import Format
 from segmint.export.source import Source
-from segmint.export.voc import object_mask
 from segmint.labels.labelmap import HEADER
+from segmint.masks.instances import Instances, Numbers
 from segmint.runs.codec import EPOCH
-from segmint.vocabulary import IGNORE, voc_colour
+from segmint.vocabulary import BACKGROUND, IGNORE, voc_colour
 
 UNCERTAIN = "uncertain"
 """CVAT knows labels only: the pixels that are 255 are one of these."""
@@ -31,7 +31,6 @@ def write_cvat(source: Source, out: Path) -> list[str]:
     """Write images and the zip; uncertain pixels are a label of their own."""
     (out / "images").mkdir(parents=True, exist_ok=True)
     palette = np.array(source.vocabulary.palette(), np.uint8).reshape(256, 3)
-    numbers_palette = np.array([voc_colour(each) for each in range(256)], np.uint8)
     with zipfile.ZipFile(out / "annotations.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         _put(archive, "labelmap.txt", _label_map(source).encode())
         for split in source.splits:
@@ -41,15 +40,27 @@ def write_cvat(source: Source, out: Path) -> list[str]:
                 ids.append(name)
                 (out / "images" / f"{name}.{item.suffix}").write_bytes(item.image)
                 _put(archive, f"SegmentationClass/{name}.png", _png(palette[item.labels]))
-                objects, _ = object_mask(source.instances(item), item.labels)
-                _put(archive, f"SegmentationObject/{name}.png", _png(numbers_palette[_rimless(objects)]))
+                objects = every_object(source.instances(item), item.labels)
+                _put(archive, f"SegmentationObject/{name}.png", _png(_in_colours(objects)))
             _put(archive, f"ImageSets/Segmentation/{split}.txt", "".join(f"{i}\n" for i in ids).encode())
     return []
 
 
-def _rimless(objects: Mask) -> Mask:
-    rimless: Mask = np.where(objects == IGNORE, 0, objects).astype(np.uint8)
-    return rimless
+def every_object(instances: Instances, labels: Mask) -> Numbers:
+    """Object numbers of all pixels but the background: CVAT reads no others.
+
+    What is no object, specks and uncertain pixels, is one of each label.
+    """
+    numbers, last = instances.numbers.copy(), len(instances.label_ids)
+    left = (numbers == 0) & (labels != BACKGROUND)
+    for number, label_id in enumerate(np.unique(labels[left]), start=last + 1):
+        numbers[left & (labels == label_id)] = number
+    return numbers
+
+
+def _in_colours(numbers: Numbers) -> UInt8[np.ndarray, "image_h image_w 3"]:
+    colours = [voc_colour(each) for each in range(int(numbers.max(initial=0)) + 1)]
+    return np.array(colours, np.uint8)[numbers]
 
 
 def _label_map(source: Source) -> str:
