@@ -58,7 +58,10 @@ Masks = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-TrainWorkers = Annotated[int, typer.Option("--workers", min=0, help="Processes that read and augment.")]
+TrainWorkers = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, help="Processes that read and augment; default: from the cores."),
+]
 WorldName = Annotated[
     Literal["toybox", "yard"],
     typer.Option("--world", help="Which world: the first, or the second, on which nothing is tuned."),

@@ -160,7 +160,7 @@ def selftrain(
     ],
     reading: Annotated[DataOptions, Flags(DataOptions, "subset", "others", "skip_broken")],
     device: opt.Device = "auto",
-    workers: opt.TrainWorkers = 2,
+    workers: opt.TrainWorkers = None,
     quiet: opt.Quiet = False,
 ) -> None:
     """Label the training images anew with the trained segmenter, and train the next one on that.

@@ -54,7 +54,7 @@ def train(
     naming: opt.NameOptions,
     changes: Annotated[Changes, Flags(TrainSettings, rest="Any other setting, see docs/training.md.")],
     device: opt.Device = "auto",
-    workers: opt.TrainWorkers = 2,
+    workers: opt.TrainWorkers = None,
     quiet: opt.Quiet = False,
 ) -> None:
     """Train a segmenter on minted images alone, and keep the checkpoint that is best on real ones.

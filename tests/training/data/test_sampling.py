@@ -11,6 +11,7 @@ from segmint.training.data.loading import (
     ShuffledOrder,
     StepSampler,
     augmentation_seed,
+    usual_workers,
 )
 
 
@@ -66,3 +67,10 @@ def test_seeds_of_neighbours_differ():
     assert len(seeds) == 150
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert np.log2(max(seeds)) > 60
+
+
+@pytest.mark.parametrize(("cores", "devices", "expected"), [(1, 1, 1), (4, 1, 3), (64, 1, 8), (16, 4, 3)])
+def test_loader_workers_take_what_the_training_leaves_of_the_cores(monkeypatch, cores, devices, expected):
+    monkeypatch.setattr("segmint.training.data.loading.cores", lambda: cores)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(devices))
+    assert usual_workers() == expected

@@ -66,15 +66,15 @@ def as_photo(image: Shaped[np.ndarray, "..."] | str | Path) -> Photo:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """An upright 8-bit RGB copy of a loaded image, by the rules of `read_photo`."""
-    upright = ImageOps.exif_transpose(image)
+    """A loaded image, upright and as 8-bit RGB, by the rules of `read_photo`: itself where it is that."""
+    upright = image if _is_upright(image) else ImageOps.exif_transpose(image)
     if upright.mode in _DEEP_MODES:
         return _from_deep_grey(upright)
     if upright.mode == "F":
         return _from_float_grey(upright)
     if upright.has_transparency_data:
         return _on_paper(upright)
-    return upright.convert("RGB")
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def _upright_rgb(picture: Image.Image, path: Path) -> Photo:
@@ -91,9 +91,12 @@ def _upright_rgb(picture: Image.Image, path: Path) -> Photo:
 
 
 def _is_plain(picture: Image.Image) -> bool:
-    upright = picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
     plain = picture.mode == "RGB" and not picture.has_transparency_data
-    return upright and plain and picture.format in ("JPEG", "PNG")
+    return plain and picture.format in ("JPEG", "PNG") and _is_upright(picture)
+
+
+def _is_upright(picture: Image.Image) -> bool:
+    return bool(picture.getexif().get(ExifTags.Base.Orientation, 1) == 1)
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:

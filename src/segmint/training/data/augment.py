@@ -11,6 +11,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
+from segmint.training.data.colours import distort
 from segmint.training.settings import AugmentSettings
 from segmint.vocabulary import IGNORE
 
@@ -18,7 +19,6 @@ FILL_RGB = (124, 116, 104)
 """Padding beyond the image: the mean colour that normalisation maps to 0."""
 
 _FLIP = v2.RandomHorizontalFlip(p=0.5)
-_DISTORT = v2.RandomPhotometricDistort(p=0.5)
 
 Image = UInt8[Tensor, "3 image_h image_w"]
 Labels = UInt8[Tensor, "image_h image_w"]
@@ -36,13 +36,13 @@ def augment(image: Image, labels: Labels, settings: AugmentSettings, *, seed: in
         seed: decides all of them.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's alone: devices would note each call for later
         pair = (tv_tensors.Image(image), tv_tensors.Mask(labels))
         pair = _scale_and_crop(*pair, settings)
         if settings.flip:
             pair = _FLIP(*pair)
         if settings.photometric:
-            pair = _DISTORT(*pair)
+            return distort(pair[0].as_subclass(Tensor)), pair[1].as_subclass(Tensor)
     return pair[0].as_subclass(Tensor), pair[1].as_subclass(Tensor)
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Int16, UInt8
 
 from segmint.errors import DatasetError, ImageError
 from segmint.labels.legend import Legend, plain_legend
-from segmint.labels.maskfile import read_mask
+from segmint.labels.maskfile import by_table, read_mask, used_values
 from segmint.plan.photos.reading import Photo, read_photo
 from segmint.vocabulary import BACKGROUND, IGNORE
 
@@ -184,11 +184,13 @@ def read_noted(sample: MatchedSample) -> tuple[Photo, UInt8[np.ndarray, "image_h
             f"{values.shape[1]}×{values.shape[0]}; they must be the same size, the image upright as its EXIF "
             f"says ({sample.image})"
         )
-    labels = sample.table[values]
-    if labels.min(initial=0) == UNKNOWN:
-        wrong = sorted({int(value) for value in values[labels == UNKNOWN]})
+    used = used_values(values)
+    wrong = [each for each in used if sample.table[each] == UNKNOWN]
+    if wrong:
         raise DatasetError(f"item {sample.item_id}: its mask has the values {wrong[:5]}, which are no class")
-    return photo, labels.astype(np.uint8)
+    if all(sample.table[each] == each for each in used):
+        return photo, values.copy()
+    return photo, by_table(values, sample.table.astype(np.uint8))
 
 
 def _values(sample: MatchedSample, height_px: int, width_px: int) -> UInt8[np.ndarray, "..."]:

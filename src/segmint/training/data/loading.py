@@ -4,6 +4,7 @@ Which sample is seen when is a function of seed and position, so that resuming n
 position counts the samples of a training from 0: iteration t of batch size B sees t·B … t·B + B − 1.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from segmint.devices import cores
 from segmint.training.data.augment import augment
 from segmint.training.data.datasets import MatchedSet, read_pair
 from segmint.training.settings import AugmentSettings
@@ -109,6 +111,14 @@ class StepSampler(Sampler[list[Place]]):
 
 PREFETCH_BATCHES = 4
 """Batches that each worker prepares ahead."""
+MOST_WORKERS = 8
+"""Unless told otherwise: as many give some 800 images a second at 512 px (`python -m lab.bench training`)."""
+
+
+def usual_workers() -> int:
+    """Processes beside each device, where nobody says how many: what training leaves of the cores."""
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # of this machine, by `accelerate launch`
+    return max(1, min(MOST_WORKERS, cores() // devices - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

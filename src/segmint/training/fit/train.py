@@ -14,6 +14,7 @@ from segmint.errors import ConfigError, DeviceError
 from segmint.listening import Listener, Silent
 from segmint.training.data.datasets import LabelledSet, Others
 from segmint.training.data.inspection import prepare
+from segmint.training.data.loading import usual_workers
 from segmint.training.fit import checkpoint
 from segmint.training.fit.checkpoint import BEST, LAST
 from segmint.training.fit.log import TrainingLog, board_missing
@@ -56,7 +57,7 @@ def train(
     resume: bool = False,
     skip_broken: bool = False,
     device: str = "auto",
-    workers: int = 2,
+    workers: int | None = None,
     listener: Listener | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
@@ -75,7 +76,7 @@ def train(
         resume: go on from the last checkpoint in `out`, or begin where there is none yet.
         skip_broken: leave files out that cannot be read.
         device: as `find_device` takes it; under `accelerate launch` each process takes its own.
-        workers: processes that read and augment; they do not change the result.
+        workers: processes that read and augment, which changes no result; None takes what the cores allow.
         listener: told how it goes; see `segmint.listening`.
         stopping: asked after each iteration; where it says so, a checkpoint is written and the work stops.
 
@@ -92,6 +93,7 @@ def train(
         KeyboardInterrupt: `stopping` said so; the same call with `resume` goes on.
     """
     settings, listener = settings or TrainSettings(), listener or Silent()
+    workers = usual_workers() if workers is None else workers
     check_folder(out, resume=resume)
     data = prepare(
         sets, val, subset=subset, others=others, skip_broken=skip_broken, workers=workers, listener=listener
