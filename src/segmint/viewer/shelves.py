@@ -34,6 +34,8 @@ STAGES_HELD = 4
 """Items whose stages stay in memory."""
 IDLE_S = 15.0
 """Reading items stops when nobody has looked at the page for this long."""
+PAIRED_WHILE_READING = 1000
+"""Items of which pairs are told before all are read; of more, each look would take seconds."""
 CHUNK = 64
 """Items read between two looks at the clock."""
 
@@ -158,9 +160,10 @@ class AlikeShelf:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._readers = {by: Reader(catalog.ids, partial(self._mark, by)) for by in MOST}
+        self._last: tuple[object, Alike] = (None, Alike(taken=[], left=[]))
 
     def page(self, by: Likeness, distance: int | float) -> AlikePage:
-        """The pairs as far as items are read; asking again finds more.
+        """The pairs as far as items are read, of many once all are; asking again finds more.
 
         Raises:
             ConfigError: the distance is beyond what may count as alike.
@@ -168,15 +171,17 @@ class AlikeShelf:
         check_threshold(distance, by)
         read = self._readers[by].found()
         known = {item_id: mark for item_id, mark in read.items() if mark is not None}
+        total = len(self.catalog.ids())
+        if len(read) < total > PAIRED_WHILE_READING:
+            known = {}
         agreements = self.catalog.agreements()
-        order = [each for each in standing_first(agreements) if each in known]
-        return AlikePage(
-            found=compare(order, known, distance, by=by),
-            distance=distance,
-            done=len(read),
-            total=len(self.catalog.ids()),
-            without=len(read) - len(known),
-        )
+        order = tuple(each for each in standing_first(agreements) if each in known)
+        asked, (answered, found) = (by, distance, order), self._last
+        if asked != answered:
+            found = compare(order, known, distance, by=by)
+            self._last = (asked, found)
+        without = sum(mark is None for mark in read.values())
+        return AlikePage(found=found, distance=distance, done=len(read), total=total, without=without)
 
     def _mark(self, by: Likeness, item_id: str) -> Mark | None:
         try:

@@ -31,6 +31,8 @@ COLOUR_SIDE = 4
 """Cells in each direction whose mean colours are compared beside the hash, which sees no colour."""
 COLOUR_APART = 24.0
 """Mean difference of those cells, of 255, above which two images are not alike."""
+NEAR_BITS = 21
+"""Only of images as near are colours compared: a third of the bits, where few strangers are."""
 FEATURE_SIDE = 8
 """Places in each direction whose features are compared with one another."""
 MOST: Mapping[Likeness, int | float] = {"hash": 31, "features": 1.0}
@@ -146,7 +148,9 @@ def compare(
         mark, count = marks[item_id], len(stands)
         apart = distance(values[:count] @ mark.values, by)
         if mark.colours is not None:
-            apart[np.abs(colours[:count] - mark.colours).mean(axis=(1, 2)) > COLOUR_APART] = HASH_BITS
+            near = np.flatnonzero(apart <= max(threshold, NEAR_BITS))
+            strange = np.abs(colours[near] - mark.colours).mean(axis=(1, 2)) > COLOUR_APART
+            apart[near[strange]] = HASH_BITS
         nearest = int(apart.argmin()) if count else 0
         if count:
             pair = Chosen(id=item_id, value=round(float(apart[nearest]), 4), like=stands[nearest])
