@@ -46,12 +46,14 @@ def write(
     from segmint.atomic import put_text
     from segmint.errors import PromptError
     from segmint.plan.classes import parse_classes
-    from segmint.plan.prompts.writing import Writer, write_prompts
+    from segmint.plan.prompts.writing import WAIT_S, Writer, write_prompts
     from segmint.plan.settings import PromptSettings
 
     if out.exists():
         raise PromptError(f"{out} is there already; choose another --out")
     writer = Writer(url=llm, model=llm_model, seed=seed, temperature=temperature)
+    if not quiet:
+        say(f"asking {llm}; it may take {WAIT_S:.0f} s to answer a request", err=True)
     lines = write_prompts(writer, parse_classes(classes), PromptSettings(), count)
     put_text(out, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in lines))
     if not quiet:

@@ -1,9 +1,10 @@
 """A stub stands for the server: it words prompts well, badly, or not at all."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -134,10 +135,39 @@ def test_nonsense_is_told_in_a_line(reply, said):
 def test_a_server_that_refuses_or_is_not_there():
     with server(good, code=401) as (url, _), pytest.raises(PromptError, match="refuses: 401"):
         written(url)
-    with pytest.raises(PromptError, match=r"gives no answer .* is the server running there"):
+    with pytest.raises(PromptError, match=r"gives no answer, .* is the server running there"):
         written(url)
     with pytest.raises(PromptError, match="no address of a server"):
         written("file:///etc/passwd")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [([], "timed out"), ([HEAD, *[b" "] * 20], "timed out"), ([b"SSH-2.0-OpenSSH\r\n"], "gives no answer")],
+)
+def test_a_server_that_is_silent_or_drips_or_speaks_otherwise_ends_in_a_line(monkeypatch, sent, said):
+    monkeypatch.setattr("segmint.plan.prompts.writing.WAIT_S", 0.3)
+    over = threading.Event()
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            for part in sent:
+                connection.sendall(part)
+                over.wait(0.05)
+            over.wait(5)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        with pytest.raises(PromptError, match=said) as told:
+            written(f"http://127.0.0.1:{listening.getsockname()[1]}/v1")
+        over.set()
+        thread.join()
+    assert "\n" not in str(told.value)
 
 
 def test_the_command_writes_a_file_that_generate_reads_or_none(tmp_path, capsys):

@@ -6,8 +6,10 @@ as if it were anybody's: a prompt has to name its classes and no other, once, on
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
 from itertools import islice
 from typing import Any
 from urllib import request
@@ -179,15 +181,31 @@ def _answer(writer: Writer, path: str, body: Mapping[str, Any] | None = None) ->
     asked = request.Request(f"{writer.url.rstrip('/')}/{path}", data=data, headers=headers)
     try:
         with request.urlopen(asked, timeout=WAIT_S) as answer:
-            said = answer.read(LARGEST_BYTES + 1)
+            said = _read_in_time(answer)
     except HTTPError as error:
         raise PromptError(f"{writer.url} refuses: {error.code} {error.reason}") from None
-    except (URLError, OSError, ValueError) as error:
+    except (URLError, HTTPException, OSError, ValueError) as error:
         why = getattr(error, "reason", None) or error
-        raise PromptError(f"{writer.url} gives no answer ({why}); is the server running there?") from None
+        raise PromptError(
+            f"{writer.url} gives no answer, {shown(str(why))}; is the server running there?"
+        ) from None
     try:
         if len(said) > LARGEST_BYTES:
             raise PromptError(f"{writer.url} answers with more than {LARGEST_BYTES} bytes")
         return parse_json(said.decode())
     except ValueError:
         raise PromptError(f"{writer.url} answers with no JSON, {shown(said[:60])}") from None
+
+
+def _read_in_time(answer: HTTPResponse) -> bytes:
+    """An answer, as far as the largest goes; a server that drips is no better than one that is silent.
+
+    Raises:
+        TimeoutError: it is not whole in time.
+    """
+    start, said = time.monotonic(), b""
+    while len(said) <= LARGEST_BYTES and (part := answer.read1(65_536)):
+        said += part
+        if time.monotonic() - start > WAIT_S:
+            raise TimeoutError("timed out")
+    return said
