@@ -193,11 +193,12 @@ def work(seconds: float, order: Order, folder: Path, told: Connection) -> None:
             for _ in range(reader.turn):
                 data = mutate(rng.choice(reader.seeds), reader.seeds, rng)
                 if time.monotonic() - heard > BEAT_S:
-                    told.send(reader.name)
+                    told.send((reader.name, reader.file))
                     heard = time.monotonic()
                 examine(reader, data, exam, order.keep / str(os.getpid()))
             exam.peak_bytes = _peak_bytes() - imported
             told.send(exam)
+    told.close()  # to end takes a while, with all that is imported
 
 
 def _peak_bytes() -> int:
@@ -226,30 +227,28 @@ def _watch(exam: Exam, seconds: float, order: Order, folder: Path) -> None:
     process = context.Process(target=work, args=(seconds, order, folder, theirs), daemon=True)
     process.start()
     theirs.close()
-    current, patience = "", 120.0  # the first word comes once everything is imported
+    current, file, patience = "", folder, 120.0  # the first word comes once everything is imported
     try:
         while ours.poll(patience):
             word = ours.recv()
             patience = HANG_S
-            if isinstance(word, str):
-                current = word
+            if isinstance(word, tuple):
+                current, file = word
             else:
                 _add(exam, word)
     except EOFError:
         process.join()
         if process.exitcode:
-            exam.fail(
-                current, f"the process ended with {process.exitcode}", _input(folder, current), order.keep
-            )
+            exam.fail(current, f"the process ended with {process.exitcode}", _input(file), order.keep)
         return
     process.kill()
     process.join()
-    exam.fail(current, f"no answer within {HANG_S:g} s", _input(folder, current), order.keep)
+    exam.fail(current, f"no answer within {HANG_S:g} s", _input(file), order.keep)
 
 
-def _input(folder: Path, name: str) -> bytes:
-    found = next((each.file for each in readers(folder) if each.name == name), None)
-    return found.read_bytes() if found is not None and found.is_file() else b""
+def _input(file: Path) -> bytes:
+    """What was read when it happened."""
+    return file.read_bytes() if file.is_file() else b""
 
 
 def _add(exam: Exam, part: Exam) -> None:

@@ -12,12 +12,14 @@ import torch
 from diffusers import (
     AutoencoderTiny,
     DDIMScheduler,
+    DDPMScheduler,
     EDMEulerScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     LCMScheduler,
     PNDMScheduler,
+    UnCLIPScheduler,
     VQModel,
 )
 from tiny_models import EVERYTHING, NOISE, build_unet, build_vae
@@ -69,6 +71,9 @@ def edit(path: Path, **changes: Any) -> None:
             lambda: VQModel(latent_channels=4, norm_num_groups=4, block_out_channels=(8,)),
             "'vae' is a VQModel",
         ),
+        ("vae", lambda: build_vae(scaling_factor=None), "scaling_factor None"),
+        ("vae", lambda: build_vae(scaling_factor=0), "scaling_factor 0"),
+        ("scheduler", UnCLIPScheduler, "models of another kind"),
         ("scheduler", FlowMatchEulerDiscreteScheduler, "flow matching"),
         ("scheduler", EDMEulerScheduler, "EDM"),
         (
@@ -118,6 +123,14 @@ def test_the_model_s_own_size(model: Path, sizes: tuple[Any, Any], expected: tup
     edit(model / "vae/config.json", sample_size=sizes[1])
     info = load(ModelSettings(id=str(model)), "cpu").info
     assert (info.height_px, info.width_px) == expected
+
+
+@pytest.mark.parametrize("size", [0, "32", [32], 10**9, [16, 10**9]])
+def test_a_size_that_no_image_has(model: Path, size: Any) -> None:
+    edit(model / "unet/config.json", sample_size=size)
+    with pytest.raises(ModelError, match=r"^model .*sample_size") as told:
+        load(ModelSettings(id=str(model)), "cpu")
+    assert "\n" not in str(told.value)
 
 
 def test_a_tiny_autoencoder_draws_and_looks(model: Path, make_spec: Make) -> None:
@@ -170,6 +183,30 @@ def test_steps_beyond_the_schedule_are_refused_before_drawing(
     with pytest.raises(ConfigError, match=rf"{steps} steps do not fit the scheduler \w+Scheduler"):
         backbone.check([make_spec()], SamplingSettings(steps=steps), NOTHING)
     backbone.check([make_spec()], SamplingSettings(steps=50), NOTHING)
+
+
+@pytest.mark.parametrize("scheduler", [DDIMScheduler, DDPMScheduler, PNDMScheduler])
+def test_steps_are_counted_on_what_the_pipeline_made_of_an_old_scheduler(
+    model: Path, make_spec: Make, scheduler: Any
+) -> None:
+    put(model, "scheduler", scheduler(**NOISE))  # without the offset that pipelines add, with a warning
+    backbone = load(ModelSettings(id=str(model)), "cpu")
+    with pytest.raises(ConfigError, match="1000 steps do not fit"):
+        backbone.check([make_spec()], SamplingSettings(steps=1000), NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("text_encoder", "num_hidden_layers", 10**6),
+        ("unet", "layers_per_block", [2, 10**6]),
+        ("vae", "layers_per_block", 1e9),
+    ],
+)
+def test_layers_beyond_number(model: Path, part: str, field: str, value: Any) -> None:
+    edit(model / part / "config.json", **{field: value})
+    with pytest.raises(ModelError, match=rf"part '{part}' has .* {field} in .*config.json"):
+        load(ModelSettings(id=str(model)), "cpu")
 
 
 def test_too_few_steps_for_a_scheduler_that_warms_up(model: Path, make_spec: Make) -> None:

@@ -82,6 +82,13 @@ def test_a_compiled_network_is_refused_in_words(model: Path, part: str) -> None:
     assert "torch.compile" in refused(model)
 
 
+@pytest.mark.parametrize("part", FILES)
+def test_whole_numbers_are_no_weights(model: Path, part: str) -> None:
+    path = change(model, part, lambda weights: {**weights, middle(weights): weights[middle(weights)].char()})
+    assert f"part '{part}': {path} has" in refused(model)
+    assert "in whole numbers (I8)" in refused(model)
+
+
 def test_what_older_text_encoders_carry_beside_is_let_pass(model: Path) -> None:
     beside = {
         "text_model.embeddings.position_ids": torch.arange(16)[None],

@@ -74,7 +74,7 @@ def build_text_config(tokenizer: CLIPTokenizer, width: int) -> CLIPTextConfig:
     )
 
 
-def build_vae() -> AutoencoderKL:
+def build_vae(**changes: object) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 3,
@@ -83,6 +83,7 @@ def build_vae() -> AutoencoderKL:
         norm_num_groups=4,
         layers_per_block=1,
         sample_size=16 * VAE_FACTOR,
+        **changes,
     )
 
 

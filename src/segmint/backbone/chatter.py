@@ -4,6 +4,7 @@ That a prompt is cut off is in the item's record and in the summary of a run; wh
 steps is in the error.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,12 +16,14 @@ LIBRARIES = (diffusers_logging, transformers_logging)
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Without the libraries' warnings."""
+    """Without the libraries' warnings, such as of old settings that they mend by themselves."""
     loudness = [(each, each.get_verbosity()) for each in LIBRARIES]
     for each, _ in loudness:
         each.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         for each, before in loudness:
             each.set_verbosity(before)

@@ -1,14 +1,19 @@
 """Whether a model's parts fit one another: channels, widths, words, noise."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from diffusers import AutoencoderKL, AutoencoderTiny
 
 from segmint.errors import ModelError
+from segmint.textfile import shown
 
 _TEXT_WIDTHS = ("caption_channels", "cap_feat_dim", "joint_attention_dim")
 """What transformers call the width of the text that they read."""
+_USUAL_SCHEDULER = "DDIMScheduler"
+"""What schedulers of Stable Diffusion can take the place of; those of consistency models do not say so."""
+_CONSISTENCY = ("LCMScheduler", "TCDScheduler")
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 
@@ -26,6 +31,9 @@ def _problems(pipe: Any) -> Iterator[str]:
     unet, vae = pipe.unet.config, pipe.vae
     if not isinstance(vae, AutoencoderKL | AutoencoderTiny):
         yield f"part 'vae' is a {type(vae).__name__}; expected an AutoencoderKL or AutoencoderTiny"
+    scale = vae.config.get("scaling_factor", 1.0)
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < math.inf:
+        yield f"part 'vae' has the scaling_factor {shown(scale)}; expected a number above 0"
     latent = vae.config.latent_channels
     if unet.in_channels != latent:
         yield (
@@ -149,6 +157,11 @@ def scheduler_problems(scheduler: Any) -> Iterator[str]:
             f"{name}, made for flow matching or EDM; expected one with a schedule of betas, such as "
             "DDIMScheduler"
         )
+    elif not any(
+        each.__name__ in _CONSISTENCY or _USUAL_SCHEDULER in vars(each).get("_compatibles", ())
+        for each in type(scheduler).__mro__
+    ):
+        yield f"{name}, made for models of another kind; expected one such as {_USUAL_SCHEDULER}"
     prediction = config.get("prediction_type", "epsilon")
     if prediction not in _PREDICTIONS:
         yield f"{name} that predicts {prediction}; expected one of {', '.join(_PREDICTIONS)}"

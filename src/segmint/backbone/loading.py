@@ -35,7 +35,7 @@ from segmint.backbone.loras import fuse_loras
 from segmint.backbone.parts import check_folder
 from segmint.backbone.placing import bring, stored_as
 from segmint.backbone.schedulers import build_scheduler
-from segmint.backbone.settings import ModelSettings
+from segmint.backbone.settings import LARGEST_PX, ModelSettings
 from segmint.backbone.weights import load_part
 from segmint.devices import find_device
 from segmint.errors import ConfigError, ModelError
@@ -87,7 +87,7 @@ def load(settings: ModelSettings | None = None, device: str = "auto") -> Diffuse
     if settings.dtype != "auto":
         dtype = _DTYPES[settings.dtype]
     pipe = _pipeline(folder, index, settings, dtype)
-    facts = family_of(pipe.config).describe(pipe)  # by the scheduler that it came with
+    facts = _facts(pipe, settings)  # by the scheduler that it came with
     fuse_loras(pipe, settings.loras)
     if settings.scheduler != "default":
         pipe.scheduler = build_scheduler(settings.scheduler, dict(pipe.scheduler.config))
@@ -157,7 +157,7 @@ def describe(
     """
     known = known_model(settings.id)
     family = family_of(pipe.config)
-    facts = facts or family.describe(pipe)
+    facts = facts or _facts(pipe, settings)
     if known is None:
         facts = told_by_name(facts, names_of(folder, settings.id, family.network))
     return ModelInfo(
@@ -180,6 +180,24 @@ def describe(
         trained_timesteps=(known.timesteps if known else ()) or facts.timesteps,
         notes=() if known else facts.notes,
     )
+
+
+def _facts(pipe: Any, settings: ModelSettings) -> Facts:
+    """What a pipeline says about itself, in sizes that can be.
+
+    Raises:
+        ModelError: its own image size is none; the message names the part, where that is known.
+    """
+    try:
+        facts = family_of(pipe.config).describe(pipe)
+    except ModelError as error:
+        raise ModelError(f"model {settings.id}: {error}") from None
+    if not all(type(side) is int and 0 < side <= LARGEST_PX for side in facts.size_px):
+        raise ModelError(
+            f"model {settings.id}: its sample_size asks for images of {shown(facts.size_px)} px; expected "
+            f"sides of up to {LARGEST_PX}"
+        )
+    return facts
 
 
 def _folder(settings: ModelSettings) -> Path:

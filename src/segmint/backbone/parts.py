@@ -10,7 +10,10 @@ from segmint.backbone.families import family_of
 from segmint.backbone.family import parts_of, weighted
 from segmint.errors import ModelError
 from segmint.limits import limits
-from segmint.textfile import read_plain
+from segmint.textfile import read_plain, shown
+
+MOST_LAYERS = 1000
+"""Of a network, or of one of its blocks; the deepest known has less than a hundred."""
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def check_folder(folder: Path, name: str, *, weightless: bool = False) -> dict[s
             if not (path.is_file() or path.is_dir()):
                 raise ModelError(f"{what} holds {path.name}, which is no plain file; fetch the model again")
         if weighted(part):
-            read_json(own / "config.json", what)
+            _check_depth(read_json(own / "config.json", what), own / "config.json", what)
             if not (weightless and part == family.network):
                 _check_weights(own, what)
         else:
@@ -66,6 +69,17 @@ def _check_noise(listed: object, told: str, what: str) -> None:
             f"{what} is a {listed} in model_index.json and a {told} in its own file; the two are not of one "
             "model: fetch it again"
         )
+
+
+def _check_depth(config: dict[str, Any], path: Path, what: str) -> None:
+    """Refuse networks of any number of layers: each is built before its weights are missed."""
+    for key, value in config.items():
+        many = value if isinstance(value, list) else [value]
+        if "layers" in key and any(isinstance(each, int | float) and each > MOST_LAYERS for each in many):
+            raise ModelError(
+                f"{what} has {shown(value)} {key} in {path}; expected {MOST_LAYERS} at most: fetch the model "
+                "again"
+            )
 
 
 def _check_weights(folder: Path, what: str) -> None:

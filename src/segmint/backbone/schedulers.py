@@ -1,5 +1,6 @@
 """Schedulers by short name, built from the model's own noise schedule."""
 
+import copy
 from typing import Any
 
 import diffusers
@@ -75,7 +76,7 @@ def check_steps(scheduler: Any, steps: int) -> None:
                 "choose --steps 2 or more"
             )
         return
-    own = type(scheduler).from_config(scheduler.config)
+    own = copy.deepcopy(scheduler)  # from its config it would not be the same: pipelines set fields of theirs
     try:
         with unwarned(), torch.random.fork_rng(devices=[]):  # drawing itself will say it
             own.set_timesteps(steps)

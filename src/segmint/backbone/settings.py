@@ -9,6 +9,9 @@ from pydantic import Field
 from segmint.attention import FeatureRequest, Half, Reading
 from segmint.settings import Flag, Settings
 
+LARGEST_PX = 8192
+"""Longest side of an image that is drawn."""
+
 
 class ModelSettings(Settings):
     """Which diffusion model draws, and how it is loaded."""
@@ -59,9 +62,9 @@ class SamplingSettings(Settings):
     """
     guidance: Annotated[float | None, Field(ge=0.0, le=100.0), Flag("--guidance")] = None
     """Classifier-free guidance scale, off at 1 or less; left out, the model's default (paper: 7.5)."""
-    height_px: Annotated[int | None, Field(ge=8, le=8192), Flag("--height")] = None
+    height_px: Annotated[int | None, Field(ge=8, le=LARGEST_PX), Flag("--height")] = None
     """Image height in pixels; left out, the model's own. Must be a multiple of what the model needs."""
-    width_px: Annotated[int | None, Field(ge=8, le=8192), Flag("--width")] = None
+    width_px: Annotated[int | None, Field(ge=8, le=LARGEST_PX), Flag("--width")] = None
     """Image width in pixels; left out, the model's own."""
     negative_prompt: Annotated[str, Flag("--negative-prompt")] = ""
     """What the images should not look like: text of the unconditional guidance half, for items that bring

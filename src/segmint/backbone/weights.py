@@ -24,6 +24,8 @@ _OF_WHOLE_CLIP = ("vision_model.", "visual_projection.", "text_projection.", "lo
 """Tensors beside the text encoder in a file of the whole CLIP model; it needs none of them."""
 _BUFFER = "position_ids"
 """Older files store this count from 0 on, which a text encoder makes itself."""
+_COUNTS = (_BUFFER, "num_batches_tracked")
+"""Tensors of whole numbers."""
 _NAMED = 3
 """Tensors that a message names."""
 
@@ -66,7 +68,10 @@ def load_part(
         **arguments,
     )
     paths = of_variant or sorted(each for each in own.glob("*.safetensors") if each.name.count(".") == 1)
-    _check(f"part {name!r}", paths or sorted(own.glob("*.safetensors")), told)
+    paths = paths or sorted(own.glob("*.safetensors"))
+    _check(f"part {name!r}", paths, told)
+    if getattr(part.config, "quantization_config", None) is None:
+        _check_numbers(f"part {name!r}", paths)
     return part
 
 
@@ -106,6 +111,19 @@ def _check(what: str, paths: list[Path], told: Mapping[str, Any]) -> None:
         )
     if told.get("error_msgs"):
         raise ModelError(f"{what}: {_said(paths)} does not fit: {str(told['error_msgs'][0]).splitlines()[0]}")
+
+
+def _check_numbers(what: str, paths: list[Path]) -> None:
+    """Refuse whole numbers in place of weights: what was quantised means nothing without its scales."""
+    for path in paths:
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 - no dictionary, and not iterable
+                kind = str(file.get_slice(key).get_dtype())
+                if "F" not in kind and key.rpartition(".")[2] not in _COUNTS:
+                    raise ModelError(
+                        f"{what}: {path} has {key} in whole numbers ({kind}), and its config.json says "
+                        "nothing of how it was quantised; give weights in floating point"
+                    )
 
 
 def _is_beside(key: str) -> bool:

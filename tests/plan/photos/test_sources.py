@@ -1,6 +1,7 @@
 """Images are found in a fixed order, keep their names, and never share one."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,12 @@ def test_an_address_that_cannot_be_is_refused(name):
 def test_paths_of_two_slashes_are_told_apart(tmp_path):
     (tmp_path / "list.txt").write_text("images/a.png\n//a.png\n")
     assert len({each.item_id for each in find_sources([tmp_path / "list.txt"])}) == 2
+
+
+def test_what_is_no_plain_file_in_a_folder_stays_to_be_named(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    (tmp_path / "folder.jpg").mkdir()
+    assert [each.item_id for each in find_sources([tmp_path])] == ["a", "gone", "pipe"]
+    assert [each.item_id for each in find_sources([f"{tmp_path}/*"])] == ["a", "gone", "pipe"]

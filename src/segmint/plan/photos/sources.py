@@ -47,8 +47,8 @@ def find_sources(inputs: Iterable[str | Path]) -> tuple[Source, ...]:
     A folder is searched to its depth, in sorted order, leaving out hidden entries. A `.txt` list names a path
     a line (blank lines and lines that start with # are skipped); a `.jsonl` list holds objects with `image`
     (or `file_name`, `path`), and if wished `classes` and `caption`. Paths in a list are relative to the list.
-    A listed file that does not exist stays among the sources: it is named when its turn comes, and nothing
-    else is lost.
+    A file that does not exist, or is a pipe or a device, stays among the sources: it is named when its turn
+    comes, and nothing else is lost.
 
     The item's name is the file's own, without its ending, with `_` for what is not A–Z a–z 0–9 _ or -. Where
     several files share one (in any case of letters), each of them takes `__FOLDER` behind it, the folder
@@ -92,7 +92,9 @@ def _is(path: Path, test: Callable[[Path], bool]) -> bool:
 
 
 def _from_folder(folder: Path) -> list[Source]:
-    files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+    files = sorted(
+        each for each in folder.rglob("*") if each.suffix.lower() in SUFFIXES and not each.is_dir()
+    )
     shown = [
         each for each in files if not any(part.startswith(".") for part in each.relative_to(folder).parts)
     ]
@@ -103,7 +105,7 @@ def _from_folder(folder: Path) -> list[Source]:
 
 def _from_glob(pattern: str) -> list[Source]:
     files = [Path(each) for each in sorted(glob.glob(pattern, recursive=True))]
-    images = [each for each in files if each.suffix.lower() in SUFFIXES and each.is_file()]
+    images = [each for each in files if each.suffix.lower() in SUFFIXES and not each.is_dir()]
     if not images:
         raise ImageError(f"{pattern}: no image matches this pattern")
     return [_source(each) for each in images]

@@ -94,11 +94,12 @@ class CurationLog:
             return False
         try:
             with open(self.path, "rb", opener=plainly) as file:
-                file.seek(0, os.SEEK_END)
-                if file.tell() < self._offset:
+                length = file.seek(0, os.SEEK_END)
+                if length < self._offset:
                     self._forget()
                 file.seek(self._offset)
-                lines = file.read(limits().list_bytes).splitlines(keepends=True)
+                more = min(limits().list_bytes, length - self._offset)  # a read takes all its memory at once
+                lines = file.read(more).splitlines(keepends=True)
         except FileNotFoundError:
             had = bool(self._events)
             self._forget()
