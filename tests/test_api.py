@@ -174,6 +174,7 @@ def test_a_run_is_a_row_of_pairs(run):
     assert [pair.id for pair in run] == ["000000", "000001", "000002"]
     pair = run[-1]
     assert pair.id == run["000002"].id == "000002"
+    assert [each.id for each in run[1:]] == ["000001", "000002"]
     assert pair.image.shape == (32, 32, 3)
     assert np.array_equal(pair.mask, run.mask(run.record("000002")))
     with pytest.raises(RunError, match="no whole item 'boat'"):

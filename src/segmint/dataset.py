@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from segmint.artifacts import Image, Mask
 from segmint.errors import RunError, StorageError
@@ -101,14 +101,22 @@ class Run(StoredRun):
     def __iter__(self) -> Iterator[Pair]:
         return (Pair(run=self, record=record) for record in self.records())
 
-    def __getitem__(self, which: int | str) -> Pair:
-        """The pair at a place, or of an id.
+    @overload
+    def __getitem__(self, which: int | str) -> Pair: ...
+
+    @overload
+    def __getitem__(self, which: slice) -> list[Pair]: ...
+
+    def __getitem__(self, which: int | str | slice) -> Pair | list[Pair]:
+        """The pair at a place, or of an id; the pairs of a slice.
 
         Raises:
             IndexError: there is no such place.
             RunError: there is no whole item of that id.
         """
         done = self.done_ids()
+        if isinstance(which, slice):
+            return [Pair(run=self, record=self.record(each)) for each in sorted(done)[which]]
         if isinstance(which, str) and which not in done:
             raise RunError(f"{self.files.address} has no whole item {which[:120]!r}")
         item_id = which if isinstance(which, str) else sorted(done)[which]

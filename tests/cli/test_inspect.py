@@ -24,6 +24,7 @@ def test_inspect_counts_what_is_read_and_names_what_is_not(capsys, tmp_path):
     assert code == 0, err
     said = json.loads(out)
     masks = np.stack([scene(number).labels for number in (0, 1, 2, 4)])
+    assert set(said) == {"items", "classes", "void_pixels", "sizes", "skipped"}
     assert said["items"] == 4
     assert said["void_pixels"] == (masks == 255).sum()
     assert said["sizes"] == [{"width": 64, "height": 64, "images": 4}]

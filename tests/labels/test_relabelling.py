@@ -44,7 +44,7 @@ def test_words_of_a_command_line():
         ({"rename": "cat=dog"}, VocabularyError, "named twice"),
         ({"rename": "cat=a", "drop": "cat"}, ConfigError, "twice"),
         ({"rename": "cat=a, dog=a"}, ConfigError, "one name"),
-        ({"drop": "cat, dog, car, sky"}, VocabularyError, "no class"),
+        ({"drop": "cat, dog, car, sky"}, ConfigError, "leaves no class"),
     ],
 )
 def test_what_cannot_be_is_refused(words, error, said):

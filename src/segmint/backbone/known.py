@@ -5,7 +5,7 @@ Any other diffusers model of a supported layout works too. Nothing here imports 
 
 import json
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -303,15 +303,24 @@ def known_model(model_id: str) -> KnownModel | None:
     return next((each for each in known_models() if each.id == model_id), None)
 
 
+ALIKE = 0.6
+"""Likeness from which an id may have been meant; difflib's own cutoff."""
+
+
 def near(model_id: str) -> str:
     """What may have been meant by an id that is none: a sentence for messages."""
-    by_name = {each.id.rpartition("/")[2]: each.id for each in KNOWN}
-    close = get_close_matches(model_id, [each.id for each in KNOWN], n=1) or [
-        by_name[name] for name in get_close_matches(model_id.rpartition("/")[2], by_name, n=1)
-    ]
-    if close == [model_id]:
+    likeness, close = max((_likeness(model_id, each.id), each.id) for each in KNOWN)
+    if close == model_id:
         return "see docs/models.md"
-    return f"did you mean {close[0]}?" if close else "see segmint models for those that are known"
+    if likeness < ALIKE:
+        return "see segmint models for those that are known"
+    return f"did you mean {close}?"
+
+
+def _likeness(one: str, other: str) -> float:
+    """Of two ids, or of their names without the owner, from 0 to 1."""
+    pairs = ((one, other), (one.rpartition("/")[2], other.rpartition("/")[2]))
+    return max(SequenceMatcher(None, *pair).ratio() for pair in pairs)
 
 
 def is_on_disk(model_id: str) -> bool:

@@ -63,7 +63,7 @@ def export(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but notes and errors.")] = False,
 ) -> None:
-    """Write the items that nobody rejected as PASCAL VOC, COCO, YOLO, Hugging Face datasets or WebDataset.
+    """Write the items that nobody rejected for another tool, as PASCAL VOC, COCO, YOLO, CVAT and others.
 
     What a format cannot hold is said at the end and in the export's README.md, which also names model,
     licence and recipe.

@@ -7,7 +7,7 @@ import typer
 
 from segmint.cli import options as opt
 from segmint.cli.datasets import HELP, open_dataset
-from segmint.cli.telling import cell, say_json, terminal
+from segmint.cli.telling import cell, say, say_json, terminal
 
 if TYPE_CHECKING:
     from segmint.training.data.datasets import LabelledSet
@@ -37,6 +37,8 @@ def inspect(
     found = open_dataset(dataset, classes=opt.split_list(dataset_classes), mask_set=masks)
     said = _read(found, sheet)
     if as_json:
+        for note in said.pop("notes"):
+            say(f"note: {note}", err=True)
         say_json(said)
     else:
         _tell(found, said)

@@ -60,7 +60,7 @@ def every_object(instances: Instances, labels: Mask) -> Numbers:
 
 def _in_colours(numbers: Numbers) -> UInt8[np.ndarray, "image_h image_w 3"]:
     colours = [voc_colour(each) for each in range(int(numbers.max(initial=0)) + 1)]
-    return np.array(colours, np.uint8)[numbers]
+    return np.asarray(np.array(colours, np.uint8)[numbers])
 
 
 def _label_map(source: Source) -> str:

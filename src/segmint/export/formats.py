@@ -5,6 +5,7 @@ A new one is a module of this room with a `Format` in it, and its row in FORMATS
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +76,9 @@ def find_format(name: str) -> Format:
         ConfigError: there is none.
     """
     if name not in FORMATS:
-        raise ConfigError(f"unknown format {name!r}; known are {', '.join(FORMATS)}")
+        near = get_close_matches(name, FORMATS, n=1)
+        meant = f", did you mean {near[0]}?" if near else ";"
+        raise ConfigError(f"unknown format {name!r}{meant} known are {', '.join(FORMATS)}")
     module, _, row = FORMATS[name].partition(".")
     found: Format = getattr(import_module(f"segmint.export.{module}"), row)
     return found

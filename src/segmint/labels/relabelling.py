@@ -52,8 +52,8 @@ def relabelling(
         drop: classes whose pixels become background.
 
     Raises:
-        VocabularyError: a class is unknown, or the classes afterwards are none, or share a name.
-        ConfigError: a class is named twice.
+        VocabularyError: a class is unknown, or the classes afterwards share a name.
+        ConfigError: a class is named twice, or none is left.
     """
     rename, merge = dict(rename or {}), dict(merge or {})
     groups = {**{new: [old] for old, new in rename.items()}, **merge}
@@ -71,6 +71,8 @@ def relabelling(
         if new is not None:
             words = tuple(phrase for entry in gone for phrase in entry.phrases)
             entries[ids[0]] = replace(gone[0], name=new, phrases=words)
+    if not entries:
+        raise ConfigError("--drop-classes leaves no class; keep one at least")
     return Relabelling(vocabulary=Vocabulary.of_entries(entries.values(), name=vocabulary.name), table=table)
 
 
