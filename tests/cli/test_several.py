@@ -63,8 +63,11 @@ def test_several_runs_are_reported_as_one(capsys, runs, tmp_path):
 def test_the_worst_of_several_runs_are_rejected_in_their_own(capsys, runs):
     records = {(run.name, record.id): record.agreement for run in runs for record in open_run(run).records()}
     worst = sorted(records, key=lambda each: (records[each], f"{each[0]}-{each[1]}"))[:2]
-    code, said, err = call(capsys, "curate", *runs, "--worst", "2", "--then", "reject")
-    assert (code, "takes 2 items: 2 new" in said) == (0, True), err
+    code, said, err = call(capsys, "curate", *runs, "--worst", "2", "--then", "reject", "--json")
+    assert (code, "takes 2 items: 2 new" in err) == (0, True), err
+    told = [json.loads(line) for line in said.splitlines()]
+    assert [each["run"] for each in told] == [str(run) for run in runs]
+    assert all(len(each["chosen"]) == 2 for each in told)
     rejected = {(run.name, item_id) for run in runs for item_id in read_states(run)}
     assert rejected == set(worst)
     code, _, _ = call(capsys, "curate", *runs, "--reject", "index >= 1")

@@ -87,7 +87,7 @@ def curate(
     for folder, each in zip(runs, opened, strict=True):
         if not dry_run:
             heal_image_sets(each)
-        _tell_states(folder, each, as_json=as_json, chosen=chosen)
+        _tell_states(folder, each, as_json=as_json, chosen=chosen, several=len(runs) > 1)
 
 
 def _choose(
@@ -183,7 +183,12 @@ def _undo(folder: Path, run: "Run", tell: Tell) -> None:
 
 
 def _tell_states(
-    folder: Path, run: "Run", *, as_json: bool, chosen: "Sequence[Chosen] | None" = None
+    folder: Path,
+    run: "Run",
+    *,
+    as_json: bool,
+    chosen: "Sequence[Chosen] | None" = None,
+    several: bool = False,
 ) -> None:
     from segmint.runs.curation.decisions import CurationLog
 
@@ -191,8 +196,9 @@ def _tell_states(
     done = sorted(run.done_ids())
     items = {state: [i for i in done if log.state(i) == state] for state in ("kept", "rejected", "undecided")}
     if as_json:
+        named = {"run": str(folder)} if several else {}
         picked = {} if chosen is None else {"chosen": [asdict(each) for each in chosen]}
-        say_json({**items, **picked})
+        say_json({**named, **items, **picked})
     else:
         say(f"{folder}: " + ", ".join(f"{len(ids)} {state}" for state, ids in items.items()))
     if log.damaged_lines:

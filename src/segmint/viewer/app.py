@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 
 from segmint._version import __version__
 from segmint.errors import ImageError, RunError, SegmintError
+from segmint.masks.instances import Instances
 from segmint.pictures import paint
 from segmint.runs import layout
 from segmint.runs.curation.alike import MOST, USUAL, likeness
@@ -196,17 +197,20 @@ def _add_pictures(app: FastAPI, catalog: Catalog, pictures: Pictures) -> None:
         catalog.row(mask_set, item_id)
         return _png(paint.png(pictures.mask(item_id, mask_set)))
 
+    def parted(item_id: str, mask_set: str) -> Instances:
+        catalog.row(mask_set, item_id)
+        touching = catalog.run.record(item_id, mask_set).touching
+        return objects_of(pictures.mask(item_id, mask_set), touching)
+
     @app.get("/api/item/{item_id}/objects")
     def objects(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> dict[str, Any]:
-        catalog.row(mask_set, item_id)
-        found = objects_of(pictures.mask(item_id, mask_set))
+        found = parted(item_id, mask_set)
         names = catalog.vocabulary.label_names
         return {"dropped": found.dropped, "least": LEAST_SHARE, "objects": listed(found, names)}
 
     @app.get("/api/item/{item_id}/numbers")
     def numbers(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Response:
-        catalog.row(mask_set, item_id)
-        return _png(paint.png(numbered(objects_of(pictures.mask(item_id, mask_set)))))
+        return _png(paint.png(numbered(parted(item_id, mask_set))))
 
     @app.get("/api/item/{item_id}/agreement")
     def agreement(item_id: str, mask_set: str = layout.DEFAULT_MASK_SET) -> Response:

@@ -1,21 +1,21 @@
 """The objects of a mask, for the browser: a list, and a picture of their numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from segmint.artifacts import Mask
-from segmint.masks.instances import MIN_AREA_SHARE, Instances, part
+from segmint.masks.instances import MIN_AREA_SHARE, Instances, Point, part
 from segmint.pictures.paint import Picture
 
 LEAST_SHARE = MIN_AREA_SHARE
 """Of the image, under which a region is a speck, as exports have it by default."""
 
 
-def objects_of(labels: Mask) -> Instances:
-    """The objects of a mask, without specks."""
-    return part(labels, min_area_px=LEAST_SHARE * labels.size)
+def objects_of(labels: Mask, touching: Collection[Point]) -> Instances:
+    """The objects of a mask, without specks, cut between the pixels that its record tells apart."""
+    return part(labels, points=touching, min_area_px=LEAST_SHARE * labels.size)
 
 
 def listed(found: Instances, names: Sequence[str]) -> list[dict[str, Any]]:

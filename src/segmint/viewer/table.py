@@ -17,7 +17,7 @@ from segmint.runs.files.local import LocalFiles
 from segmint.runs.records import ItemRecord, decode_record
 from segmint.vocabulary import Vocabulary
 
-MEASURES = ("uncertain", "agreement", "presence", "consistency", "smallest")
+MEASURES = ("uncertain", "agreement", "presence", "consistency", "separability", "specks", "smallest")
 """Numbers of the rules that have a column, and can be sorted by."""
 SORTS = ("index", *MEASURES, "area", "state", "method", "id")
 _MEASURED = {name: parse_number(name) for name in MEASURES}

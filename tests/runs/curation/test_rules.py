@@ -50,6 +50,7 @@ def test_rules_that_take_the_item(rule):
     ("rule", "says"),
     [
         ("", "expected a number or one of .* at character 1, found the end"),
+        ("agrement > 1", "found 'agrement'; did you mean agreement"),
         ("uncertain", "expected a comparison .* at character 10, found the end"),
         ("uncertain > ", "found the end"),
         ("uncertain > 0.4 0.5", "expected and, or, or the end of the rule at character 17"),

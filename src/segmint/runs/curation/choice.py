@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from segmint.runs.curation.rules import parse_number
 from segmint.runs.store import Run
 
-FALLING = ("uncertain", "attempts")
+FALLING = ("uncertain", "specks", "attempts")
 """Measures of which more is worse; of all others less is."""
 
 

@@ -226,7 +226,9 @@ class _Parser:
             self.expect(")")
             return lambda record: record.areas.get(name, 0.0)
         if word not in _NUMBERS:
-            raise self.error(f"a number or one of {', '.join(_KNOWN)}", token)
+            close = get_close_matches(word, _KNOWN, n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise self.error(f"a number or one of {', '.join(_KNOWN)}", token, meant)
         return _NUMBERS[word]
 
     def class_name(self) -> str:
@@ -269,11 +271,11 @@ class _Parser:
         if self.peek().kind != "end":
             raise self.error("and, or, or the end of the rule")
 
-    def error(self, expected: str, token: _Token | None = None) -> ConfigError:
+    def error(self, expected: str, token: _Token | None = None, meant: str = "") -> ConfigError:
         token = token or self.peek()
         found = "the end" if token.kind == "end" else repr(token.value)
         return ConfigError(
-            f"rule {self.text!r}: expected {expected} at character {token.at + 1}, found {found}"
+            f"rule {self.text!r}: expected {expected} at character {token.at + 1}, found {found}{meant}"
         )
 
 

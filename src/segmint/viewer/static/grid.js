@@ -209,7 +209,7 @@ function measured(item) {
   const by = store.filters.sort in MEASURES ? store.filters.sort : "uncertain";
   const value = item[by];
   if (by === "uncertain") return `${percent(value, 0)} uncertain`;
-  return `${MEASURES[by].title.toLowerCase()} ${value === null ? "–" : value.toFixed(3)}`;
+  return `${MEASURES[by].title.toLowerCase()} ${value === null ? "–" : Number.isInteger(value) ? value : value.toFixed(3)}`;
 }
 
 export function select(position, focus = true) {

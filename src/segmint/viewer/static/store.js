@@ -11,6 +11,7 @@ export const DEFAULTS = {
 // Numbers of which the worst can be looked at first; `high` says that more is worse.
 export const MEASURES = {
   agreement: { title: "Agreement" }, presence: { title: "Presence" }, consistency: { title: "Consistency" },
+  separability: { title: "Separability" }, specks: { title: "Specks", high: true },
   uncertain: { title: "Uncertain share", high: true }, smallest: { title: "Smallest named class" },
 };
 
