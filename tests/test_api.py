@@ -12,6 +12,8 @@ from segmint.artifacts import PromptSpec
 from segmint.backbone.fake import FakeBackbone
 from segmint.backbone.settings import ModelSettings
 from segmint.errors import GenerationError, RunError, VocabularyError
+from segmint.export.source import ObjectRule
+from segmint.masks.instances import part
 from segmint.runs.curation.decisions import decide
 from segmint.runs.verify import verify
 
@@ -181,6 +183,24 @@ def test_a_run_is_a_row_of_pairs(run):
         run["boat"]
     with pytest.raises(IndexError):
         run[3]
+
+
+def test_touching_things_are_told_apart_in_record_and_export(model, tmp_path, monkeypatch):
+    points = ((3, 4), (3, 20))
+    monkeypatch.setattr("segmint.pipeline.touching_things", lambda labels, summary: points)
+    run = segmint.generate(model, classes="boat", count=1, out=tmp_path / "run", progress=False)
+    assert run[0].record.touching == points
+    assert '"touching"' in (tmp_path / "run/items/000000.json").read_text()
+    cut = []
+
+    def spied(labels, **how):
+        cut.append(how["points"])
+        return part(labels, **how)
+
+    monkeypatch.setattr("segmint.export.source.part", spied)
+    run.export("coco", tmp_path / "coco", splits={"train": 1})
+    run.export("coco", tmp_path / "whole", splits={"train": 1}, objects=ObjectRule(cut=False))
+    assert cut == [points, ()]
 
 
 def test_reprs_are_short_and_pictures_are_pictures(model, run):

@@ -21,6 +21,7 @@ from segmint.export import source as sources
 from segmint.export.formats import FORMATS
 from segmint.export.source import ObjectRule, open_source, parse_min_area
 from segmint.export.spread import ITEMS_A_WORKER, usual_workers
+from segmint.export.voc import NO_BOXES
 from segmint.export.write import MARKER, export
 from segmint.labels.relabelling import parse_relabelling
 from segmint.runs import codec, layout
@@ -51,7 +52,7 @@ def test_voc_loads_in_torchvision(run, tmp_path):
 
     report = written(run, "voc", tmp_path / "out")
     assert report.written == {"train": 10, "val": 5}
-    assert report.notes == ()
+    assert report.notes == (NO_BOXES,)
     for split, count in report.written.items():
         data = VOCSegmentation(tmp_path / "out", year="2012", image_set=split)
         assert len(data) == count
@@ -261,8 +262,8 @@ def test_unreadable_items_are_left_out_and_named(tmp_path):
     (folder / layout.mask("000002")).write_bytes(scene(2, (32, 32)).mask)
     report = export(open_source(open_run(folder), splits={"train": 1}), "voc", tmp_path / "out")
     assert report.written == {"train": 2}
-    assert report.notes[0] == "2 items could not be read and are left out: 000001, 000002"
-    assert [note.partition(":")[0] for note in report.notes[1:]] == ["000001", "000002"]
+    assert report.notes[1] == "2 items could not be read and are left out: 000001, 000002"
+    assert [note.partition(":")[0] for note in report.notes[2:]] == ["000001", "000002"]
     assert (
         tmp_path / "out/VOCdevkit/VOC2012/ImageSets/Segmentation/train.txt"
     ).read_text() == "000000\n000003\n"

@@ -153,16 +153,33 @@ def test_fiftyone_folders_hold_grey_masks_and_their_targets(run, tmp_path):
     assert json.loads((tmp_path / "out/mask_targets.json").read_text())["4"] == CLASSES[3]
 
 
-def test_supervision_finds_the_objects_of_a_coco_export(run, tmp_path):
-    supervision = pytest.importorskip("supervision")
-    written(run, "coco", tmp_path / "out")
-    data = supervision.DetectionDataset.from_coco(
-        str(tmp_path / "out/images/train"),
-        str(tmp_path / "out/annotations/instances_train.json"),
-        force_masks=True,
-    )
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # supervision's own
+@pytest.mark.parametrize("name", ["coco", "coco-rle", "yolo", "voc"])
+def test_supervision_finds_the_objects_or_is_said_to_find_none(run, tmp_path, name):
+    data_of = pytest.importorskip("supervision").DetectionDataset
+    out = tmp_path / "out"
+    notes = written(run, name, out, objects=ObjectRule(min_area=0)).notes
+    if name == "voc":
+        home = out / "VOCdevkit/VOC2012"
+        data = data_of.from_pascal_voc(str(home / "JPEGImages"), str(home / "Annotations"), force_masks=True)
+        assert not sum(len(found) for _, _, found in data)
+        assert any("finds no object" in note for note in notes)
+        return
+    if name == "yolo":
+        places = (out / "images/train", out / "labels/train", out / "data.yaml")
+        data = data_of.from_yolo(*map(str, places), force_masks=True)
+    else:
+        places = (out / "images/train", out / "annotations/instances_train.json")
+        data = data_of.from_coco(*map(str, places), force_masks=True)
+    rim = 0
+    for path, _, found in data:
+        drawn = np.zeros((64, 64), np.uint8)
+        for mask, number in zip(found.mask, found.class_id, strict=True):
+            drawn[mask] = CLASSES.index(data.classes[number]) + 1
+        labels = labels_of(Path(path).stem)
+        rim += int((drawn != np.where(labels == 255, 0, labels)).sum())
     assert len(data) == COUNT
-    assert sum(len(found) for _, _, found in data) >= COUNT
+    assert rim == 0 if name == "coco-rle" else rim < 0.03 * COUNT * 64**2  # it fills polygons with their rim
 
 
 def test_datumaro_reads_a_cvat_zip_as_cvat_does(run, tmp_path):
@@ -220,3 +237,10 @@ def test_webdataset_decodes_grey_masks_to_ids(run, tmp_path):
     for each in data:
         [mask] = [value for name, value in each.items() if name.endswith("png")]
         assert (mask == labels_of(each["__key__"])).all()
+
+
+def test_mmengine_reads_the_config(run, tmp_path):
+    config = pytest.importorskip("mmengine.config").Config
+    written(run, "mmsegmentation", tmp_path / "out")
+    said = config.fromfile(str(tmp_path / "out/config.py"))
+    assert said.train_dataset.metainfo.classes == ("background", *CLASSES)

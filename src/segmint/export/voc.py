@@ -21,6 +21,10 @@ LAYOUT = """
 the ids. Load it with
 `torchvision.datasets.VOCSegmentation(FOLDER, year="2012", image_set="train")`.
 """
+NO_BOXES = (
+    "there are no Annotations/*.xml: what reads boxes from them, as supervision's from_pascal_voc, finds no "
+    "object; take coco or yolo for that"
+)
 LAST_OBJECT = IGNORE - 1
 FOLDERS = ("JPEGImages", "SegmentationClass", "SegmentationObject", "ImageSets/Segmentation")
 
@@ -45,7 +49,7 @@ def write_voc(source: Source, out: Path) -> list[str]:
                         both.write(f"{item_id}\n")
     lossy = f"{converted} PNG images became JPEG (quality {codec.JPEG_QUALITY}): VOC knows no other"
     full = f"{crowded} objects are left out of SegmentationObject: a mask numbers {LAST_OBJECT} at most"
-    return [note for note, count in ((lossy, converted), (full, crowded)) if count]
+    return [*(note for note, count in ((lossy, converted), (full, crowded)) if count), NO_BOXES]
 
 
 def _write_item(
