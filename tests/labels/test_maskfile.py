@@ -54,6 +54,15 @@ def test_colours_by_the_dataset_s_own_map(tmp_path):
     assert read_mask(tmp_path / "a.png", legend).tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize("text", ["boat\nhouse", "1: boat\n2: house"])
+def test_colours_are_voc_s_where_the_map_has_none(tmp_path, text):
+    legend = parse_label_map(text, source="x")
+    Image.fromarray(coloured(LABELS)).save(tmp_path / "a.png")
+    assert read_mask(tmp_path / "a.png", legend).tolist() == LABELS.tolist()
+    palette(LABELS, {1: COLOURS[2], 2: COLOURS[1]}).save(tmp_path / "a.png")  # a palette of anybody's
+    assert read_mask(tmp_path / "a.png", legend).tolist() == LABELS.tolist()
+
+
 def test_a_palette_decides_where_the_map_has_no_ids(tmp_path):
     legend = parse_label_map("leaf:48,112,32::\nbackground:0,0,0::", source="x")
     palette(np.array([[0, 1]], np.uint8), {0: (48, 112, 32), 1: (0, 0, 0)}).save(tmp_path / "a.png")

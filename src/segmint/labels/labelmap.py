@@ -13,7 +13,7 @@ from segmint.errors import DatasetError
 from segmint.labels.labelline import Line, Reading, is_comment, is_header, parsed
 from segmint.labels.legend import Legend, distinct_colours
 from segmint.textfile import parse_json, read_text
-from segmint.vocabulary import BACKGROUND, IGNORE, MAX_CLASSES, ClassEntry, Colour
+from segmint.vocabulary import BACKGROUND, IGNORE, MAX_CLASSES, ClassEntry, Colour, voc_colour
 
 HEADER = "# label:color_rgb:parts:actions"
 _READINGS = (Reading(), Reading(id_first=True), Reading(id_behind_blank=True))
@@ -128,11 +128,15 @@ def _legend(valued: Sequence[tuple[Line, int]], source: str, *, numbered: bool) 
         raise DatasetError(f"{source} names no class; expected lines `id: name: R,G,B`")
     values.setdefault(BACKGROUND, BACKGROUND)
     values.setdefault(IGNORE, IGNORE)
+    coloured = bool(colours)
+    if not coloured:
+        colours = {label: voc_colour(label) for label in classes}
     return Legend(
         classes=dict(sorted(classes.items())),
         values=values,
         colours=distinct_colours(colours) if classes.keys() <= colours.keys() else {},
         numbered=numbered,
+        coloured=coloured,
     )
 
 

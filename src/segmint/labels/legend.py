@@ -19,6 +19,8 @@ class Legend:
     """Label id of each colour; empty where classes share one."""
     numbered: bool = True
     """Whether the values were told, or only follow from the order of the names."""
+    coloured: bool = True
+    """Whether the colours were told; else they are PASCAL VOC's, and no palette is held against them."""
 
 
 def legend_of(vocabulary: Vocabulary) -> Legend:

@@ -70,7 +70,7 @@ def _from_palette(picture: PilImage.Image, legend: Legend, source: str, unknown:
     given = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
     palette[: len(given)] = given
     by_colour = {each: legend.colours.get(_rgb(palette[each])) for each in used}
-    told = all(label is not None for label in by_colour.values())
+    told = legend.coloured and all(label is not None for label in by_colour.values())
     differ = [each for each in used if by_colour[each] != legend.values.get(each)]
     if told and differ:
         if not legend.numbered:
