@@ -140,17 +140,21 @@ def transformers(
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     out: JsonOption = None,
 ) -> None:
-    """CPU time of one call of a transformer of full width and few blocks, plain and read."""
+    """CPU time of one call of a transformer of full width and few blocks, plain and read.
+
+    And of an image of the true model, composed of it: capture and masks, with and without denoising evidence.
+    """
     import torch
 
-    from lab.cost.transformers import SHAPES, measure
+    from lab.cost.transformers import MODELS, measure
 
-    names = parts(shapes, "--shapes", tuple(SHAPES))
+    names = parts(shapes, "--shapes", tuple(MODELS))
     precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     one_of(dtype, "--dtype", tuple(precision))
     with _one_thread():
         found = [measure(each, side=side, turns=turns, dtype=precision[dtype]) for each in names]
-    _tell(tables.transformers_table(found), found, out)
+    Console().print(tables.transformers_table(found))
+    _tell(tables.images_table(found), found, out)
 
 
 @app.command()

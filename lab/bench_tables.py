@@ -55,6 +55,34 @@ def transformers_table(rows: "Sequence[CallCost]") -> Table:
     return table
 
 
+def images_table(rows: "Sequence[CallCost]") -> Table:
+    """A row for each true model, composed of what was measured."""
+    table = Table(title="An image of the true model, CPU seconds: calls, and what comes on top")
+    columns = (
+        "shape",
+        "calls",
+        "calls s",
+        "reading",
+        "masks",
+        "× plain",
+        "masks with evidence",
+        "evidence",
+        "× plain",
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "shape" else "right")
+    for each in rows:
+        own = each.image
+        alone = f"{own.reading_s:.1f}", f"{own.masks_s:.2f}", f"{own.ratio:.3f}"
+        informed = (
+            f"{own.masks_with_evidence_s:.2f}",
+            f"{own.evidence_s:.0f}",
+            f"{own.ratio_with_evidence:.2f}",
+        )
+        table.add_row(each.shape, f"{own.calls}", f"{own.plain_s:.0f}", *alone, *informed)
+    return table
+
+
 def masks_table(rows: "Sequence[MaskTime]") -> Table:
     """A row for each stage of each shape, and their sum."""
     from lab.cost.masks import METHOD, STAGES

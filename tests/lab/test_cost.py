@@ -77,10 +77,20 @@ def test_a_transformers_call_is_read_without_changing_it(monkeypatch: pytest.Mon
         }
         return net, FluxFamily().layers(SimpleNamespace(transformer=net)), inputs, 32
 
-    monkeypatch.setitem(transformers.SHAPES, "small", small)
+    true = {"FluxTransformerBlock": 4, "FluxSingleTransformerBlock": 3}
+    model = transformers.Model(
+        build=small, blocks=true, passed=2.0, read=1, heads=2, width=16, halves=1, steps=2
+    )
+    monkeypatch.setitem(transformers.MODELS, "small", model)
     found = transformers.measure("small", side=4, turns=1)
     assert found.equal
     assert found.tokens == 16
     # features of one double block, and shares of four concepts and an end token
     assert found.held_mb == pytest.approx((16 * 32 + 16 * 5) * 4 / 1e6)
     assert min(found.plain_s, found.read_s, found.ratio) > 0
+    image = found.image
+    assert image.calls == 2
+    assert image.plain_s == pytest.approx(2 * image.call_s)
+    assert image.evidence_s == pytest.approx(4 * 2 * image.call_s)  # three classes and nothing, at two levels
+    assert image.ratio == pytest.approx(1 + (image.reading_s + image.masks_s) / image.plain_s)
+    assert image.ratio_with_evidence > image.ratio > 1
