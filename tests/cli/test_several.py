@@ -52,7 +52,11 @@ def test_several_runs_go_out_as_one(capsys, runs, tmp_path):
     assert "monday+tuesday" in (tmp_path / "out/README.md").read_text()
 
 
-def test_several_runs_are_reported_as_one(capsys, runs, tmp_path):
+def test_several_runs_are_reported_as_one_without_waiting_for_the_disk(capsys, runs, tmp_path, monkeypatch):
+    def waits(_):
+        raise AssertionError("what goes away again is flushed")
+
+    monkeypatch.setattr("os.fsync", waits)
     code, _, err = call(capsys, "report", *runs, "--out", tmp_path / "both.html")
     assert code == 0, err
     text = (tmp_path / "both.html").read_text()

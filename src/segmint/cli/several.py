@@ -37,7 +37,7 @@ def together(runs: Sequence[str | Path], masks: str | None = None) -> "Iterator[
         return
     names = "+".join(Path(each.files.address).name for each in opened)
     with TemporaryDirectory(prefix="segmint-") as folder:
-        yield merge(opened, Path(folder) / names[:NAME_LENGTH], Silent(), masks=masks)
+        yield merge(opened, Path(folder) / names[:NAME_LENGTH], Silent(), masks=masks, lasting=False)
 
 
 def carry_back(items: "Sequence[MergedItem]", decided: "Mapping[str, State]", *, by: str, why: str) -> None:

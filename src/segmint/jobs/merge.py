@@ -38,7 +38,9 @@ class MergedItem:
     """Whose mask it takes along."""
 
 
-def merge(runs: Sequence[Run], out: Path, listener: Listener, *, masks: str | None = None) -> Run:
+def merge(
+    runs: Sequence[Run], out: Path, listener: Listener, *, masks: str | None = None, lasting: bool = True
+) -> Run:
     """A new run with all whole items of several; called again it goes on where it was stopped.
 
     Where runs call different items by one id, every id gets its run's name in front. Kept and rejected items
@@ -50,6 +52,7 @@ def merge(runs: Sequence[Run], out: Path, listener: Listener, *, masks: str | No
         out: the new run's folder.
         listener: told how it goes.
         masks: whose masks are taken, as `runs.masksets.sets_by_item` has it; of other mask sets nothing is.
+        lasting: whether the new run is to survive a power cut.
 
     Raises:
         VocabularyError: a class has two ids, or an id two classes.
@@ -61,7 +64,7 @@ def merge(runs: Sequence[Run], out: Path, listener: Listener, *, masks: str | No
     vocabulary = merged_vocabulary(runs, names)
     parts = merged_items(runs, masks)
     header, recipe = _header(runs, names, parts, vocabulary), _recipe(runs[0], vocabulary)
-    files = LocalFiles(out)
+    files = LocalFiles(out, lasting=lasting)
     find(files)  # a foreign folder is refused before a lock is put into it
     with files.lock():
         files.sweep()

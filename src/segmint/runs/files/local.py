@@ -92,6 +92,8 @@ class LocalFiles:
 
     root: Path
     fence: Fence | None = field(default=None, compare=False, repr=False)
+    lasting: bool = field(default=True, compare=False, repr=False)
+    """Whether what is written is to survive a power cut; a folder that goes away again need not."""
 
     @property
     def address(self) -> str:
@@ -124,14 +126,16 @@ class LocalFiles:
             try:
                 for folder in (drafts, target.parent):
                     self._make(folder)
-                atomic.put(target, data, draft=drafts / f"{uuid.uuid4().hex}.{target.name}")
+                atomic.put(
+                    target, data, draft=drafts / f"{uuid.uuid4().hex}.{target.name}", flush=self.lasting
+                )
             except OSError as error:
                 self._check_held()
                 _refuse("write", target, error)
 
     def settle(self, folders: Iterable[PurePosixPath]) -> None:
         """Flush the folder entries that renames changed; the content was flushed before each rename."""
-        for folder in folders:
+        for folder in folders if self.lasting else ():
             flush_folder(self.root / folder)
 
     def names(self, folder: PurePosixPath) -> set[str]:
