@@ -13,13 +13,16 @@ from segmint.backbone.fake import FakeBackbone
 from segmint.errors import DeviceError, ModelError
 from segmint.jobs.engines.spawned import SpawnEngine
 from segmint.jobs.job import run_job
+from segmint.pipeline import capture_for
 from small_jobs import Heard, job_at, mint
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    mint(job_at(folder))
+    job = job_at(folder)
+    assert capture_for(job.request.recipe).denoising  # of the default method, all that it asks for
+    mint(job)
     return folder
 
 
