@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,8 @@ from segmint.cli.main import run
 PAGE = Path(__file__).resolve().parents[1] / "docs/tutorial.md"
 COUNTS = re.compile(r"(--(?:count|worst) )(\d+)")
 """Images, of which a share will do."""
-LEAST = 4
+LEAST = {"--count ": 4, "--worst ": 2}
+"""Fewer would leave nothing to go on with."""
 QUICK = {"--steps": 2, "--iterations": 4, "--validate-every": 4, "--batch-size": 2}
 """What a test asks for in place of the page's numbers: it looks at no picture."""
 PICTURES = {
@@ -35,10 +37,14 @@ def steps(page: str, share: float, *, quick: bool) -> Iterator[tuple[str, str]]:
             yield language, block
             continue
         for command in block.splitlines():
-            fewer = COUNTS.sub(lambda found: f"{found[1]}{max(LEAST, round(int(found[2]) * share))}", command)
+            fewer = COUNTS.sub(partial(_share_of, share), command)
             for flag, number in QUICK.items() if quick else ():
                 fewer = re.sub(rf"{flag} \d+", f"{flag} {number}", fewer)
             yield language, fewer
+
+
+def _share_of(share: float, found: "re.Match[str]") -> str:
+    return f"{found[1]}{max(LEAST[found[1]], round(int(found[2]) * share))}"
 
 
 def follow(share: float = 1.0, *, quick: bool = False, until: str | None = None) -> None:

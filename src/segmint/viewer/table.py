@@ -228,5 +228,5 @@ class Table:
         self._areas[row] = 0
 
 
-def _number(value: float | None) -> float:
+def _number(value: int | float | None) -> float:
     return float("nan") if value is None else float(value)
