@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from segmint.errors import ConfigError
-from segmint.masks.foreground import balanced_threshold, foreground, otsu
+from segmint.masks.foreground import Foreground, balanced_threshold, confirmed, foreground, otsu
 from segmint.masks.ridge import Features
 from segmint.masks.settings import CompetitionSettings
 
@@ -107,6 +107,35 @@ def test_separability_tells_two_groups_from_one_that_is_cut() -> None:
 def test_nothing_is_parted_where_all_is_alike() -> None:
     flat = Features(values=np.ones((1024, 1)), count=1)
     assert foreground(np.ones(1024), None, flat, GRID, CompetitionSettings()).separability == 0
+
+
+def standing(side: int, separability: float) -> Foreground:
+    return Foreground(inside=np.where(picture(side), 1.0, 0.0).ravel(), separability=separability)
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "taken"),
+    [
+        ((14, 0.80), (18, 0.90), True),
+        ((14, 0.90), (18, 0.95), False),  # not in doubt
+        ((6, 0.80), (8, 0.90), False),  # a small thing
+        ((14, 0.80), (18, 0.75), False),  # parted no better
+        ((14, 0.80), (12, 0.90), False),  # less than before
+        ((14, 0.80), (26, 0.90), False),  # too much of the picture
+    ],
+)
+def test_a_doubtful_foreground_is_looked_for_again(
+    first: tuple[int, float], again: tuple[int, float], taken: bool
+) -> None:
+    found = confirmed(standing(*first), lambda: standing(*again), CompetitionSettings())
+    assert found.separability == (again if taken else first)[1]
+
+
+def test_a_foreground_without_doubt_is_not_looked_for_again() -> None:
+    def never() -> Foreground:
+        raise AssertionError
+
+    assert confirmed(standing(14, 0.9), never, CompetitionSettings()).separability == 0.9
 
 
 def test_change_alone_has_to_be_captured() -> None:

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float32, Float64
 
 from segmint.artifacts import AttentionSummary
 from segmint.masks.evidence import SOT_ROW, ClassQuery, class_map, maps_of
-from segmint.masks.foreground import foreground
+from segmint.masks.foreground import Foreground, confirmed, foreground
 from segmint.masks.resample import bilinear
-from segmint.masks.ridge import Positions, Scores, features_of, regressed
+from segmint.masks.ridge import Features, Positions, Scores, features_of, regressed
 from segmint.masks.settings import MaskSettings
 
 
@@ -60,9 +60,15 @@ def contest(
     known = attention.denoising if settings.denoising.use else None
     moved = known.change if attention.guidance is None and known is not None else attention.guidance
     change = None if moved is None else moved.ravel().astype(np.float64)
-    fine = features_of(attention.components, attention.grid, levels=rules.foreground_levels)
-    wide = features_of(attention.components, attention.grid, levels=rules.class_levels)
-    found = foreground(cells[:, 0], change, fine, attention.grid, rules)
+
+    def features(levels: int) -> Features:
+        return features_of(attention.components, attention.grid, levels=levels)
+
+    def standing_out(levels: int) -> Foreground:
+        return foreground(cells[:, 0], change, features(levels), attention.grid, rules)
+
+    first = rules.foreground_levels
+    found = confirmed(standing_out(first), lambda: standing_out(first + 1), rules)
     weight = np.maximum(found.inside, 1e-9)  # where nothing stands out, every position counts alike
     weight = weight / weight.sum()
     places = {} if known is None else {name: place for place, name in enumerate(known.classes)}
@@ -73,7 +79,9 @@ def contest(
         if known is None
         else rearrange(known.gains[own], "label row col -> (row col) label").astype(np.float64)
     )
-    smooth = regressed(np.concatenate([cells[:, 1:], told], axis=1), wide, weight, rules.ridge)
+    smooth = regressed(
+        np.concatenate([cells[:, 1:], told], axis=1), features(rules.class_levels), weight, rules.ridge
+    )
     maps, borne_out = smooth[:, : len(classes)], smooth[:, len(classes) :]
     mean, deviation = weight @ cells[:, 1:], _deviation(cells[:, 1:], weight)
     return Contest(

@@ -4,6 +4,7 @@ The start token is attended to where nothing named is; texts of classes change t
 thing is. Both are regressed on the self-attention features, and their sum is parted by a threshold.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,10 @@ OUTSTANDING = 3.5
 """Deviations of the whole picture above which a small thing's mean speaks for it …"""
 OUTSTANDING_GAIN = 0.1
 """… by so much a deviation: few positions that far out are no part of a larger thing."""
+
+
+GROWS = 2.5
+"""As many times its area may what stands out take when it is looked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,26 @@ def foreground(
         inside=np.asarray(expit((height - threshold) / rules.edge)),
         separability=round(_between(height, threshold), 4),
     )
+
+
+def confirmed(found: Foreground, again: Callable[[], Foreground], rules: CompetitionSettings) -> Foreground:
+    """The foreground, or a second one that is parted better and holds somewhat more.
+
+    Parts of a large thing that look like the ground behind it (a white sail before snow) are lost to features
+    that see patches alone. Such a foreground is badly parted from the rest, and coarser features may tell. Of
+    small things they do not.
+
+    Args:
+        found: by the finest features.
+        again: by coarser ones as well; asked for only in doubt.
+        rules: `doubted`, `doubted_from`.
+    """
+    area = float(np.mean(found.inside > 0.5))
+    if found.separability >= rules.doubted or area < rules.doubted_from:
+        return found
+    other = again()
+    grown = float(np.mean(other.inside > 0.5)) / area
+    return other if other.separability > found.separability and 1 <= grown <= GROWS else found
 
 
 def _signs(

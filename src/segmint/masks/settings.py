@@ -165,6 +165,10 @@ class CompetitionSettings(Settings):
     balance: Annotated[float, Field(ge=0.0, le=16.0)] = 0.8
     """Positions of the larger of Otsu's two groups that are held against the smaller one, in sizes of the
     smaller; 0 takes all, which is Otsu's own threshold."""
+    doubted: Fraction = 0.86
+    """Separability of the foreground below which it is looked for again, with features of one grid more."""
+    doubted_from: Fraction = 0.05
+    """Share of the picture that it has to hold for that: coarser features blur small things."""
     ridge: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
     """Penalty of the classes' regression, in mean variances of a feature."""
     gain: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
