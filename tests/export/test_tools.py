@@ -48,7 +48,9 @@ def test_brush_code_is_label_studio_s_own():
     assert (decode_brush(code, height_px=12, width_px=9).ravel() == (own[3::4] > 0)).all()
 
 
-@pytest.mark.parametrize("code", [[], [0, 0, 0, 64, 57], "text", [300], [0, 0, 0, 4, 57, 35, 47]])
+@pytest.mark.parametrize(
+    "code", [[], [0, 0, 0, 64, 57], "text", [300], [0, 0, 0, 4, 57, 35, 47], 10**30, 10**9, 3]
+)
 def test_brush_code_that_is_none_is_refused(code):
     with pytest.raises(ValueError, match="rle"):
         decode_brush(code, height_px=4, width_px=4)

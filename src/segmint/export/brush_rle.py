@@ -40,11 +40,9 @@ def decode_brush(rle: Any, *, height_px: int, width_px: int) -> Bool[np.ndarray,
     Raises:
         ValueError: the bytes are no such code, or of an image of another size.
     """
-    try:
-        data = bytes(rle)
-    except (TypeError, ValueError):
-        raise ValueError("its rle is no list of bytes") from None
-    reader = _Bits(np.unpackbits(np.frombuffer(data, np.uint8)))
+    if not isinstance(rle, list) or not all(type(each) is int and 0 <= each <= 255 for each in rle):
+        raise ValueError("its rle is no list of bytes")  # of a number, bytes() would make so many zeros
+    reader = _Bits(np.unpackbits(np.frombuffer(bytes(rle), np.uint8)))
     count, word = reader.read(32), reader.read(5) + 1
     sizes = [reader.read(4) + 1 for _ in range(4)]
     if count != height_px * width_px * _CHANNELS:
